@@ -1,0 +1,38 @@
+# Every target sets itself up in .venv and needs only python3 (>= 3.11) and make.
+VENV  := .venv
+BIN   := $(VENV)/bin
+UV    := $(BIN)/uv
+STAMP := $(VENV)/.synced
+
+.PHONY: demo test check bench up clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
+	$(BIN)/warmline demo
+
+up: $(STAMP)     ## start the local fabric and leave it running
+	$(BIN)/warmline up
+
+test: $(STAMP)   ## run every test
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(STAMP)  ## style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-cache
+
+bench: $(STAMP)  ## reproduce the figures in the README
+	$(BIN)/python bench/first_audio.py
+
+clean:           ## remove everything the other targets made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .warmline
+
+$(UV):
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.8
+
+$(STAMP): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --inexact --quiet
+	touch $@

@@ -1,0 +1,1 @@
+"""What edges and region agents share; start reading at links.py."""

@@ -1,0 +1,76 @@
+"""Child processes that cannot outlive the process that started them."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["start_child", "stop_child"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+async def start_child(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdout: int | None = asyncio.subprocess.DEVNULL,
+    log_path: Path | None = None,
+) -> asyncio.subprocess.Process:
+    """Start a process that the kernel kills when this one ends, however it ends.
+
+    The tie is Linux's PR_SET_PDEATHSIG. It follows the *thread* that starts the
+    child, so call this on the main thread. Elsewhere a child is not tied.
+
+    Args:
+        arguments: The command line; the first one is the program's path.
+        env: The whole environment of the child; None: ours.
+        stdout: As in ``subprocess``.
+        log_path: Where stderr goes; None: nowhere.
+    """
+    stderr = asyncio.subprocess.DEVNULL
+    log = None if log_path is None else log_path.open("ab")
+    try:
+        return await asyncio.create_subprocess_exec(
+            *arguments,
+            env=env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr if log is None else log,
+            preexec_fn=_tie_to_parent(),
+        )
+    finally:
+        if log is not None:
+            log.close()
+
+
+async def stop_child(process: asyncio.subprocess.Process, *, grace_s: float) -> None:
+    """Ask a process to end, and end it when *grace_s* have passed."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(grace_s):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _tie_to_parent() -> Callable[[], None] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    # All look-ups happen before the fork: after it, only these calls run.
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            # The parent died between the fork and the tie.
+            os._exit(1)
+
+    return tie

@@ -1,0 +1,103 @@
+"""Frames on a link: encode and decode, no policy.
+
+A frame is a 13-byte big-endian header followed by its payload::
+
+    kind: u8 | channel: u32 | sequence: u32 | length: u32 | payload
+
+Channel 0 belongs to the link itself; every other channel is one call. Sequence
+numbers count per channel and direction and wrap at 2**32. Several frames stand
+behind one another in one batch; a batch never splits a frame.
+"""
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+from backhaul.errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = [
+    "HEADER_BYTES",
+    "LINK_CHANNEL",
+    "MAX_BATCH_BYTES",
+    "MAX_PAYLOAD_BYTES",
+    "SEQUENCE_MODULUS",
+    "Frame",
+    "FrameKind",
+    "append_frame",
+    "decode_batch",
+]
+
+LINK_CHANNEL = 0
+SEQUENCE_MODULUS = 1 << 32
+
+_HEADER = struct.Struct("!BIII")
+HEADER_BYTES = _HEADER.size
+
+MAX_PAYLOAD_BYTES = 256 * 1024
+"""Largest payload of one frame (bytes): a 30 s greeting in mu-law fits."""
+
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""Largest batch a peer may send (bytes)."""
+
+
+class FrameKind(IntEnum):
+    """What the payload is."""
+
+    CONTROL = 1
+    """A message of `backhaul.core.messages`."""
+
+    AUDIO = 2
+    """Raw G.711 mu-law, 8 kHz mono; the caller's or the model's by direction."""
+
+
+class Frame(NamedTuple):
+    """One decoded frame."""
+
+    kind: FrameKind
+    channel: int
+    sequence: int
+    payload: bytes
+
+
+_KINDS = {kind.value: kind for kind in FrameKind}
+
+
+def append_frame(
+    batch: bytearray, kind: FrameKind, channel: int, sequence: int, payload: bytes
+) -> None:
+    """Append one frame to *batch*.
+
+    Raises:
+        LocalProtocolError: If the payload is larger than MAX_PAYLOAD_BYTES.
+    """
+    length = len(payload)
+    if length > MAX_PAYLOAD_BYTES:
+        raise LocalProtocolError(f"payload of {length} bytes is too large for a frame")
+    batch += _HEADER.pack(kind, channel, sequence, length)
+    batch += payload
+
+
+def decode_batch(batch: bytes) -> list[Frame]:
+    """Return the frames of *batch* in order.
+
+    Raises:
+        RemoteProtocolError: If the batch is truncated or oversized, or a frame has
+            an unknown kind. Nothing of a broken batch is returned.
+    """
+    if len(batch) > MAX_BATCH_BYTES:
+        raise RemoteProtocolError(f"batch of {len(batch)} bytes is too large")
+    frames: list[Frame] = []
+    offset, end = 0, len(batch)
+    while offset < end:
+        start = offset + HEADER_BYTES
+        if start > end:
+            raise RemoteProtocolError("truncated frame header")
+        kind, channel, sequence, length = _HEADER.unpack_from(batch, offset)
+        offset = start + length
+        if length > MAX_PAYLOAD_BYTES or offset > end:
+            raise RemoteProtocolError("truncated or oversized frame payload")
+        known = _KINDS.get(kind)
+        if known is None:
+            raise RemoteProtocolError(f"unknown frame kind {kind}")
+        frames.append(Frame(known, channel, sequence, batch[start:offset]))
+    return frames

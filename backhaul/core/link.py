@@ -1,0 +1,184 @@
+"""Life of one link: hello, heartbeats, drain, close.
+
+The shell opens the transport and reports what happens; this machine says what to
+send on channel 0 and when the link must be given up.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from backhaul.core.estimators import RttEstimator
+from backhaul.core.messages import (
+    PROTOCOL_VERSION,
+    Heartbeat,
+    HeartbeatReply,
+    Hello,
+    Message,
+)
+
+__all__ = [
+    "CloseTransport",
+    "LinkAction",
+    "LinkConfig",
+    "LinkEvent",
+    "LinkMachine",
+    "LinkState",
+    "LinkStateChanged",
+    "MessageReceived",
+    "SendMessage",
+    "TransportClosed",
+    "TransportOpened",
+]
+
+
+class LinkState(Enum):
+    """Where a link stands."""
+
+    CONNECTING = "connecting"
+    """The transport or the peer's hello is awaited."""
+    READY = "ready"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """Figures of a link."""
+
+    hello_timeout_s: float = 5.0
+    """From birth to the peer's hello (s); covers TCP, TLS and WebSocket."""
+    heartbeat_interval_s: float = 0.25
+    """Between two heartbeats (s); a shorter one finds a stopped peer sooner."""
+    heartbeat_timeout_s: float = 2.0
+    """Without any heartbeat or reply from the peer (s), the link is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOpened:
+    """The transport is connected and the peer's certificate was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A link-level message arrived on channel 0."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class TransportClosed:
+    """The transport is gone."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send *message* on channel 0."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTransport:
+    """Close the transport; the link will not be used again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStateChanged:
+    """The link's state changed from *old* to *new*."""
+
+    old: LinkState
+    new: LinkState
+    reason: str
+
+
+LinkEvent = TransportOpened | MessageReceived | TransportClosed
+LinkAction = SendMessage | CloseTransport | LinkStateChanged
+
+
+class LinkMachine:
+    """Decides about one link; both sides run the same machine."""
+
+    def __init__(self, *, hello: Hello, config: LinkConfig, now: float) -> None:
+        self.state = LinkState.CONNECTING
+        self.peer: Hello | None = None
+        self.rtt = RttEstimator()
+        self._hello = hello
+        self._config = config
+        self._heartbeats_sent = 0
+        self._heartbeats_received = 0
+        self._give_up_at = now + config.hello_timeout_s
+        self._next_heartbeat_at = self._give_up_at
+
+    def handle(self, event: LinkEvent, *, now: float) -> tuple[LinkAction, ...]:
+        """Take note of *event*; see `backhaul.core.machine.Machine`."""
+        if self.state is LinkState.CLOSED:
+            return ()
+        match event:
+            case TransportOpened():
+                return (SendMessage(self._hello),)
+            case TransportClosed(reason):
+                return self._enter(LinkState.CLOSED, reason)
+            case MessageReceived(message):
+                return self._on_message(message, now=now)
+
+    def next_deadline(self) -> float | None:
+        """Return when `expire` wants to be called; see Machine."""
+        if self.state is LinkState.CLOSED:
+            return None
+        return min(self._give_up_at, self._next_heartbeat_at)
+
+    def expire(self, *, now: float) -> tuple[LinkAction, ...]:
+        """Return what is due at *now*; see Machine."""
+        if self.state is LinkState.CLOSED:
+            return ()
+        late_s = now - self._next_heartbeat_at
+        if late_s > self._config.heartbeat_interval_s:
+            # Our own loop stood still: what the peer sent is waiting unread, so
+            # the silence proves nothing. Listen for as long as we were deaf.
+            self._give_up_at += late_s
+        if now >= self._give_up_at:
+            what = "heartbeat" if self.state is LinkState.READY else "hello"
+            return self._fail(f"no {what} in time")
+        if now < self._next_heartbeat_at:
+            return ()
+        self._heartbeats_sent += 1
+        self._next_heartbeat_at = now + self._config.heartbeat_interval_s
+        return (SendMessage(Heartbeat(self._heartbeats_sent, now)),)
+
+    def _on_message(self, message: Message, *, now: float) -> tuple[LinkAction, ...]:
+        if isinstance(message, Hello):
+            return self._on_hello(message, now=now)
+        if self.state is not LinkState.READY:
+            return self._fail("message before hello")
+        match message:
+            case Heartbeat(number, sent_at):
+                self._heartbeats_received += 1
+                self._give_up_at = now + self._config.heartbeat_timeout_s
+                reply = HeartbeatReply(number, sent_at, self._heartbeats_received)
+                return (SendMessage(reply),)
+            case HeartbeatReply(_, sent_at):
+                self._give_up_at = now + self._config.heartbeat_timeout_s
+                self.rtt.add(max(now - sent_at, 0.0))
+            case _:
+                pass  # leases, greetings and stock concern the link's owner
+        return ()
+
+    def _on_hello(self, hello: Hello, *, now: float) -> tuple[LinkAction, ...]:
+        if self.state is not LinkState.CONNECTING:
+            return self._fail("second hello")
+        if hello.version != PROTOCOL_VERSION:
+            return self._fail(f"peer speaks protocol version {hello.version}")
+        self.peer = hello
+        self._give_up_at = now + self._config.heartbeat_timeout_s
+        self._next_heartbeat_at = now
+        return self._enter(LinkState.READY, "hello received")
+
+    def _fail(self, reason: str) -> tuple[LinkAction, ...]:
+        return (*self._enter(LinkState.CLOSED, reason), CloseTransport(reason))
+
+    def _enter(self, new: LinkState, reason: str) -> tuple[LinkAction, ...]:
+        old, self.state = self.state, new
+        return (LinkStateChanged(old, new, reason),)

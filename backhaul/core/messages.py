@@ -1,0 +1,199 @@
+"""Control messages on a link, as MessagePack: what edges and agents say to each other.
+
+Channel 0 carries the messages of the link (hello, heartbeat, leases, greetings,
+stock); every other channel carries the messages of one call.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from backhaul.errors import RemoteProtocolError
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Clear",
+    "Close",
+    "CloseReason",
+    "Greeting",
+    "Heartbeat",
+    "HeartbeatReply",
+    "Hello",
+    "LeaseGranted",
+    "LeaseRefused",
+    "LeaseRelease",
+    "LeaseRequest",
+    "Message",
+    "Open",
+    "Opened",
+    "Stock",
+    "decode_message",
+    "encode_message",
+]
+
+PROTOCOL_VERSION: Final = 1
+"""Version of the link protocol; peers of another version are refused at hello."""
+
+
+class CloseReason(StrEnum):
+    """Why a channel or a lease ended. Stable labels for logs and metrics."""
+
+    CALLER_HUNG_UP = "caller_hung_up"
+    MODEL_HUNG_UP = "model_hung_up"
+    SESSION_LOST = "session_lost"
+    LINK_LOST = "link_lost"
+    LEASE_UNKNOWN = "lease_unknown"
+    DRAINED = "drained"
+    NO_ANSWER = "no_answer"
+    NO_STOCK = "no_stock"
+    UNKNOWN_PROFILE = "unknown_profile"
+    AT_CAPACITY = "at_capacity"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    MEDIA_STREAM_INVALID = "media_stream_invalid"
+    MEDIA_STREAM_LOST = "media_stream_lost"
+    NEVER_STARTED = "never_started"
+    SUPERSEDED = "superseded"
+    INTERNAL_ERROR = "internal_error"
+
+
+class _Message(msgspec.Struct, frozen=True, tag_field="t", array_like=False):
+    """Base of all control messages; unknown fields are ignored (newer peers)."""
+
+
+class Hello(_Message, tag="hello", frozen=True):
+    """First message of either side on a new link."""
+
+    version: int
+    name: str
+    """The edge's name or the agent's id."""
+    region: str = ""
+    """Region of an agent; empty for an edge."""
+    capabilities: tuple[str, ...] = ()
+
+
+class Heartbeat(_Message, tag="hb", frozen=True):
+    """Are you there? *sent_at* is opaque to the receiver and comes back unchanged."""
+
+    number: int
+    sent_at: float
+
+
+class HeartbeatReply(_Message, tag="hbr", frozen=True):
+    """Yes. *received* counts heartbeats seen so far, so that one-way loss shows."""
+
+    number: int
+    sent_at: float
+    received: int
+
+
+class LeaseRequest(_Message, tag="lease", frozen=True):
+    """Reserve one session of *profile* for a call that is ringing."""
+
+    lease_id: str
+    call_sid: str
+    profile: str
+
+
+class LeaseGranted(_Message, tag="granted", frozen=True):
+    """A session is reserved; *warm* tells whether it was ready beforehand."""
+
+    lease_id: str
+    warm: bool
+
+
+class LeaseRefused(_Message, tag="refused", frozen=True):
+    """No session can be had here now."""
+
+    lease_id: str
+    reason: CloseReason
+
+
+class LeaseRelease(_Message, tag="release", frozen=True):
+    """The call behind the lease did not start; take the session back."""
+
+    lease_id: str
+
+
+class Greeting(_Message, tag="greeting", frozen=True):
+    """The rendered greeting of a profile, kept by the edge for its first frame."""
+
+    profile: str
+    text: str
+    audio: bytes
+    """Raw mu-law, 8 kHz mono."""
+
+
+class Stock(_Message, tag="stock", frozen=True):
+    """Full snapshot of an agent, pushed at a fixed rate."""
+
+    warm: dict[str, int]
+    """Verified sessions free for a lease, by profile."""
+    active_calls: int
+    draining: bool = False
+
+
+class Open(_Message, tag="open", frozen=True):
+    """Start a call on this channel with the session behind *lease_id*."""
+
+    lease_id: str
+    call_sid: str
+    profile: str
+    greeting_text: str = ""
+    """What the edge has already begun to play; empty when it plays nothing."""
+    resumed: bool = False
+    """Whether the caller was already talking on an earlier stream of this call."""
+
+
+class Opened(_Message, tag="opened", frozen=True):
+    """The session is bound to the channel."""
+
+    session_id: str
+
+
+class Clear(_Message, tag="clear", frozen=True):
+    """The caller talks: drop what has been sent but not been played."""
+
+
+class Close(_Message, tag="close", frozen=True):
+    """Last message of a channel, from either side."""
+
+    reason: CloseReason
+
+
+Message = (
+    Hello
+    | Heartbeat
+    | HeartbeatReply
+    | LeaseRequest
+    | LeaseGranted
+    | LeaseRefused
+    | LeaseRelease
+    | Greeting
+    | Stock
+    | Open
+    | Opened
+    | Clear
+    | Close
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def encode_message(message: Message) -> bytes:
+    """Return *message* as the payload of a CONTROL frame."""
+    return _encoder.encode(message)
+
+
+def decode_message(payload: bytes) -> Message:
+    """Return the message in *payload*.
+
+    Raises:
+        RemoteProtocolError: If it is not a known message with fields of the right
+            types. The payload itself is never part of the error.
+    """
+    try:
+        return _decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise RemoteProtocolError("control message does not decode") from None

@@ -1,0 +1,91 @@
+"""Runs a machine on the event loop; the only bridge from a core to time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from backhaul.clock import monotonic_s
+from backhaul.core.machine import Machine
+
+__all__ = ["LoopDriver"]
+
+EventT = TypeVar("EventT")
+ActionT = TypeVar("ActionT")
+
+
+class LoopDriver(Generic[EventT, ActionT]):
+    """Feeds events to a machine, performs its actions and keeps one timer armed.
+
+    An event raised while an action is being performed is queued and handled after
+    it, so machines are never re-entered.
+    """
+
+    def __init__(
+        self,
+        machine: Machine[EventT, ActionT],
+        perform: Callable[[ActionT], None],
+    ) -> None:
+        self._machine = machine
+        self._perform = perform
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[EventT] = deque()
+        self._busy = False
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: float | None = None
+
+    def feed(self, event: EventT) -> None:
+        """Give *event* to the machine and perform what it orders."""
+        if self._closed:
+            return
+        self._queue.append(event)
+        if not self._busy:
+            self._drain(())
+
+    def start(self) -> None:
+        """Arm the timer; call once when the machine has a deadline from birth."""
+        self._drain(self._machine.expire(now=monotonic_s()))
+
+    def close(self) -> None:
+        """Stop the timer and ignore later events."""
+        self._closed = True
+        self._queue.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _drain(self, actions: tuple[ActionT, ...]) -> None:
+        self._busy = True
+        try:
+            self._perform_all(actions)
+            while self._queue:
+                event = self._queue.popleft()
+                self._perform_all(self._machine.handle(event, now=monotonic_s()))
+        finally:
+            self._busy = False
+            self._arm()
+
+    def _perform_all(self, actions: tuple[ActionT, ...]) -> None:
+        for action in actions:
+            self._perform(action)
+
+    def _arm(self) -> None:
+        deadline = None if self._closed else self._machine.next_deadline()
+        if deadline == self._armed_for and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._armed_for = deadline
+        if deadline is not None:
+            # uvloop fires early by up to 0.4 ms and spins below 1 ms: expire()
+            # re-checks its deadline, and we never ask for less than a millisecond.
+            delay_s = max(deadline - monotonic_s(), 0.001)
+            self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._busy or self._closed:
+            return
+        self._drain(self._machine.expire(now=monotonic_s()))

@@ -1,0 +1,169 @@
+"""Every error Warmline raises on purpose, each with a stable code."""
+
+from typing import ClassVar
+
+__all__ = [
+    "LinkClosedError",
+    "LinkConnectError",
+    "LinkError",
+    "LinkTimeoutError",
+    "LocalProtocolError",
+    "MediaStreamError",
+    "ProtocolError",
+    "RealtimeConnectError",
+    "RealtimeError",
+    "RealtimeRateLimitedError",
+    "RemoteProtocolError",
+    "SettingsError",
+    "StoreError",
+    "TwilioError",
+    "WarmlineError",
+    "WebhookSignatureError",
+]
+
+
+class WarmlineError(Exception):
+    """Base of all errors raised on purpose.
+
+    Attributes:
+        code: Stable label for logs and metrics.
+        retryable: Whether trying again elsewhere or later can succeed.
+    """
+
+    code: ClassVar[str] = "warmline_error"
+    retryable: ClassVar[bool] = False
+
+
+class SettingsError(WarmlineError):
+    """The configuration cannot be used; holds one line per problem."""
+
+    code = "settings_invalid"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LinkError(WarmlineError):
+    """A link between an edge and a region agent failed."""
+
+    code = "link_error"
+    retryable = True
+
+
+class LinkConnectError(LinkError):
+    """A link could not be opened."""
+
+    code = "link_connect_failed"
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"cannot open a link to {address}: {reason}")
+        self.address = address
+        self.reason = reason
+
+
+class LinkTimeoutError(LinkError):
+    """The peer of a link did not answer in time."""
+
+    code = "link_timeout"
+
+    def __init__(self, what: str, timeout_s: float) -> None:
+        super().__init__(f"no {what} within {timeout_s:g} s")
+        self.what = what
+        self.timeout_s = timeout_s
+
+
+class LinkClosedError(LinkError):
+    """The link closed while something was under way on it."""
+
+    code = "link_closed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"link closed: {reason}")
+        self.reason = reason
+
+
+class ProtocolError(WarmlineError):
+    """A protocol was violated."""
+
+    code = "protocol_error"
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to violate a protocol: a bug on this side."""
+
+    code = "local_protocol_error"
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer violated a protocol."""
+
+    code = "remote_protocol_error"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TwilioError(WarmlineError):
+    """Something on Twilio's side of a call was refused."""
+
+    code = "twilio_error"
+
+
+class WebhookSignatureError(TwilioError):
+    """A request did not carry a valid X-Twilio-Signature."""
+
+    code = "signature_invalid"
+
+
+class MediaStreamError(TwilioError):
+    """A Media Streams message cannot be accepted; the socket must be closed."""
+
+    code = "media_stream_invalid"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RealtimeError(WarmlineError):
+    """The Realtime endpoint failed."""
+
+    code = "realtime_error"
+    retryable = True
+
+
+class RealtimeConnectError(RealtimeError):
+    """A Realtime session could not be opened or configured."""
+
+    code = "realtime_connect_failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"cannot open a Realtime session: {reason}")
+        self.reason = reason
+
+
+class RealtimeRateLimitedError(RealtimeError):
+    """The Realtime endpoint asks to slow down (HTTP 429).
+
+    Attributes:
+        retry_after_s: What the server asked for, None when it did not say.
+    """
+
+    code = "realtime_rate_limited"
+
+    def __init__(self, retry_after_s: float | None) -> None:
+        super().__init__("the Realtime endpoint answered 429")
+        self.retry_after_s = retry_after_s
+
+
+class StoreError(WarmlineError):
+    """Redis did not answer; calls go on without it."""
+
+    code = "store_unavailable"
+    retryable = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the store is unavailable: {reason}")
+        self.reason = reason

@@ -1,0 +1,372 @@
+"""One link at work: runs its machine, batches frames and hands them to channels."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from backhaul.clock import monotonic_s
+from backhaul.core.frames import (
+    LINK_CHANNEL,
+    SEQUENCE_MODULUS,
+    Frame,
+    FrameKind,
+    append_frame,
+    decode_batch,
+)
+from backhaul.core.link import (
+    CloseTransport,
+    LinkAction,
+    LinkConfig,
+    LinkEvent,
+    LinkMachine,
+    LinkState,
+    LinkStateChanged,
+    MessageReceived,
+    SendMessage,
+    TransportClosed,
+    TransportOpened,
+)
+from backhaul.core.messages import (
+    Close,
+    CloseReason,
+    Hello,
+    Message,
+    Open,
+    decode_message,
+    encode_message,
+)
+from backhaul.driver import LoopDriver
+from backhaul.errors import RemoteProtocolError
+from backhaul.transports.base import Transport
+
+__all__ = ["Channel", "ChannelHandler", "Link", "LinkCounters", "LinkOwner"]
+
+MAX_BACKLOG_BYTES = 8 * 1024 * 1024
+"""A peer that lets this much wait in our process reads nothing any more."""
+
+_log = structlog.get_logger()
+
+
+class ChannelHandler(Protocol):
+    """One call's end of a channel."""
+
+    def on_audio(self, audio: bytes) -> None:
+        """Raw mu-law arrived from the other side."""
+        ...
+
+    def on_message(self, message: Message) -> None:
+        """A message of this call arrived; never `Open` or `Close`."""
+        ...
+
+    def on_channel_closed(self, reason: CloseReason) -> None:
+        """The other side closed the channel, or the link is gone; called once."""
+        ...
+
+
+class LinkOwner(Protocol):
+    """Whoever keeps links: the edge's link pool, the agent's listener."""
+
+    def on_link_ready(self, link: "Link") -> None:
+        """The peer said hello."""
+        ...
+
+    def on_link_message(self, link: "Link", message: Message) -> None:
+        """A message on channel 0 arrived that is not the link's own business."""
+        ...
+
+    def on_channel_opened(self, channel: "Channel", message: Open) -> ChannelHandler:
+        """The peer opened a channel; return who handles it."""
+        ...
+
+    def on_link_closed(self, link: "Link", reason: str) -> None:
+        """The link is gone; its channels have been told. Called once."""
+        ...
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """What passed over one link, and what was refused on it."""
+
+    frames_received: int = 0
+    frames_replayed: int = 0
+    frames_missing: int = 0
+    batches_refused: int = 0
+    batches_sent: int = 0
+
+
+class Channel:
+    """One call inside a link."""
+
+    __slots__ = ("_handler", "_link", "_next_received", "_next_sent", "number")
+
+    def __init__(self, link: "Link", number: int) -> None:
+        self.number = number
+        self._link = link
+        self._handler: ChannelHandler | None = None
+        self._next_sent = 0
+        self._next_received = 0
+
+    @property
+    def link(self) -> "Link":
+        """The link that carries this channel."""
+        return self._link
+
+    def send_audio(self, audio: bytes) -> None:
+        """Send raw mu-law; goes out with the next flush."""
+        self._send(FrameKind.AUDIO, audio)
+
+    def send(self, message: Message) -> None:
+        """Send a message of this call."""
+        self._send(FrameKind.CONTROL, encode_message(message))
+
+    def close(self, reason: CloseReason) -> None:
+        """Tell the other side and forget the channel; does nothing twice."""
+        if self._handler is not None:
+            self._handler = None
+            self.send(Close(reason))
+            self._link.forget(self)
+
+    def bind(self, handler: ChannelHandler) -> None:
+        """Name who receives what arrives."""
+        self._handler = handler
+
+    def _send(self, kind: FrameKind, payload: bytes) -> None:
+        sequence = self._next_sent
+        self._next_sent = (sequence + 1) % SEQUENCE_MODULUS
+        self._link.queue(kind, self.number, sequence, payload)
+
+    def receive(self, frame: Frame) -> None:
+        """Take a frame for this channel; a replayed one is dropped and counted."""
+        ahead = (frame.sequence - self._next_received) % SEQUENCE_MODULUS
+        if ahead:
+            if ahead > SEQUENCE_MODULUS // 2:
+                self._link.counters.frames_replayed += 1
+                return
+            self._link.counters.frames_missing += ahead
+        self._next_received = (frame.sequence + 1) % SEQUENCE_MODULUS
+        if self._handler is None:
+            return
+        if frame.kind is FrameKind.AUDIO:
+            self._handler.on_audio(frame.payload)
+            return
+        message = decode_message(frame.payload)
+        if isinstance(message, Close):
+            self.drop(message.reason)
+        else:
+            self._handler.on_message(message)
+
+    def drop(self, reason: CloseReason) -> None:
+        """Forget the channel because of the other side or the link; tells the call."""
+        handler, self._handler = self._handler, None
+        self._link.forget(self)
+        if handler is not None:
+            handler.on_channel_closed(reason)
+
+
+class Link:
+    """One mutually authenticated connection between an edge and an agent.
+
+    All frames of one turn of the event loop leave as one batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        hello: Hello,
+        config: LinkConfig,
+        owner: LinkOwner,
+        check_peer: Callable[[Mapping[str, Any], Hello | None], None],
+    ) -> None:
+        """Make a link that is still without a transport.
+
+        Args:
+            hello: What we say of ourselves.
+            config: Figures of the link.
+            owner: Who is told of everything.
+            check_peer: Raises RemoteProtocolError when the certificate is not one
+                this side talks to, or does not fit the peer's hello.
+        """
+        self.counters = LinkCounters()
+        self._owner = owner
+        self._check_peer = check_peer
+        self._certificate: Mapping[str, Any] = {}
+        self._transport: Transport | None = None
+        self._machine = LinkMachine(hello=hello, config=config, now=monotonic_s())
+        self._driver: LoopDriver[LinkEvent, LinkAction] = LoopDriver(
+            self._machine, self._perform
+        )
+        self._loop = asyncio.get_running_loop()
+        self._control = Channel(self, LINK_CHANNEL)
+        self._channels: dict[int, Channel] = {}
+        self._next_channel = 1
+        self._batch = bytearray()
+        self._flush_due = False
+        self._driver.start()
+
+    @property
+    def state(self) -> LinkState:
+        """Where the link stands."""
+        return self._machine.state
+
+    @property
+    def peer(self) -> Hello:
+        """What the peer said of itself; only once the link was ready."""
+        assert self._machine.peer is not None  # noqa: S101 - narrows the type
+        return self._machine.peer
+
+    @property
+    def smoothed_rtt_s(self) -> float | None:
+        """Smoothed round-trip time (s), None before the first heartbeat."""
+        return self._machine.rtt.smoothed_rtt_s
+
+    @property
+    def transport_name(self) -> str:
+        """Label of the transport, ``none`` while there is none."""
+        return self._transport.name if self._transport else "none"
+
+    @property
+    def channel_count(self) -> int:
+        """Calls on this link."""
+        return len(self._channels)
+
+    def send(self, message: Message) -> None:
+        """Send a message on channel 0."""
+        self._control.send(message)
+
+    def open_channel(self, handler: ChannelHandler, message: Open) -> Channel:
+        """Start a call; audio may follow at once, without waiting for an answer."""
+        number, self._next_channel = self._next_channel, self._next_channel + 1
+        channel = Channel(self, number)
+        channel.bind(handler)
+        self._channels[number] = channel
+        channel.send(message)
+        return channel
+
+    def forget(self, channel: Channel) -> None:
+        """Drop a closed channel from the table."""
+        self._channels.pop(channel.number, None)
+
+    def close(self, reason: str) -> None:
+        """Close the link; its channels hear `LINK_LOST`."""
+        transport = self._transport
+        self._driver.feed(TransportClosed(reason))
+        if transport is not None:
+            transport.close(reason)
+
+    def queue(
+        self, kind: FrameKind, channel: int, sequence: int, payload: bytes
+    ) -> None:
+        """Put one frame into the batch of this turn of the event loop."""
+        append_frame(self._batch, kind, channel, sequence, payload)
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        batch, self._batch = self._batch, bytearray()
+        transport = self._transport
+        if transport is None or not batch:
+            return
+        if transport.backlog_bytes() > MAX_BACKLOG_BYTES:
+            self._give_up("the peer stopped reading")
+            return
+        self.counters.batches_sent += 1
+        transport.send_batch(batch)
+
+    # TransportEvents
+
+    def on_open(
+        self, transport: Transport, peer_certificate: Mapping[str, Any]
+    ) -> None:
+        """The transport is connected; see TransportEvents."""
+        self._transport = transport
+        self._certificate = peer_certificate
+        try:
+            self._check_peer(peer_certificate, None)
+        except RemoteProtocolError as exc:
+            self._give_up(exc.reason)
+            return
+        self._driver.feed(TransportOpened())
+
+    def on_batch(self, batch: bytes) -> None:
+        """A batch arrived; see TransportEvents."""
+        if self._machine.state is LinkState.CLOSED:
+            return
+        try:
+            for frame in decode_batch(batch):
+                self.counters.frames_received += 1
+                self._receive(frame)
+        except RemoteProtocolError as exc:
+            self.counters.batches_refused += 1
+            self._give_up(exc.reason)
+
+    def on_closed(self, reason: str) -> None:
+        """The transport is gone; see TransportEvents."""
+        self._driver.feed(TransportClosed(reason))
+
+    def _receive(self, frame: Frame) -> None:
+        channel = self._channels.get(frame.channel)
+        if channel is not None:
+            channel.receive(frame)
+        elif frame.kind is FrameKind.CONTROL:
+            message = decode_message(frame.payload)
+            if frame.channel == LINK_CHANNEL:
+                self._on_link_message(message)
+            elif isinstance(message, Open):
+                self._accept_channel(frame, message)
+
+    def _accept_channel(self, frame: Frame, message: Open) -> None:
+        if self._machine.state is not LinkState.READY:
+            raise RemoteProtocolError("channel opened before hello")
+        channel = Channel(self, frame.channel)
+        self._channels[frame.channel] = channel
+        channel.receive(frame)
+        channel.bind(self._owner.on_channel_opened(channel, message))
+
+    def _on_link_message(self, message: Message) -> None:
+        if isinstance(message, Hello):
+            self._check_peer(self._certificate, message)
+        self._driver.feed(MessageReceived(message))
+        if self._machine.state is LinkState.READY:
+            self._owner.on_link_message(self, message)
+
+    def _give_up(self, reason: str) -> None:
+        self._perform(CloseTransport(reason))
+        self._driver.feed(TransportClosed(reason))
+
+    def _perform(self, action: LinkAction) -> None:
+        match action:
+            case SendMessage(message):
+                self.send(message)
+            case CloseTransport(reason):
+                if self._transport is not None:
+                    self._transport.close(reason)
+            case LinkStateChanged():
+                self._on_state_changed(action)
+
+    def _on_state_changed(self, change: LinkStateChanged) -> None:
+        peer = self._machine.peer
+        _log.info(
+            "link.state_changed",
+            peer=peer.name if peer else "",
+            region=peer.region if peer else "",
+            old=change.old.value,
+            new=change.new.value,
+            reason=change.reason,
+        )
+        if change.new is LinkState.READY:
+            self._owner.on_link_ready(self)
+        elif change.new is LinkState.CLOSED:
+            self._loop.call_soon(self._shut, change.reason)
+
+    def _shut(self, reason: str) -> None:
+        self._flush()
+        self._transport = None
+        self._driver.close()
+        for channel in list(self._channels.values()):
+            channel.drop(CloseReason.LINK_LOST)
+        self._owner.on_link_closed(self, reason)

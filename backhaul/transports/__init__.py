@@ -1,0 +1,1 @@
+"""Carriers of link frames behind one protocol; start reading at base.py."""

@@ -1,0 +1,129 @@
+"""The WebSocket transport: RFC 6455 over TLS 1.3, on picows callbacks."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from picows import (
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    ws_connect,
+    ws_create_server,
+)
+
+from backhaul.core.frames import MAX_BATCH_BYTES
+from backhaul.errors import LinkConnectError
+from backhaul.transports.base import TransportEvents
+
+__all__ = ["LINK_PATH", "connect_websocket", "serve_websocket"]
+
+LINK_PATH = "/warmline/link"
+
+
+class _WebSocketTransport(WSListener):
+    """One WebSocket as a `Transport`; one batch is one binary message."""
+
+    name = "websocket"
+
+    def __init__(self, events: TransportEvents) -> None:
+        self._events = events
+        self._ws: WSTransport | None = None
+        self._reason = ""
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._ws = transport
+        tcp = transport.underlying_transport
+        tcp_socket = tcp.get_extra_info("socket")
+        if tcp_socket is not None:
+            tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        certificate = cast("Mapping[str, Any]", tcp.get_extra_info("peercert") or {})
+        self._events.on_open(self, certificate)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.BINARY and frame.fin:
+            self._events.on_batch(frame.get_payload_as_bytes())
+        elif frame.msg_type is WSMsgType.CLOSE:
+            self._reason = self._reason or "closed by the peer"
+            transport.disconnect()
+        elif frame.msg_type not in {WSMsgType.PING, WSMsgType.PONG}:
+            self._reason = "message is not one whole binary frame"
+            transport.send_close(WSCloseCode.UNSUPPORTED_DATA)
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
+        self._ws = None
+        self._events.on_closed(self._reason or "connection lost")
+
+    def send_batch(self, batch: bytearray) -> None:
+        if self._ws is not None:
+            self._ws.send(WSMsgType.BINARY, batch)
+
+    def backlog_bytes(self) -> int:
+        if self._ws is None:
+            return 0
+        return self._ws.underlying_transport.get_write_buffer_size()
+
+    def close(self, reason: str) -> None:
+        if self._ws is not None:
+            self._reason = self._reason or reason
+            self._ws.send_close(WSCloseCode.GOING_AWAY)
+            self._ws.disconnect()
+
+
+async def connect_websocket(
+    events: TransportEvents, address: str, *, context: ssl.SSLContext, timeout_s: float
+) -> None:
+    """Open a WebSocket link to *address* (host:port); *events* hears of it.
+
+    Raises:
+        LinkConnectError: If TCP, TLS or the WebSocket handshake fails or times out.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            await ws_connect(
+                lambda: _WebSocketTransport(events),
+                f"wss://{address}{LINK_PATH}",
+                ssl_context=context,
+                max_frame_size=MAX_BATCH_BYTES,
+                max_redirects=0,
+            )
+    except TimeoutError:
+        raise LinkConnectError(address, f"no answer within {timeout_s:g} s") from None
+    except (OSError, ssl.SSLError) as exc:
+        raise LinkConnectError(address, str(exc)) from exc
+    except WSError as exc:
+        raise LinkConnectError(address, "WebSocket handshake failed") from exc
+
+
+async def serve_websocket(
+    accept: Callable[[], TransportEvents],
+    host: str,
+    port: int,
+    *,
+    context: ssl.SSLContext,
+    handshake_timeout_s: float = 5.0,
+) -> asyncio.Server:
+    """Listen for WebSocket links; *accept* makes the receiver of each one."""
+
+    def on_upgrade(request: WSUpgradeRequest) -> WSListener | None:
+        if request.path.decode("latin-1") != LINK_PATH:
+            return None
+        return _WebSocketTransport(accept())
+
+    return await ws_create_server(
+        on_upgrade,
+        host,
+        port,
+        ssl=context,
+        ssl_handshake_timeout=handshake_timeout_s,
+        websocket_handshake_timeout=handshake_timeout_s,
+        max_frame_size=MAX_BATCH_BYTES,
+        backlog=1024,
+    )

@@ -1,0 +1,1 @@
+"""The service near the carrier; start reading at service.py."""

@@ -1,0 +1,90 @@
+"""All calls of this edge, by CallSid and by media token, and those that ended."""
+
+import asyncio
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from backhaul.core.messages import CloseReason
+from edge.call import Call
+
+__all__ = ["Calls", "EndedCall"]
+
+_ENDED_KEPT = 65_536
+"""CallSids remembered after their end, so that a replayed webhook mints nothing."""
+
+_SUMMARIES_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCall:
+    """What is left of a call."""
+
+    reason: CloseReason | None
+
+
+class Calls:
+    """The live calls of one edge."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Call] = {}
+        self._by_token: dict[str, Call] = {}
+        self._ended: OrderedDict[str, EndedCall] = OrderedDict()
+        self._summaries: deque[dict[str, object]] = deque(maxlen=_SUMMARIES_KEPT)
+        self.ended_total: dict[str, int] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    async def wait_empty(self) -> None:
+        """Wait until no call is live."""
+        await self._empty.wait()
+
+    def live(self) -> tuple[Call, ...]:
+        """Return all live calls."""
+        return tuple(self._live.values())
+
+    def get(self, call_sid: str) -> Call | None:
+        """Return a live call."""
+        return self._live.get(call_sid)
+
+    def ended(self, call_sid: str) -> EndedCall | None:
+        """Return what is left of an ended call."""
+        return self._ended.get(call_sid)
+
+    def recent(self) -> tuple[dict[str, object], ...]:
+        """Return the summaries of the calls that ended last."""
+        return tuple(self._summaries)
+
+    def add(self, call: Call) -> None:
+        """Take a new call, reachable by its CallSid and its token."""
+        self._live[call.call_sid] = call
+        self._empty.clear()
+        self._by_token[call.token] = call
+
+    def add_token(self, call: Call) -> None:
+        """Make a renewed call reachable by its new token."""
+        self._by_token[call.token] = call
+
+    def peek_token(self, token: str) -> Call | None:
+        """Return the call that *token* admits, without using the token up."""
+        return self._by_token.get(token)
+
+    def take_token(self, token: str) -> Call | None:
+        """Return the call that *token* admits; it admits nothing ever after."""
+        return self._by_token.pop(token, None)
+
+    def remove(self, call: Call) -> None:
+        """Forget an ended call but for its CallSid and summary."""
+        self._live.pop(call.call_sid, None)
+        if not self._live:
+            self._empty.set()
+        self._by_token.pop(call.token, None)
+        reason = call.machine.end_reason
+        label = reason.value if reason else "unknown"
+        self.ended_total[label] = self.ended_total.get(label, 0) + 1
+        self._summaries.append({"call_sid": call.call_sid, **call.summary()})
+        self._ended[call.call_sid] = EndedCall(reason)
+        if len(self._ended) > _ENDED_KEPT:
+            self._ended.popitem(last=False)

@@ -1,0 +1,221 @@
+"""The Media Streams listener: Twilio's audio WebSockets, on picows callbacks."""
+
+import asyncio
+import socket
+import ssl
+
+import structlog
+from picows import (
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_create_server,
+)
+
+from backhaul.clock import monotonic_s
+from backhaul.core.fragments import MessageAssembler
+from backhaul.core.messages import CloseReason
+from backhaul.errors import MediaStreamError, RemoteProtocolError
+from edge.call import Call
+from edge.calls import Calls
+from edge.core import call_machine
+from edge.core.media_stream import (
+    MediaStreamEvent,
+    MediaStreamProtocol,
+    StreamMedia,
+    StreamStarted,
+    StreamStopped,
+)
+from edge.core.signature import media_url_candidates, signature_matches
+from edge.metrics import EdgeMetrics
+from edge.settings import EdgeSettings
+
+__all__ = ["MEDIA_PATH", "MediaStreams"]
+
+MEDIA_PATH = "/twilio/media/"
+
+_log = structlog.get_logger()
+
+_UpgradeAnswer = WSUpgradeResponseWithListener
+
+
+class MediaStreams:
+    """Accepts the Media Streams that a webhook of this edge announced."""
+
+    def __init__(
+        self, settings: EdgeSettings, *, calls: Calls, metrics: EdgeMetrics
+    ) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._metrics = metrics
+        self._keys = tuple(key.reveal() for key in settings.twilio_auth_tokens)
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None  # noqa: S101 - narrows the type
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def start(self, *, context: ssl.SSLContext | None) -> None:
+        """Begin to listen."""
+        handshake_s = self._settings.start_timeout_s
+        self._server = await ws_create_server(
+            self._on_upgrade,
+            self._settings.listen_host,
+            self._settings.media_port,
+            ssl=context,
+            ssl_handshake_timeout=handshake_s if context else None,
+            websocket_handshake_timeout=handshake_s,
+            max_frame_size=self._settings.max_message_bytes,
+            disconnect_on_exception=True,
+            backlog=1024,
+        )
+
+    async def aclose(self) -> None:
+        """Stop listening; open streams are their calls' concern."""
+        if self._server is not None:
+            self._server.close()
+
+    def _on_upgrade(self, request: WSUpgradeRequest) -> _UpgradeAnswer:
+        path = request.path.decode("latin-1")
+        token = path.removeprefix(MEDIA_PATH).rstrip("/")
+        if token == path:
+            return self._refuse(404, "unknown_path")
+        signature = request.headers.get("X-Twilio-Signature", "")
+        candidates = media_url_candidates(self._settings.media_base_url, path)
+        if not signature_matches(signature, keys=self._keys, candidates=candidates):
+            return self._refuse(403, "signature_invalid")
+        call = self._calls.take_token(token)
+        if call is None:
+            return self._refuse(403, "token_invalid")
+        self._metrics.streams.labels(outcome="accepted").inc()
+        return WSUpgradeResponseWithListener(
+            WSUpgradeResponse.create_101_response(),
+            _MediaStream(call, self._settings, self._metrics),
+        )
+
+    def _refuse(self, status: int, outcome: str) -> _UpgradeAnswer:
+        self._metrics.streams.labels(outcome=outcome).inc()
+        _log.warning("media_stream.refused", outcome=outcome)
+        response = WSUpgradeResponse.create_error_response(status)
+        return WSUpgradeResponseWithListener(response, None)
+
+
+class _MediaStream(WSListener):
+    """One Media Stream: decodes, pumps, and plays; a `StreamSink` of its call."""
+
+    def __init__(
+        self, call: Call, settings: EdgeSettings, metrics: EdgeMetrics
+    ) -> None:
+        self._call = call
+        self._metrics = metrics
+        self._protocol = MediaStreamProtocol(max_bad_frames=settings.max_bad_frames)
+        self._assembler = MessageAssembler(max_bytes=settings.max_message_bytes)
+        self._max_backlog_bytes = settings.max_backlog_bytes
+        self._ws: WSTransport | None = None
+        loop = asyncio.get_running_loop()
+        self._start_timer = loop.call_later(
+            settings.start_timeout_s, self._fail, "no start in time"
+        )
+
+    # WSListener
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._ws = transport
+        tcp_socket = transport.underlying_transport.get_extra_info("socket")
+        if tcp_socket is not None:
+            tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if self._ws is None:
+            return  # closed by us; what was already on its way does not count
+        kind = frame.msg_type
+        if kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
+            self._on_text(frame, first=kind is WSMsgType.TEXT)
+        elif kind is WSMsgType.CLOSE:
+            transport.disconnect()
+        elif kind is WSMsgType.BINARY:
+            self._fail("binary frame")
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
+        self._ws = None
+        self._start_timer.cancel()
+        self._metrics.count_stream(self._protocol.counters)
+        self._report_lost(CloseReason.MEDIA_STREAM_LOST)
+
+    # StreamSink
+
+    def play(self, audio: bytes) -> None:
+        """Send raw mu-law to the caller; see StreamSink."""
+        if self._ws is None:
+            return
+        backlog = self._ws.underlying_transport.get_write_buffer_size()
+        if backlog > self._max_backlog_bytes:
+            self._fail("Twilio stopped reading")
+            return
+        self._ws.send(WSMsgType.TEXT, self._protocol.encode_media(audio))
+
+    def clear(self) -> None:
+        """Drop what the caller has not heard yet; see StreamSink."""
+        if self._ws is not None:
+            self._ws.send(WSMsgType.TEXT, self._protocol.encode_clear())
+
+    def end(self) -> None:
+        """Close the stream politely; see StreamSink."""
+        self._close(WSCloseCode.OK)
+
+    def _on_text(self, frame: WSFrame, *, first: bool) -> None:
+        try:
+            message = self._assembler.add(
+                frame.get_payload_as_bytes(), first=first, final=frame.fin
+            )
+            if message is None:
+                return
+            event = self._protocol.receive(message)
+        except (MediaStreamError, RemoteProtocolError) as exc:
+            self._fail(exc.reason)
+            return
+        if isinstance(event, StreamMedia):
+            self._call.on_media(event.audio)
+        elif event is not None:
+            self._on_event(event)
+
+    def _on_event(self, event: MediaStreamEvent) -> None:
+        match event:
+            case StreamStarted(_, call_sid):
+                self._start_timer.cancel()
+                if call_sid != self._call.call_sid:
+                    self._fail("token of another call")
+                    return
+                self._call.times.stream_started_at = monotonic_s()
+                self._call.attach(self)
+                self._call.feed(call_machine.StreamStarted())
+            case StreamStopped():
+                self._call.feed(call_machine.StreamStopped())
+            case _:
+                pass  # marks and DTMF do not decide anything yet
+
+    def _fail(self, reason: str) -> None:
+        _log.warning("media_stream.failed", call_sid=self._call.call_sid, reason=reason)
+        self._metrics.streams.labels(outcome="failed").inc()
+        self._close(WSCloseCode.POLICY_VIOLATION)
+        self._report_lost(CloseReason.MEDIA_STREAM_INVALID)
+
+    def _report_lost(self, reason: CloseReason) -> None:
+        # A stream that never started is its call's concern too: the lease goes back.
+        if self._call.owns(self) or not self._protocol.started:
+            self._call.feed(call_machine.StreamLost(reason))
+
+    def _close(self, code: WSCloseCode) -> None:
+        self._start_timer.cancel()
+        ws, self._ws = self._ws, None
+        if ws is not None:
+            ws.send_close(code)
+            ws.disconnect()

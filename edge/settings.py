@@ -1,0 +1,174 @@
+"""Settings of one edge, and how they are found."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from backhaul.settings import (
+    DeploymentFile,
+    Region,
+    Secret,
+    build,
+    environment_values,
+)
+
+__all__ = ["EdgeSettings", "load_settings"]
+
+_ALIASES = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens"}
+
+
+class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything one edge needs to know."""
+
+    name: str
+    """The edge's name; its table in the file is ``[edges.NAME]``."""
+    public_url: str
+    """Where Twilio reaches the webhooks, for example https://voice.example.com.
+    Signatures are checked against it, so it must be exact."""
+    preferred_region: str
+    """The region that takes calls while it has warm sessions."""
+    twilio_auth_tokens: tuple[Secret, ...]
+    """TWILIO_AUTH_TOKEN: one or more auth tokens, separated by commas. Several are
+    needed while a token is being rotated, and for several Twilio Regions."""
+    admin_token: Secret
+    """Bearer token of the admin listener."""
+    media_url: str = ""
+    """Where Twilio reaches the Media Streams; empty: `public_url` with wss. A proxy
+    must lead /twilio/media/ to `media_port` and all else to `http_port`."""
+    account_sid: str = ""
+    """Accept webhooks of this Twilio account only; empty: of any that signs."""
+    listen_host: str = "0.0.0.0"  # noqa: S104 - the carrier's side is public
+    """Address of the webhook and Media Streams listeners."""
+    http_port: int = 8080
+    """Port of the webhook listener; 0 picks one."""
+    media_port: int = 8081
+    """Port of the Media Streams listener; 0 picks one."""
+    tls_certificate: Path = Path()
+    """Certificate chain (PEM) of both public listeners, with `tls_key`. Without it
+    they speak plain HTTP and a proxy in front of them must end TLS."""
+    tls_key: Path = Path()
+    """Private key (PEM) to `tls_certificate`."""
+    admin_host: str = "127.0.0.1"
+    """Address of the admin listener; keep it off the public network."""
+    admin_port: int = 8082
+    """Port of the admin listener; 0 picks one."""
+    pki_dir: Path = Path("pki")
+    """Holds ca.pem, edge-NAME.pem and edge-NAME-key.pem for the links."""
+    token_ttl_s: float = 30.0
+    """From the webhook's answer to Twilio's `start` (s). Too low loses slow calls;
+    too high keeps sessions leased for calls that never start."""
+    start_timeout_s: float = 5.0
+    """From an accepted Media Stream to its `start` (s)."""
+    lease_timeout_s: float = 4.0
+    """For one agent to answer a lease request (s), a cold session included. Twilio
+    itself gives up on a webhook after 15 s."""
+    max_message_bytes: int = 64 * 1024
+    """Largest Media Streams message and webhook body (bytes)."""
+    max_bad_frames: int = 25
+    """Unusable Media Streams messages before a stream is closed."""
+    max_backlog_bytes: int = 4 * 1024 * 1024
+    """Audio that may wait in this process for Twilio to read it (bytes); beyond it
+    the stream counts as lost. Ten minutes of speech are 6.6 MB as sent."""
+    heartbeat_interval_s: float = 0.25
+    """Between two heartbeats on a link (s)."""
+    heartbeat_timeout_s: float = 2.0
+    """Silence after which a link is given up (s). Too low gives up good links when
+    a host stalls; too high leaves callers with a dead region."""
+    link_connect_timeout_s: float = 5.0
+    """To open a link: TCP, TLS, WebSocket and hello (s)."""
+    drain_timeout_s: float = 30.0
+    """How long live calls may go on after SIGTERM (s)."""
+    apology: str = "Sorry, we cannot take your call right now. Please call again."
+    """Spoken by Twilio when no region can answer."""
+    log_json: bool = True
+    """JSON lines on stdout; false: readable lines."""
+
+    regions: dict[str, Region] = {}
+    """From the file's ``[regions]``."""
+    numbers: dict[str, str] = {}
+    """From the file's ``[numbers]``."""
+
+    @property
+    def media_base_url(self) -> str:
+        """The URL that stream URLs start with."""
+        if self.media_url:
+            return self.media_url.rstrip("/")
+        return re.sub(r"^http", "ws", self.public_base_url)
+
+    @property
+    def public_base_url(self) -> str:
+        """The public URL without a trailing slash."""
+        return self.public_url.rstrip("/")
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        found = [
+            *_url_problems("public_url", self.public_url, "https", "http"),
+            *_url_problems("media_url", self.media_base_url, "wss", "ws"),
+        ]
+        if not any(self.twilio_auth_tokens):
+            found.append("twilio_auth_tokens: empty; set TWILIO_AUTH_TOKEN")
+        if not self.admin_token:
+            found.append("admin_token: empty; set EDGE_ADMIN_TOKEN")
+        if self.preferred_region not in self.regions:
+            found.append(f"preferred_region: no region {self.preferred_region!r}")
+        if not self.numbers:
+            found.append("numbers: empty; no call could be answered")
+        if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
+            found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
+        if (self.tls_certificate == Path()) != (self.tls_key == Path()):
+            found.append("tls_certificate and tls_key: both or none")
+        return tuple(found)
+
+
+def _url_problems(name: str, url: str, secure: str, plain: str) -> tuple[str, ...]:
+    try:
+        parts = urlsplit(url)
+        port_known = parts.port is None or parts.port > 0
+    except ValueError:
+        return (f"{name}: {url!r} is not a URL",)
+    if parts.scheme not in {secure, plain} or not parts.hostname or not port_known:
+        return (f"{name}: {url!r} is not a {secure}:// URL",)
+    if parts.query or parts.fragment:
+        return (f"{name}: must not have a query or fragment",)
+    local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if parts.scheme == plain and not local:
+        return (f"{name}: Twilio needs {secure}:// for any host but this one",)
+    return ()
+
+
+def load_settings(
+    deployment: DeploymentFile,
+    name: str | None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> EdgeSettings:
+    """Return the settings of the edge *name*.
+
+    The environment (``EDGE_*``, ``TWILIO_AUTH_TOKEN``) wins over the edge's own
+    table, which wins over ``[edge]``.
+
+    Args:
+        deployment: The configuration file.
+        name: The edge's name; None: EDGE_NAME, or the only edge in the file.
+        environ: Stands in for the process's environment.
+
+    Raises:
+        SettingsError: With one line per problem.
+    """
+    given = environment_values(
+        EdgeSettings, prefix="EDGE_", aliases=_ALIASES, environ=environ
+    )
+    name = name or given.get("name") or _only(deployment.edges)
+    shared = {"regions": deployment.regions, "numbers": deployment.numbers}
+    own = deployment.edges.get(name, {})
+    values = {**deployment.edge, **own, **given, **shared, "name": name}
+    values["pki_dir"] = deployment.directory / str(values.get("pki_dir", "pki"))
+    return build(EdgeSettings, values, where=f"edges.{name}")
+
+
+def _only(edges: Mapping[str, object]) -> str:
+    return next(iter(edges)) if len(edges) == 1 else ""

@@ -1,0 +1,43 @@
+"""The TwiML the edge answers with, written by Twilio's own package."""
+
+from collections.abc import Mapping
+
+from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+
+__all__ = ["connect_stream", "hang_up", "reject", "say_and_hang_up"]
+
+
+def connect_stream(
+    stream_url: str, action_url: str, parameters: Mapping[str, str]
+) -> str:
+    """Return TwiML that streams the call, and comes back to *action_url* after."""
+    stream = Stream(url=stream_url)
+    for name, value in parameters.items():
+        stream.parameter(name=name, value=value)
+    connect = Connect(action=action_url, method="POST")
+    connect.append(stream)
+    response = VoiceResponse()
+    response.append(connect)
+    return str(response)
+
+
+def say_and_hang_up(text: str) -> str:
+    """Return TwiML that speaks *text* in Twilio's own voice and ends the call."""
+    response = VoiceResponse()
+    response.say(text)
+    response.hangup()
+    return str(response)
+
+
+def hang_up() -> str:
+    """Return TwiML that ends the call."""
+    response = VoiceResponse()
+    response.hangup()
+    return str(response)
+
+
+def reject() -> str:
+    """Return TwiML that refuses a call before it is answered (and paid for)."""
+    response = VoiceResponse()
+    response.reject()
+    return str(response)

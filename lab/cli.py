@@ -1,0 +1,163 @@
+"""The command line: ``warmline COMMAND``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Warmline: phone calls answered by the nearest warm AI voice.",
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")]
+_Config = Annotated[Path, typer.Option(help="The deployment's configuration file.")]
+_CheckConfig = Annotated[
+    bool, typer.Option("--check-config", help="Print the effective settings and exit.")
+]
+_Regions = Annotated[int, typer.Option(help="Number of regions.")]
+_Agents = Annotated[int, typer.Option(help="Agents per region.")]
+_Edges = Annotated[int, typer.Option(help="Number of edges.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.command()
+def up(
+    regions: _Regions = 3, agents: _Agents = 2, edges: _Edges = 2, json: _Json = False
+) -> None:
+    """Start the local fabric and leave it running until interrupted."""
+    from lab.fabric import FabricOptions
+    from lab.up import run_up
+
+    options = FabricOptions(regions=regions, agents=agents, edges=edges)
+    raise typer.Exit(run_up(options, json=json))
+
+
+@app.command()
+def demo(
+    calls: Annotated[int, typer.Option(help="Calls placed at the same time.")] = 20,
+    regions: _Regions = 3,
+    agents: _Agents = 2,
+    edges: _Edges = 3,
+    json: _Json = False,
+    keep: Annotated[bool, typer.Option(help="Leave the fabric running.")] = False,
+    greeting: Annotated[
+        bool, typer.Option(help="Call the number whose profile has a greeting.")
+    ] = True,
+) -> None:
+    """Answer real spoken calls on this machine and print the figures."""
+    from lab.demo import DemoOptions, run_demo
+
+    options = DemoOptions(
+        calls=calls,
+        regions=regions,
+        agents=agents,
+        edges=edges,
+        keep=keep,
+        greeting=greeting,
+    )
+    raise typer.Exit(run_demo(options, json=json))
+
+
+@app.command()
+def call(
+    edge: Annotated[str, typer.Option(help="Public URL of an edge.")],
+    auth_token: Annotated[
+        str,
+        typer.Option(
+            envvar="TWILIO_AUTH_TOKEN",
+            help="Signs the webhooks; default: the token of `warmline up`.",
+        ),
+    ] = "",
+    audio: Annotated[
+        Path | None, typer.Option(help="What to say: raw mu-law or WAV, 8 kHz mono.")
+    ] = None,
+    caller: Annotated[str, typer.Option("--from")] = "+14155550123",
+    called: Annotated[str, typer.Option("--to")] = "+14155550100",
+    save: Annotated[Path | None, typer.Option(help="Write what was heard.")] = None,
+    json: _Json = False,
+) -> None:
+    """Place one stand-in call and print its timeline."""
+    from lab.one_call import run_call
+
+    code = run_call(
+        edge,
+        auth_token=auth_token,
+        audio=audio,
+        caller=caller,
+        called=called,
+        save=save,
+        json=json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def edge(
+    config: _Config,
+    name: Annotated[str | None, typer.Option(help="The edge's name.")] = None,
+    check_config: _CheckConfig = False,
+) -> None:
+    """Run one edge."""
+    from edge.__main__ import main as run_edge
+
+    arguments = ["--config", str(config)]
+    arguments += ["--name", name] if name else []
+    arguments += ["--check-config"] if check_config else []
+    raise typer.Exit(run_edge(arguments))
+
+
+@app.command()
+def agent(config: _Config, check_config: _CheckConfig = False) -> None:
+    """Run one region agent."""
+    from region_agent.__main__ import main as run_agent
+
+    arguments = ["--config", str(config)]
+    arguments += ["--check-config"] if check_config else []
+    raise typer.Exit(run_agent(arguments))
+
+
+@app.command()
+def pki(
+    config: _Config,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory; default: pki beside the file.")
+    ] = None,
+) -> None:
+    """Issue a link certificate to every edge and region in the configuration."""
+    from backhaul.errors import SettingsError
+    from backhaul.pki import Role, create_authority, issue
+    from backhaul.settings import read_deployment
+
+    try:
+        deployment = read_deployment(config)
+        directory = out or deployment.directory / "pki"
+        create_authority(directory)
+        wanted = [(Role.EDGE, name) for name in deployment.edges]
+        wanted += [(Role.REGION_AGENT, name) for name in deployment.regions]
+        for role, name in wanted:
+            sys.stdout.write(f"{issue(directory, role, name).certificate}\n")
+    except SettingsError as exc:
+        sys.stderr.writelines(f"{line}\n" for line in exc.problems)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def doctor(config: _Config) -> None:
+    """Check keys, certificates, reachability and the clock, one line each."""
+    from lab.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(config))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Where a running local fabric leaves word, so that other commands find it."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+__all__ = ["forget_fabric", "recall_fabric", "remember_fabric"]
+
+
+def _path() -> Path:
+    return Path(tempfile.gettempdir()) / f"warmline-{os.getuid()}" / "fabric.json"
+
+
+def remember_fabric(description: dict[str, Any]) -> None:
+    """Write the description of a running fabric, readable for this user alone."""
+    path = _path()
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(orjson.dumps(description))
+    temporary.replace(path)
+
+
+def recall_fabric() -> dict[str, Any]:
+    """Return the description of the fabric that was started last, or nothing."""
+    try:
+        description: dict[str, Any] = orjson.loads(_path().read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return description
+
+
+def forget_fabric() -> None:
+    """Remove what `remember_fabric` wrote."""
+    _path().unlink(missing_ok=True)

@@ -1,0 +1,229 @@
+"""Twilio's end of a Media Stream socket: sends at once, receives by callback.
+
+The `websockets` protocol runs without its own asyncio layer: a hundred calls send
+fifty messages a second each, and every arrival must be timed where it happens.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from backhaul.errors import TwilioError
+
+__all__ = ["MediaSocket", "SocketEnd", "StreamConnectError", "open_media_socket"]
+
+_CONNECT_TIMEOUT, _REFUSED, _TLS, _HANDSHAKE = 31901, 31902, 31910, 31920
+_CLOSE_ERROR, _PROTOCOL_ERROR = 31921, 31924
+_NO_CLOSE_FRAME = 1006
+_MAX_MESSAGE_BYTES = 1024 * 1024
+_MAX_UNSENT_BYTES = 64 * 1024
+"""About 3.4 s of caller audio: a peer this slow loses media, as with Twilio (31930)."""
+
+MessageHandler = Callable[[bytes, bool], None]
+"""Takes a whole message and whether it was a text one."""
+
+
+class StreamConnectError(TwilioError):
+    """A Media Stream could not be opened.
+
+    Attributes:
+        twilio_code: 31901 timeout, 31902 refused, 31910 TLS, 31920 handshake.
+    """
+
+    code: ClassVar[str] = "media_stream_connect_failed"
+
+    def __init__(self, twilio_code: int, reason: str) -> None:
+        super().__init__(f"{twilio_code}: {reason}")
+        self.twilio_code = twilio_code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEnd:
+    """How a socket ended; `twilio_code` is 0 for a close as it should be."""
+
+    close_code: int
+    twilio_code: int
+
+
+class MediaSocket(asyncio.Protocol):
+    """One Media Stream socket.
+
+    Attributes:
+        opened: Done when the handshake is; fails with `StreamConnectError`.
+        ended: Done, with a `SocketEnd`, when the TCP connection is gone.
+    """
+
+    def __init__(
+        self, url: str, headers: Mapping[str, str], on_message: MessageHandler
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[SocketEnd] = loop.create_future()
+        self._headers = headers
+        self._on_message = on_message
+        self._protocol = ClientProtocol(parse_uri(url), max_size=_MAX_MESSAGE_BYTES)
+        self._transport: asyncio.Transport | None = None
+        self._got_eof = False
+        self._parts: list[bytes] = []
+        self._is_text = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self._protocol.state is State.OPEN
+
+    def send(self, text: bytes) -> bool:
+        """Send one text message; return False when it had to be dropped."""
+        transport = self._transport
+        if transport is None or not self.is_open:
+            return False
+        if transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            return False
+        self._protocol.send_text(text)
+        self._flush()
+        return True
+
+    def close(self, close_code: int) -> None:
+        """Start the closing handshake; does nothing when it is under way."""
+        if self.is_open:
+            self._protocol.send_close(close_code)
+            self._flush()
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def aclose(self, close_code: int, *, timeout_s: float) -> None:
+        """Close, and wait until the connection is gone; abort after *timeout_s*."""
+        self.close(close_code)
+        _, pending = await asyncio.wait({self.ended}, timeout=timeout_s)
+        if pending:
+            self.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the handshake."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+        request = self._protocol.connect()
+        request.headers.update(self._headers)
+        self._protocol.send_request(request)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand every whole message to the handler."""
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Response):
+                self._on_response(event)
+            elif isinstance(event, Frame):
+                self._on_frame(event)
+        self._flush()
+
+    def eof_received(self) -> None:
+        """Note that the peer sends no more; the transport closes by itself."""
+        self._note_eof()
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Resolve both futures."""
+        self._note_eof()
+        if not self.opened.done():
+            reason = f"connection lost in the handshake: {exc}"
+            self.opened.set_exception(StreamConnectError(_HANDSHAKE, reason))
+        if not self.ended.done():
+            self.ended.set_result(self._end())
+
+    def _end(self) -> SocketEnd:
+        close_code = self._protocol.close_code or _NO_CLOSE_FRAME
+        if self._protocol.parser_exc is not None and not self._lost_midway():
+            return SocketEnd(close_code, _PROTOCOL_ERROR)
+        broken = close_code == _NO_CLOSE_FRAME
+        return SocketEnd(close_code, _CLOSE_ERROR if broken else 0)
+
+    def _lost_midway(self) -> bool:
+        """Return whether the stream merely stopped, which is no fault of its bytes."""
+        return isinstance(self._protocol.parser_exc, EOFError)
+
+    def _on_response(self, response: Response) -> None:
+        if self.opened.done():
+            return
+        if self._protocol.handshake_exc is None:
+            self.opened.set_result(None)
+        else:
+            reason = f"handshake answered {response.status_code}"
+            self.opened.set_exception(StreamConnectError(_HANDSHAKE, reason))
+
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.opcode not in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
+            return
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        self._parts.append(bytes(frame.data))
+        if frame.fin:
+            message = b"".join(self._parts)
+            self._parts.clear()
+            self._on_message(message, self._is_text)
+
+    def _note_eof(self) -> None:
+        if not self._got_eof:
+            self._got_eof = True
+            self._protocol.receive_eof()
+
+    def _flush(self) -> None:
+        transport = self._transport
+        for data in self._protocol.data_to_send():
+            if transport is None or transport.is_closing():
+                continue
+            if data:
+                transport.write(data)
+            else:
+                transport.close()
+
+
+async def open_media_socket(
+    url: str,
+    headers: Mapping[str, str],
+    on_message: MessageHandler,
+    *,
+    ssl_context: ssl.SSLContext | None,
+    timeout_s: float,
+) -> MediaSocket:
+    """Open a Media Stream socket without compression.
+
+    Raises:
+        StreamConnectError: It could not be opened within *timeout_s* seconds.
+    """
+    uri = parse_uri(url)
+    socket = MediaSocket(url, headers, on_message)
+    loop = asyncio.get_running_loop()
+    context = (ssl_context or ssl.create_default_context()) if uri.secure else None
+    try:
+        async with asyncio.timeout(timeout_s):
+            await loop.create_connection(
+                lambda: socket, uri.host, uri.port, ssl=context
+            )
+            await socket.opened
+    except TimeoutError:
+        raise StreamConnectError(
+            _CONNECT_TIMEOUT, f"not open after {timeout_s:g} s"
+        ) from None
+    except ssl.SSLError as exc:
+        raise StreamConnectError(_TLS, str(exc)) from None
+    except OSError as exc:
+        raise StreamConnectError(_REFUSED, str(exc)) from None
+    finally:
+        if not socket.opened.done() or socket.opened.cancelled():
+            socket.abort()
+        elif socket.opened.exception() is not None:
+            socket.abort()
+    return socket

@@ -1,0 +1,58 @@
+"""Where the local fabric pretends to stand, and how far apart that is."""
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["EDGE_PLACES", "REGION_PLACES", "Place", "one_way_delay_ms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place on Earth, with a caller's number from around there."""
+
+    name: str
+    latitude: float
+    longitude: float
+    caller: str
+
+
+REGION_PLACES = (
+    Place("us-east", 39.04, -77.49, "+14155550123"),
+    Place("eu-central", 50.11, 8.68, "+493012345678"),
+    Place("ap-southeast", 1.35, 103.82, "+6561234567"),
+    Place("us-west", 45.84, -119.70, "+12065550142"),
+    Place("ap-northeast", 35.68, 139.69, "+81312345678"),
+    Place("sa-east", -23.55, -46.63, "+551123456789"),
+    Place("ap-south", 19.08, 72.88, "+912212345678"),
+    Place("au-southeast", -33.87, 151.21, "+61212345678"),
+)
+
+EDGE_PLACES = (
+    Place("edge-ashburn", 39.04, -77.49, "+14155550123"),
+    Place("edge-frankfurt", 50.11, 8.68, "+493012345678"),
+    Place("edge-singapore", 1.29, 103.85, "+6561234567"),
+    Place("edge-umatilla", 45.92, -119.34, "+12065550142"),
+    Place("edge-tokyo", 35.68, 139.69, "+81312345678"),
+    Place("edge-sao-paulo", -23.55, -46.63, "+551123456789"),
+    Place("edge-mumbai", 19.08, 72.88, "+912212345678"),
+    Place("edge-sydney", -33.87, 151.21, "+61212345678"),
+)
+
+_EARTH_RADIUS_KM = 6371.0
+_KM_PER_MS = 150.0
+"""Light in fibre makes 200 km per ms; cables are about a third longer than the way
+as the crow flies."""
+_LOCAL_MS = 1.0
+
+
+def one_way_delay_ms(one: Place, other: Place) -> float:
+    """Return the propagation delay (ms) between two places, never less than 1."""
+    lat1, lat2 = math.radians(one.latitude), math.radians(other.latitude)
+    half_dlat = (lat2 - lat1) / 2
+    half_dlon = math.radians(other.longitude - one.longitude) / 2
+    chord = (
+        math.sin(half_dlat) ** 2
+        + math.cos(lat1) * math.cos(lat2) * math.sin(half_dlon) ** 2
+    )
+    distance_km = 2 * _EARTH_RADIUS_KM * math.asin(math.sqrt(chord))
+    return round(_LOCAL_MS + distance_km / _KM_PER_MS, 1)

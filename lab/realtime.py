@@ -1,0 +1,64 @@
+"""The Realtime stand-in: a server that speaks the GA protocol with scripted speech.
+
+Run ``python -m lab.realtime``; it prints its addresses as one line of JSON. In a test:
+``async with RealtimeServer(RealtimeServerSettings(...)) as server``.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import signal
+import sys
+
+from lab.realtime_server import RealtimeServer, RealtimeServerSettings
+from lab.realtime_timeline import RealtimeLatency
+
+__all__ = ["RealtimeLatency", "RealtimeServer", "RealtimeServerSettings", "main"]
+
+
+async def _run_until_stopped(settings: RealtimeServerSettings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with RealtimeServer(settings) as server:
+        addresses = {
+            "host": settings.host,
+            "port": server.port,
+            "url": server.url,
+            "control_url": server.control_url,
+        }
+        sys.stdout.write(json.dumps(addresses) + "\n")
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+def main() -> None:
+    """Run the stand-in until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m lab.realtime", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--control-port", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--latency", choices=("none", "realistic"), default="realistic")
+    parser.add_argument("--api-key", action="append", default=[])
+    parser.add_argument("--session-lifetime-s", type=float, default=3600.0)
+    chosen = parser.parse_args()
+    settings = RealtimeServerSettings(
+        host=chosen.host,
+        port=chosen.port,
+        control_port=chosen.control_port,
+        seed=chosen.seed,
+        latency=RealtimeLatency.none()
+        if chosen.latency == "none"
+        else RealtimeLatency(),
+        session_lifetime_s=chosen.session_lifetime_s,
+    )
+    if chosen.api_key:
+        settings = dataclasses.replace(settings, api_keys=frozenset(chosen.api_key))
+    asyncio.run(_run_until_stopped(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The HTTP control endpoint of the Realtime stand-in: misbehaviour in, evidence out."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from lab.realtime_faults import Fault, FaultPlan
+from lab.realtime_record import Ledger
+
+__all__ = ["RealtimeControl"]
+
+
+class _Misbehave(Struct, frozen=True, forbid_unknown_fields=True):
+    kind: Fault
+    count: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    seconds: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+
+
+class RealtimeControl:
+    """``POST /lab/misbehave``, ``GET /lab/sessions``, ``GET /lab/sessions/{id}/heard``.
+
+    *expire_sessions* lets so many live sessions end and returns how many did.
+    """
+
+    def __init__(
+        self, ledger: Ledger, faults: FaultPlan, expire_sessions: Callable[[int], int]
+    ) -> None:
+        self._ledger = ledger
+        self._faults = faults
+        self._expire_sessions = expire_sessions
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen on *port* (0: any); return the port."""
+        app = web.Application()
+        app.router.add_post("/lab/misbehave", self._misbehave)
+        app.router.add_get("/lab/sessions", self._sessions)
+        app.router.add_get("/lab/sessions/{session_id}/heard", self._heard)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _misbehave(self, request: web.Request) -> web.Response:
+        try:
+            wish = msgspec.json.decode(await request.read(), type=_Misbehave)
+        except (msgspec.DecodeError, RecursionError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        expired = 0
+        if wish.kind == Fault.NONE:
+            self._faults.clear()
+        elif wish.kind == Fault.EXPIRE_NOW:
+            expired = self._expire_sessions(wish.count)
+        else:
+            self._faults.plan(wish.kind, count=wish.count, seconds=wish.seconds)
+        return web.json_response(
+            {"pending": self._faults.pending(), "expired": expired}
+        )
+
+    async def _sessions(self, _: web.Request) -> web.Response:
+        body = msgspec.json.encode(self._ledger.wire())
+        return web.Response(body=body, content_type="application/json")
+
+    async def _heard(self, request: web.Request) -> web.Response:
+        record = self._ledger.get(request.match_info["session_id"])
+        if record is None:
+            raise web.HTTPNotFound
+        return web.Response(body=bytes(record.heard.kept), content_type="audio/basic")

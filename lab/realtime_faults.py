@@ -1,0 +1,70 @@
+"""Misbehaviour on demand: which fault is to happen next, and how often."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Fault", "FaultPlan", "Planned"]
+
+
+class Fault(StrEnum):
+    """What the stand-in can do wrong, and what it is counted in."""
+
+    NONE = "none"
+    """Nothing goes wrong any more: calls off all that was planned."""
+    RATE_LIMITED = "rate_limited"
+    """A connection is answered 429 with ``Retry-After: seconds``."""
+    SERVER_ERROR = "server_error"
+    """A connection is answered 503."""
+    SILENT = "silent"
+    """A connection is accepted and nothing is ever sent on it."""
+    CLOSE_1011 = "close_1011"
+    """A response ends half way with the socket closed 1011."""
+    SLOW_FIRST_AUDIO = "slow_first_audio"
+    """A response's first audio comes *seconds* later than usual."""
+    MALFORMED = "malformed"
+    """A response has invalid JSON and an event without a type among its events."""
+    UNKNOWN_EVENT = "unknown_event"
+    """A response has events of unknown types among its events."""
+    FAILED_RESPONSE = "failed_response"
+    """A response ends with status failed and no audio."""
+    DELTA_AFTER_DONE = "delta_after_done"
+    """A response goes on with an audio delta after its end."""
+    EXPIRE_NOW = "expire_now"
+    """A live session, oldest first, reaches its end at once."""
+
+
+@dataclass(slots=True)
+class Planned:
+    """A fault that is still to happen *count* times."""
+
+    count: int
+    seconds: float
+
+
+class FaultPlan:
+    """What is still to go wrong; shared by all sessions of a server."""
+
+    def __init__(self) -> None:
+        self._planned: dict[Fault, Planned] = {}
+
+    def plan(self, fault: Fault, *, count: int, seconds: float) -> None:
+        """Let *fault* happen the next *count* times it can."""
+        self._planned[fault] = Planned(count, seconds)
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        self._planned.clear()
+
+    def take(self, fault: Fault) -> Planned | None:
+        """Return *fault* when it is to happen now, and count it."""
+        planned = self._planned.get(fault)
+        if planned is None:
+            return None
+        planned.count -= 1
+        if planned.count <= 0:
+            del self._planned[fault]
+        return planned
+
+    def pending(self) -> dict[str, int]:
+        """Return how often each fault is still to happen."""
+        return {str(fault): planned.count for fault, planned in self._planned.items()}

@@ -1,0 +1,1 @@
+"""The service near the model: keeps Realtime sessions warm; start at service.py."""

@@ -1,0 +1,1 @@
+"""Pure decisions of the region agent; start reading at session_pool.py."""

@@ -1,0 +1,300 @@
+"""Accepts links from edges: leases, calls, greetings and stock."""
+
+import asyncio
+import contextlib
+import ssl
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backhaul.core.link import LinkConfig
+from backhaul.core.messages import (
+    CloseReason,
+    Greeting,
+    Hello,
+    LeaseGranted,
+    LeaseRefused,
+    LeaseRelease,
+    LeaseRequest,
+    Message,
+    Open,
+    Stock,
+)
+from backhaul.errors import RemoteProtocolError
+from backhaul.links import Channel, ChannelHandler, Link
+from backhaul.pki import Role, peer_identity
+from backhaul.tasks import TaskOwner
+from backhaul.transports.websocket import serve_websocket
+from region_agent.bridge import Bridge, BridgeCounters
+from region_agent.greetings import Greetings
+from region_agent.sessions import ProfileSessions, Sessions
+
+__all__ = ["LinkListener"]
+
+_CLOSE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """A lease some edge holds or waits for."""
+
+    link: Link
+    lease_id: str
+    """As the edge calls it."""
+    sessions: ProfileSessions
+
+
+class LinkListener:
+    """Every link of this agent (`LinkOwner`, `LeaseAnswers`)."""
+
+    def __init__(
+        self,
+        *,
+        hello: Hello,
+        config: LinkConfig,
+        stock_interval_s: float,
+    ) -> None:
+        self.counters = BridgeCounters()
+        self.calls_ended: Counter[CloseReason] = Counter()
+        self.leases_refused: Counter[CloseReason] = Counter()
+        self.draining = False
+        self._hello = hello
+        self._config = config
+        self._stock_interval_s = stock_interval_s
+        self._greetings: Mapping[str, Greeting] = {}
+        self._sessions: Mapping[str, ProfileSessions] = {}
+        self._links: dict[Link, None] = {}
+        self._leases: dict[str, _Lease] = {}
+        self._bridges: dict[Bridge, None] = {}
+        self._tasks = TaskOwner()
+        self._loop = asyncio.get_running_loop()
+        self._stock_push_due = False
+        self._idle = asyncio.Event()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """Port of the link listener; 0 before it listens."""
+        if self._server is None:
+            return 0
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def link_count(self) -> int:
+        """Links that are ready."""
+        return len(self._links)
+
+    @property
+    def active_calls(self) -> int:
+        """Calls being talked on."""
+        return len(self._bridges)
+
+    async def start(
+        self,
+        sessions: Sessions,
+        greetings: Greetings,
+        *,
+        host: str,
+        port: int,
+        context: ssl.SSLContext,
+    ) -> None:
+        """Listen for links; offer *sessions* and push *greetings*."""
+        self._greetings = greetings.ready
+        self._sessions = sessions.by_profile
+        self._server = await serve_websocket(self._accept, host, port, context=context)
+        self._tasks.spawn(self._push_stock_forever(), name="stock")
+
+    async def drain(self, timeout_s: float) -> None:
+        """Grant no more leases and wait until the calls have ended, within limits."""
+        self.draining = True
+        for sessions in self._sessions.values():
+            sessions.drain()
+        self._push_stock()
+        self._note_idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        for bridge in list(self._bridges):
+            bridge.close(CloseReason.DRAINED)
+
+    async def aclose(self) -> None:
+        """Close the listener, every call and every link."""
+        await self._tasks.aclose()
+        if self._server is not None:
+            self._server.close()
+        for bridge in list(self._bridges):
+            bridge.close(CloseReason.DRAINED)
+        for link in list(self._links):
+            link.close("agent stops")
+        if self._server is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await self._server.wait_closed()
+
+    def push_greeting(self, greeting: Greeting) -> None:
+        """Send a greeting that has just become ready to every edge."""
+        for link in self._links:
+            link.send(greeting)
+
+    def _accept(self) -> Link:
+        return Link(
+            hello=self._hello, config=self._config, owner=self, check_peer=_check_peer
+        )
+
+    # LinkOwner
+
+    def on_link_ready(self, link: Link) -> None:
+        """An edge said hello; see LinkOwner."""
+        self._links[link] = None
+        for greeting in self._greetings.values():
+            link.send(greeting)
+        link.send(self._stock())
+
+    def on_link_message(self, link: Link, message: Message) -> None:
+        """An edge asks for a lease or gives one back; see LinkOwner."""
+        match message:
+            case LeaseRequest():
+                self._on_requested(link, message)
+            case LeaseRelease(lease_id):
+                self._release(_key(link, lease_id))
+            case _:
+                pass
+
+    def on_channel_opened(self, channel: Channel, message: Open) -> ChannelHandler:
+        """A call begins; see LinkOwner."""
+        key = _key(channel.link, message.lease_id)
+        lease = self._leases.pop(key, None)
+        redeemed = lease.sessions.redeem(key) if lease is not None else None
+        if lease is None or redeemed is None:
+            return self._refuse_channel(channel)
+        number, session = redeemed
+
+        def end(bridge: Bridge, reason: CloseReason) -> None:
+            self._on_call_ended(bridge, reason)
+            lease.sessions.end_call(number)
+
+        bridge = Bridge(channel, session, self.counters, on_ended=end)
+        self._bridges[bridge] = None
+        bridge.start(message, lease.sessions.profile)
+        self.on_stock_changed()
+        return bridge
+
+    def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002
+        """A link is gone, and with it the leases that ring on it; see LinkOwner."""
+        self._links.pop(link, None)
+        lost = [key for key, lease in self._leases.items() if lease.link is link]
+        for key in lost:
+            self._release(key)
+
+    # LeaseAnswers
+
+    def on_lease_granted(self, lease_id: str, *, warm: bool) -> None:
+        """A session is reserved; see LeaseAnswers."""
+        lease = self._leases[lease_id]
+        lease.link.send(LeaseGranted(lease.lease_id, warm))
+
+    def on_lease_refused(self, lease_id: str, reason: CloseReason) -> None:
+        """No session can be had; see LeaseAnswers."""
+        lease = self._leases.pop(lease_id)
+        self._refuse(lease.link, lease.lease_id, reason)
+
+    def on_lease_ended(self, lease_id: str) -> None:
+        """A lease is void; see LeaseAnswers."""
+        self._leases.pop(lease_id, None)
+        self._note_idle()
+
+    def on_stock_changed(self) -> None:
+        """Tell the edges soon, once for all that changes in one turn."""
+        if not self._stock_push_due:
+            self._stock_push_due = True
+            self._loop.call_soon(self._push_stock)
+
+    # Leases
+
+    def _on_requested(self, link: Link, request: LeaseRequest) -> None:
+        sessions = self._sessions.get(request.profile)
+        if sessions is None:
+            self._refuse(link, request.lease_id, CloseReason.UNKNOWN_PROFILE)
+            return
+        key = _key(link, request.lease_id)
+        # An edge that started anew counts its leases from one again.
+        self._release(key)
+        self._leases[key] = _Lease(link, request.lease_id, sessions)
+        sessions.request(key)
+
+    def _refuse(self, link: Link, lease_id: str, reason: CloseReason) -> None:
+        self.leases_refused[reason] += 1
+        link.send(LeaseRefused(lease_id, reason))
+
+    def _release(self, key: str) -> None:
+        lease = self._leases.pop(key, None)
+        if lease is not None:
+            lease.sessions.release(key)
+            self._note_idle()
+
+    def _refuse_channel(self, channel: Channel) -> ChannelHandler:
+        self.calls_ended[CloseReason.LEASE_UNKNOWN] += 1
+        handler = _Refused()
+        channel.bind(handler)
+        channel.close(CloseReason.LEASE_UNKNOWN)
+        return handler
+
+    # Calls
+
+    def _on_call_ended(self, bridge: Bridge, reason: CloseReason) -> None:
+        del self._bridges[bridge]
+        self.calls_ended[reason] += 1
+        self.on_stock_changed()
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._bridges and not self._leases:
+            self._idle.set()
+
+    # Stock
+
+    def _stock(self) -> Stock:
+        warm = {
+            name: sessions.pool.stock().configured
+            for name, sessions in self._sessions.items()
+        }
+        return Stock(warm=warm, active_calls=self.active_calls, draining=self.draining)
+
+    def _push_stock(self) -> None:
+        self._stock_push_due = False
+        stock = self._stock()
+        for link in self._links:
+            link.send(stock)
+
+    async def _push_stock_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._stock_interval_s)
+            self._push_stock()
+
+
+class _Refused:
+    """Hears of a channel that was closed as soon as it opened."""
+
+    def on_audio(self, audio: bytes) -> None:
+        pass
+
+    def on_message(self, message: Message) -> None:
+        pass
+
+    def on_channel_closed(self, reason: CloseReason) -> None:
+        pass
+
+
+def _key(link: Link, lease_id: str) -> str:
+    """Return what the pools call a lease: edges cannot touch each other's."""
+    return f"{link.peer.name}/{lease_id}"
+
+
+def _check_peer(certificate: Mapping[str, Any], hello: Hello | None) -> None:
+    identity = peer_identity(certificate)
+    if identity.role is not Role.EDGE:
+        raise RemoteProtocolError("certificate is not of an edge")
+    if hello is not None and hello.name != identity.name:
+        raise RemoteProtocolError("edge says it is another one")

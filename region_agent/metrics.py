@@ -1,0 +1,170 @@
+"""Prometheus metrics of one agent, read from plain integers at scrape time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from region_agent.listener import LinkListener
+from region_agent.sessions import Sessions
+
+__all__ = ["AgentCollector"]
+
+_Sample = tuple[tuple[str, ...], float]
+
+
+class AgentCollector(Collector):
+    """Reads pools, sessions, calls and links."""
+
+    def __init__(self, sessions: Sessions, listener: LinkListener) -> None:
+        self._sessions = sessions
+        self._listener = listener
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the present state as metric families."""
+        yield from self._pools()
+        yield from self._realtime()
+        yield from self._calls()
+
+    def _pools(self) -> Iterator[Metric]:
+        pools = {name: s.pool for name, s in self._sessions.by_profile.items()}
+        yield _gauge(
+            "pool_sessions",
+            "Sessions by where they stand.",
+            ("profile", "state"),
+            (
+                ((name, state), count)
+                for name, pool in pools.items()
+                for state, count in asdict(pool.stock()).items()
+            ),
+        )
+        counters = {name: pool.counters for name, pool in pools.items()}
+        yield _counter(
+            "lease_grants",
+            "Leases granted, from stock or from a session opened for them.",
+            ("profile", "warm"),
+            (
+                ((name, warm), count)
+                for name, seen in counters.items()
+                for warm, count in (
+                    ("true", seen.warm_grants),
+                    ("false", seen.cold_grants),
+                )
+            ),
+        )
+        yield _counter(
+            "leases_expired",
+            "Leases whose call never began.",
+            ("profile",),
+            (((name,), seen.leases_expired) for name, seen in counters.items()),
+        )
+        yield _counter(
+            "session_opens",
+            "Sessions opened, and opens that failed.",
+            ("profile", "outcome"),
+            (
+                ((name, outcome), count)
+                for name, seen in counters.items()
+                for outcome, count in (("opened", seen.opened), ("failed", seen.failed))
+            ),
+        )
+        yield _counter(
+            "session_ends",
+            "Sessions that ended, by who ended them.",
+            ("profile", "reason"),
+            (
+                ((name, reason), count)
+                for name, seen in counters.items()
+                for reason, count in (
+                    ("closed_by_server", seen.closed),
+                    ("retired", seen.retired),
+                )
+            ),
+        )
+
+    def _realtime(self) -> Iterator[Metric]:
+        seen = self._sessions.counters
+        yield _counter(
+            "realtime_events",
+            "Events of the Realtime endpoint.",
+            ("outcome",),
+            (
+                (("known",), seen.events_known),
+                (("unknown",), seen.events_unknown),
+                (("malformed",), seen.events_malformed),
+            ),
+        )
+        yield CounterMetricFamily(
+            "realtime_errors", "Error events of the endpoint.", seen.errors
+        )
+        yield CounterMetricFamily(
+            "realtime_audio_dropped_frames",
+            "Caller frames the endpoint was too slow to take.",
+            seen.audio_dropped,
+        )
+
+    def _calls(self) -> Iterator[Metric]:
+        listener, seen = self._listener, self._listener.counters
+        yield GaugeMetricFamily(
+            "active_calls", "Calls being talked on.", listener.active_calls
+        )
+        yield GaugeMetricFamily("links_ready", "Links to edges.", listener.link_count)
+        yield _counter(
+            "calls_ended",
+            "Calls that ended, by reason.",
+            ("reason",),
+            (((reason,), count) for reason, count in listener.calls_ended.items()),
+        )
+        yield _counter(
+            "leases_refused",
+            "Lease requests refused, by reason.",
+            ("reason",),
+            (((reason,), count) for reason, count in listener.leases_refused.items()),
+        )
+        directions = (
+            ("in", seen.audio_frames_in, seen.audio_bytes_in),
+            ("out", seen.audio_frames_out, seen.audio_bytes_out),
+        )
+        yield _counter(
+            "audio_frames",
+            "Audio frames from callers (in) and to them (out).",
+            ("direction",),
+            (((name,), frames) for name, frames, _ in directions),
+        )
+        yield _counter(
+            "audio_bytes",
+            "Mu-law bytes from callers (in) and to them (out).",
+            ("direction",),
+            (((name,), size) for name, _, size in directions),
+        )
+        yield _counter(
+            "bridge_events",
+            "What bridges met in conversations.",
+            ("outcome",),
+            (
+                (("interruption",), seen.interruptions),
+                (("stale_delta",), seen.stale_deltas),
+                (("overlapping_response",), seen.overlapping_responses),
+                (("response_failed",), seen.responses_failed),
+                (("response_retried",), seen.responses_retried),
+            ),
+        )
+
+
+def _gauge(
+    name: str, text: str, labels: tuple[str, ...], samples: Iterable[_Sample]
+) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(
+    name: str, text: str, labels: tuple[str, ...], samples: Iterable[_Sample]
+) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family

@@ -1,0 +1,291 @@
+"""One Realtime session over its WebSocket."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from backhaul.clock import monotonic_s, unix_s
+from backhaul.core.fragments import MessageAssembler
+from backhaul.errors import (
+    RealtimeConnectError,
+    RealtimeError,
+    RealtimeRateLimitedError,
+    RemoteProtocolError,
+)
+from region_agent.core.realtime_protocol import (
+    FATAL_ERRORS,
+    KNOWN_EVENTS,
+    MAX_SESSION_S,
+    RATE_LIMIT_ERRORS,
+    ServerEvent,
+    SessionDetail,
+    append_audio,
+    audio_of,
+    decode_event,
+)
+
+__all__ = ["MAX_MESSAGE_BYTES", "RealtimeCounters", "RealtimeSession", "SessionHandler"]
+
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+_MAX_FRAGMENTS: Final = 4096
+_WRITE_BUFFER_BYTES: Final = 256 * 1024
+"""About 20 s of audio of one call; beyond it the server reads nothing any more."""
+
+
+@dataclass(slots=True)
+class RealtimeCounters:
+    """What passed over all sessions of an agent."""
+
+    events_known: int = 0
+    events_unknown: int = 0
+    events_malformed: int = 0
+    errors: int = 0
+    audio_appended: int = 0
+    """Frames of caller audio."""
+    audio_dropped: int = 0
+    """Frames of caller audio that the server was too slow to take."""
+    audio_received: int = 0
+    """Frames of model audio."""
+
+
+class SessionHandler(Protocol):
+    """Whoever uses a session; called on the event loop."""
+
+    def on_model_audio(self, response_id: str, audio: bytes) -> None:
+        """Raw mu-law of a response arrived."""
+        ...
+
+    def on_speech_started(self) -> None:
+        """The caller began to talk."""
+        ...
+
+    def on_response_created(self, response_id: str) -> None:
+        """The model begins a response."""
+        ...
+
+    def on_response_done(self, response_id: str, status: str) -> None:
+        """A response ended: completed, cancelled, failed or incomplete."""
+        ...
+
+    def on_session_closed(self, reason: str) -> None:
+        """The session is of no more use; called once, not after `close`."""
+        ...
+
+
+class RealtimeSession(WSListener):
+    """One session; made by `region_agent.realtime_open.open_session`.
+
+    Sending never blocks. What the server sends is handled in the callback that
+    brings it, without a task.
+    """
+
+    def __init__(self, counters: RealtimeCounters) -> None:
+        self.session_id = ""
+        self.expires_at = 0.0
+        """When the server ends the session (monotonic s)."""
+        self._counters = counters
+        self._on_lost: Callable[[], None] | None = None
+        self._handler: SessionHandler | None = None
+        self._ws: WSTransport | None = None
+        self._closed = False
+        self._congested = False
+        self._close_reason = ""
+        self._assembler = MessageAssembler(
+            max_bytes=MAX_MESSAGE_BYTES, max_fragments=_MAX_FRAGMENTS
+        )
+        self._awaited = ""
+        self._answer: asyncio.Future[ServerEvent | RealtimeError]
+        self.expect("session.created")
+
+    def bind(self, handler: SessionHandler) -> None:
+        """Name who hears of what the session does from now on."""
+        self._handler = handler
+
+    def append_audio(self, audio: bytes) -> None:
+        """Send raw mu-law of the caller; dropped while the server reads nothing."""
+        if self._ws is None:
+            return
+        if self._congested:
+            self._counters.audio_dropped += 1
+            return
+        self._counters.audio_appended += 1
+        self._ws.send(WSMsgType.TEXT, append_audio(audio))
+
+    def send(self, event: bytes) -> None:
+        """Send a client event."""
+        if self._ws is not None:
+            self._ws.send(WSMsgType.TEXT, event)
+
+    def close(self) -> None:
+        """Close the session for good; nobody hears of it."""
+        self._closed = True
+        self._handler = None
+        ws, self._ws = self._ws, None
+        if ws is not None:
+            ws.send_close(WSCloseCode.OK)
+            ws.disconnect()
+
+    # Opening
+
+    def expect(self, event_type: str) -> None:
+        """Let `answer` wait for the next event of this type."""
+        self._awaited = event_type
+        self._answer = asyncio.get_running_loop().create_future()
+
+    async def answer(self, timeout_s: float) -> ServerEvent:
+        """Return the expected event.
+
+        Raises:
+            RealtimeConnectError: If it does not come, or an error comes instead.
+            RealtimeRateLimitedError: If the server asks to slow down.
+        """
+        awaited = self._awaited
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._answer
+        except TimeoutError:
+            raise RealtimeConnectError(f"no {awaited} within {timeout_s:g} s") from None
+        finally:
+            self._awaited = ""
+        if isinstance(answer, RealtimeError):
+            raise answer
+        return answer
+
+    def adopt(self, created: ServerEvent, on_lost: Callable[[], None] | None) -> None:
+        """Make the opened session somebody's; *on_lost* is called once, if ever.
+
+        Raises:
+            RealtimeConnectError: If it was lost already.
+        """
+        if self._closed:
+            raise RealtimeConnectError(self._close_reason or "connection lost")
+        detail = created.session or SessionDetail()
+        self.session_id = detail.id or ""
+        left_s = MAX_SESSION_S
+        if detail.expires_at is not None:
+            left_s = detail.expires_at - unix_s()
+        self.expires_at = monotonic_s() + left_s
+        self._on_lost = on_lost
+
+    def _resolve(self, answer: ServerEvent | RealtimeError) -> None:
+        if self._awaited and not self._answer.done():
+            self._answer.set_result(answer)
+
+    # WSListener
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The handshake succeeded; see WSListener."""
+        if self._closed:
+            transport.disconnect()
+            return
+        self._ws = transport
+        tcp = transport.underlying_transport
+        tcp.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        tcp_socket = tcp.get_extra_info("socket")
+        if tcp_socket is not None:
+            tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame arrived; see WSListener."""
+        kind = frame.msg_type
+        if kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
+            try:
+                message = self._assembler.add(
+                    frame.get_payload_as_bytes(),
+                    first=kind is WSMsgType.TEXT,
+                    final=frame.fin,
+                )
+            except RemoteProtocolError as exc:
+                self._fail(exc.reason)
+                return
+            if message is not None:
+                self._on_message(message)
+        elif kind is WSMsgType.BINARY:
+            self._counters.events_malformed += 1
+        elif kind is WSMsgType.CLOSE:
+            code = int.from_bytes(frame.get_payload_as_bytes()[:2])
+            self._close_reason = f"closed by the server ({code})"
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
+        """The socket is gone; see WSListener."""
+        self._lose(self._close_reason or "connection lost")
+
+    def pause_writing(self) -> None:
+        """The write buffer is full; see WSListener."""
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        """The write buffer has room again; see WSListener."""
+        self._congested = False
+
+    # Events
+
+    def _on_message(self, message: bytes) -> None:
+        try:
+            event = decode_event(message)
+            if event.type == "response.output_audio.delta":
+                self._on_audio(event)
+            elif event.type in KNOWN_EVENTS:
+                self._on_event(event)
+            else:
+                self._counters.events_unknown += 1
+                return
+        except RemoteProtocolError:
+            self._counters.events_malformed += 1
+            return
+        self._counters.events_known += 1
+
+    def _on_audio(self, event: ServerEvent) -> None:
+        audio = audio_of(event)
+        self._counters.audio_received += 1
+        if self._handler is not None:
+            self._handler.on_model_audio(event.response_id or "", audio)
+
+    def _on_event(self, event: ServerEvent) -> None:
+        if event.type == self._awaited:
+            self._resolve(event)
+        elif event.type == "error":
+            self._on_error(event)
+        elif self._handler is None:
+            return
+        elif event.type == "input_audio_buffer.speech_started":
+            self._handler.on_speech_started()
+        elif event.type == "response.created" and event.response:
+            self._handler.on_response_created(event.response.id or "")
+        elif event.type == "response.done" and event.response:
+            response = event.response
+            self._handler.on_response_done(response.id or "", response.status or "")
+
+    def _on_error(self, event: ServerEvent) -> None:
+        self._counters.errors += 1
+        code = (event.error and (event.error.code or event.error.type)) or "unknown"
+        if code in RATE_LIMIT_ERRORS:
+            self._resolve(RealtimeRateLimitedError(None))
+        else:
+            self._resolve(RealtimeConnectError(f"error {code}"))
+        if code in FATAL_ERRORS:
+            self._fail(f"error {code}")
+
+    def _fail(self, reason: str) -> None:
+        self._close_reason = reason
+        if self._ws is not None:
+            self._ws.send_close(WSCloseCode.OK)
+            self._ws.disconnect()
+        self._lose(reason)
+
+    def _lose(self, reason: str) -> None:
+        self._resolve(RealtimeConnectError(reason))
+        if self._closed:
+            return
+        self._closed = True
+        self._ws = None
+        handler, self._handler = self._handler, None
+        if self._on_lost is not None:
+            self._on_lost()
+        if handler is not None:
+            handler.on_session_closed(reason)

@@ -1,0 +1,58 @@
+"""Keeps this agent in its region's registry; calls never wait for it."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from backhaul.errors import StoreError
+from backhaul.settings import Secret
+from backhaul.store import AgentRecord, Store, open_store
+from backhaul.tasks import TaskOwner
+
+__all__ = ["Registration"]
+
+_CLOSE_TIMEOUT_S = 5.0
+
+_log = structlog.get_logger()
+
+
+class Registration:
+    """Registers one agent, again and again, in the background."""
+
+    def __init__(self, redis_url: Secret, *, ttl_s: float) -> None:
+        self._redis_url = redis_url
+        self._ttl_s = ttl_s
+        self._tasks = TaskOwner()
+        self._store: Store | None = None
+        self.registered = False
+        """Whether the last try succeeded."""
+
+    def start(self, record: AgentRecord) -> None:
+        """Begin to register as *record*."""
+        self._tasks.spawn(self._keep(record), name="registration")
+
+    async def aclose(self) -> None:
+        """Stop registering; the registry forgets the agent when its time is up."""
+        await self._tasks.aclose()
+        if self._store is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await self._store.aclose()
+
+    async def _keep(self, record: AgentRecord) -> None:
+        while True:
+            try:
+                if self._store is None:
+                    self._store = await open_store(self._redis_url.reveal())
+                await self._store.register_agent(record, ttl_s=self._ttl_s)
+            except StoreError as exc:
+                self._note(registered=False, reason=exc.reason)
+            else:
+                self._note(registered=True, reason="")
+            await asyncio.sleep(self._ttl_s / 3)
+
+    def _note(self, *, registered: bool, reason: str) -> None:
+        if registered != self.registered:
+            _log.info("registration.changed", registered=registered, reason=reason)
+        self.registered = registered

@@ -1,0 +1,171 @@
+"""Composition root of a region agent: builds every part; start, drain, stop."""
+
+import random
+import ssl
+from importlib.metadata import version
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from backhaul.clock import unix_s
+from backhaul.core.link import LinkConfig
+from backhaul.core.messages import PROTOCOL_VERSION, Hello
+from backhaul.pki import Role, TlsFiles, server_context
+from backhaul.settings import DeploymentFile
+from backhaul.store import AgentRecord
+from region_agent.admin import Admin
+from region_agent.core.pool_events import Capacity
+from region_agent.greetings import Greetings, read_greetings
+from region_agent.listener import LinkListener
+from region_agent.metrics import AgentCollector
+from region_agent.realtime_open import RealtimeEndpoint
+from region_agent.registration import Registration
+from region_agent.sessions import Sessions
+from region_agent.settings import RegionAgentSettings
+
+__all__ = ["RegionAgent"]
+
+_log = structlog.get_logger()
+
+
+class RegionAgent:
+    """One agent: sessions kept warm for the edges that link to it.
+
+    Raises:
+        SettingsError: If certificates or recorded greetings cannot be used.
+    """
+
+    def __init__(
+        self, settings: RegionAgentSettings, deployment: DeploymentFile
+    ) -> None:
+        rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        profiles = deployment.profiles
+        self._settings = settings
+        self._context = server_context(
+            TlsFiles.of(settings.pki_dir, Role.REGION_AGENT, settings.region)
+        )
+        self.listener = LinkListener(
+            hello=Hello(
+                version=PROTOCOL_VERSION,
+                name=settings.agent_id,
+                region=settings.region,
+            ),
+            config=LinkConfig(
+                heartbeat_interval_s=settings.heartbeat_interval_s,
+                heartbeat_timeout_s=settings.heartbeat_timeout_s,
+            ),
+            stock_interval_s=settings.stock_interval_s,
+        )
+        endpoint = _endpoint(settings)
+        self.sessions = Sessions(
+            profiles,
+            pool_config=settings.pool_config,
+            capacity=Capacity(settings.max_calls),
+            endpoint=endpoint,
+            answers=self.listener,
+            rng=rng,
+        )
+        self.greetings = Greetings(
+            profiles,
+            read_greetings(profiles, deployment.directory),
+            endpoint=endpoint,
+            counters=self.sessions.counters,
+            on_ready=self.listener.push_greeting,
+            rng=rng,
+        )
+        self.registration = Registration(
+            settings.redis_url, ttl_s=settings.register_ttl_s
+        )
+        self._registry = CollectorRegistry()
+        self._registry.register(AgentCollector(self.sessions, self.listener))
+        self._admin: web.AppRunner | None = None
+
+    @property
+    def link_port(self) -> int:
+        """Port of the link listener."""
+        return self.listener.port
+
+    @property
+    def admin_port(self) -> int:
+        """Port of the admin listener; 0 before it listens."""
+        if self._admin is None:
+            return 0
+        port: int = self._admin.addresses[0][1]
+        return port
+
+    async def start(self) -> None:
+        """Open the listeners and begin to fill the stock."""
+        settings = self._settings
+        await self.listener.start(
+            self.sessions,
+            self.greetings,
+            host=settings.listen_host,
+            port=settings.listen_port,
+            context=self._context,
+        )
+        await self._start_admin()
+        self.sessions.start()
+        self.greetings.start()
+        self.registration.start(self._record())
+        _log.info(
+            "agent.started",
+            agent=settings.agent_id,
+            region=settings.region,
+            link_port=self.link_port,
+        )
+
+    async def drain(self) -> None:
+        """Take no more calls and wait until the live ones have ended, within limits."""
+        await self.listener.drain(self._settings.drain_timeout_s)
+        _log.info("agent.drained", agent=self._settings.agent_id)
+
+    async def stop(self) -> None:
+        """Close everything."""
+        await self.registration.aclose()
+        await self.greetings.aclose()
+        await self.listener.aclose()
+        await self.sessions.aclose()
+        if self._admin is not None:
+            await self._admin.cleanup()
+
+    async def _start_admin(self) -> None:
+        settings = self._settings
+        admin = Admin(
+            agent_id=settings.agent_id,
+            region=settings.region,
+            token=settings.admin_token,
+            registry=self._registry,
+            sessions=self.sessions,
+            listener=self.listener,
+            greetings=self.greetings,
+        )
+        self._admin = web.AppRunner(
+            admin.application(), access_log=None, shutdown_timeout=1.0
+        )
+        await self._admin.setup()
+        await web.TCPSite(self._admin, settings.admin_host, settings.admin_port).start()
+
+    def _record(self) -> AgentRecord:
+        settings = self._settings
+        address = f"{settings.listen_host}:{self.link_port}"
+        return AgentRecord(
+            agent_id=settings.agent_id,
+            region=settings.region,
+            address=settings.advertise_address or address,
+            admin_url=f"http://{settings.admin_host}:{self.admin_port}",
+            started_unix_s=unix_s(),
+            version=version("warmline"),
+        )
+
+
+def _endpoint(settings: RegionAgentSettings) -> RealtimeEndpoint:
+    secure = settings.realtime_url.startswith("wss:")
+    return RealtimeEndpoint(
+        url=settings.realtime_url,
+        model=settings.model,
+        api_key=settings.openai_api_key,
+        headers=settings.realtime_headers,
+        context=ssl.create_default_context() if secure else None,
+        open_timeout_s=settings.realtime_open_timeout_s,
+    )

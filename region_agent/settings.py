@@ -1,0 +1,177 @@
+"""Settings of one region agent, and how they are found."""
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from backhaul.core.profile import Profile
+from backhaul.errors import SettingsError
+from backhaul.settings import DeploymentFile, Secret, build, environment_values
+from region_agent.core.pool_events import PoolConfig
+from region_agent.core.realtime_protocol import MAX_SESSION_S
+
+__all__ = ["RegionAgentSettings", "load_settings"]
+
+_ALIASES = {"OPENAI_API_KEY": "openai_api_key", "REDIS_URL": "redis_url"}
+
+_Positive = Annotated[float, Meta(gt=0)]
+_Count = Annotated[int, Meta(ge=1)]
+_Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything one region agent needs to know."""
+
+    region: str
+    """The region this agent serves; one of the file's ``[regions]``."""
+    openai_api_key: Secret
+    """OPENAI_API_KEY: opens the Realtime sessions."""
+    admin_token: Secret
+    """Bearer token of the admin listener."""
+    agent_id: str = ""
+    """The agent's name in logs, metrics and the registry; empty: the host's name. Two
+    agents with one name hide each other in the registry."""
+    listen_host: str = "0.0.0.0"  # noqa: S104 - edges come from other networks
+    """Address of the link listener; edges must show a certificate."""
+    listen_port: _Port = 7443
+    """Port of the link listener; 0 picks one."""
+    advertise_address: str = ""
+    """host:port at which edges reach the link listener; empty: where it listens."""
+    admin_host: str = "127.0.0.1"
+    """Address of the admin listener; keep it off the public network."""
+    admin_port: _Port = 7444
+    """Port of the admin listener; 0 picks one."""
+    pki_dir: Path = Path("pki")
+    """Holds ca.pem, region-agent-REGION.pem and region-agent-REGION-key.pem."""
+    realtime_url: str = "wss://api.openai.com/v1/realtime"
+    """The Realtime endpoint: OpenAI's global or residency host, or another that
+    speaks the same protocol."""
+    model: str = "gpt-realtime-2.1"
+    """Model of the profiles that name none."""
+    realtime_headers: dict[str, str] = {}
+    """Further headers of the handshake, for example OpenAI-Project; file only."""
+    realtime_open_timeout_s: _Positive = 10.0
+    """For each step of opening a session (s). Too low fails slow but good opens."""
+    redis_url: Secret = Secret("")
+    """REDIS_URL: the region's registry; empty starts an embedded one."""
+    register_ttl_s: Annotated[float, Meta(ge=1)] = 15.0
+    """An agent that stops is forgotten by the registry after this (s)."""
+    max_warm_age_s: _Positive = 1200.0
+    """A session in stock is replaced before it is this old (s). Too low opens sessions
+    for nothing; too high leaves calls little of the session's hour."""
+    min_call_time_left_s: _Positive = 1800.0
+    """Never start a call on a session with less time left (s). Too low cuts long calls
+    off; too high leaves no time in which a session may be used."""
+    opens_per_s: _Positive = 10.0
+    """Sessions of one profile opened per second, over time. Too low refills slowly
+    after a burst; too high runs into the endpoint's rate limit."""
+    max_concurrent_opens: _Count = 8
+    """Opens of one profile under way at once."""
+    lease_ttl_s: _Positive = 40.0
+    """From a granted lease to its call (s); longer than an edge's `token_ttl_s`. Too
+    low takes sessions from ringing calls; too high blocks them after lost ones."""
+    lease_wait_s: _Positive = 3.0
+    """How long a lease waits for a cold session (s); shorter than an edge's
+    `lease_timeout_s`, or the answer comes too late."""
+    max_calls: _Count = 50
+    """Calls at once, ringing ones included. Too high overloads the process."""
+    stock_interval_s: _Positive = 0.25
+    """Between two reports of the stock to the edges (s)."""
+    heartbeat_interval_s: _Positive = 0.25
+    """Between two heartbeats on a link (s)."""
+    heartbeat_timeout_s: _Positive = 2.0
+    """Silence after which a link is given up (s). Too low drops calls when a host
+    stalls; too high keeps sessions busy for an edge that is gone."""
+    drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
+    """How long calls may go on after SIGTERM (s)."""
+    log_json: bool = True
+    """JSON lines on stdout; false: readable lines."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        found = [*_endpoint_problems(self.realtime_url)]
+        if not self.openai_api_key:
+            found.append("openai_api_key: empty; set OPENAI_API_KEY")
+        if not self.admin_token:
+            found.append("admin_token: empty; set REGION_AGENT_ADMIN_TOKEN")
+        if self.max_warm_age_s + self.min_call_time_left_s > MAX_SESSION_S:
+            found.append(
+                "max_warm_age_s and min_call_time_left_s: more than "
+                f"{MAX_SESSION_S:g} s together, the life of a session"
+            )
+        if self.lease_wait_s >= self.lease_ttl_s:
+            found.append("lease_wait_s: not below lease_ttl_s")
+        if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
+            found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
+        if self.redis_url and not _is_redis_url(self.redis_url.reveal()):
+            found.append("redis_url: not a redis://, rediss:// or unix:// URL")
+        return tuple(found)
+
+    def pool_config(self, profile: Profile) -> PoolConfig:
+        """Return the figures of the pool of *profile*."""
+        return PoolConfig(
+            floor=profile.warm_sessions,
+            max_warm_age_s=self.max_warm_age_s,
+            min_call_time_left_s=self.min_call_time_left_s,
+            opens_per_s=self.opens_per_s,
+            max_concurrent_opens=self.max_concurrent_opens,
+            lease_ttl_s=self.lease_ttl_s,
+            lease_wait_s=self.lease_wait_s,
+        )
+
+
+def _endpoint_problems(url: str) -> tuple[str, ...]:
+    try:
+        parts = urlsplit(url)
+        port_known = parts.port is None or parts.port > 0
+    except ValueError:
+        return ("realtime_url: not a URL",)
+    if parts.scheme not in {"wss", "ws"} or not parts.hostname or not port_known:
+        return (f"realtime_url: {url!r} is not a wss:// URL",)
+    if parts.scheme == "ws" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        return ("realtime_url: the key needs wss:// for any host but this one",)
+    return ()
+
+
+def _is_redis_url(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in {"redis", "rediss", "unix"}
+    except ValueError:
+        return False
+
+
+def load_settings(
+    deployment: DeploymentFile, *, environ: Mapping[str, str] | None = None
+) -> RegionAgentSettings:
+    """Return the settings of this agent.
+
+    The environment (``REGION_AGENT_*``, ``OPENAI_API_KEY``, ``REDIS_URL``) wins over
+    the file's ``[region_agent]``.
+
+    Args:
+        deployment: The configuration file.
+        environ: Stands in for the process's environment.
+
+    Raises:
+        SettingsError: With one line per problem.
+    """
+    given = environment_values(
+        RegionAgentSettings, prefix="REGION_AGENT_", aliases=_ALIASES, environ=environ
+    )
+    values = {**deployment.region_agent, **given}
+    values["pki_dir"] = deployment.directory / str(values.get("pki_dir", "pki"))
+    values["agent_id"] = values.get("agent_id") or socket.gethostname()
+    settings = build(RegionAgentSettings, values, where="region_agent")
+    problems: list[str] = []
+    if settings.region not in deployment.regions:
+        problems.append(f"region_agent.region: no region {settings.region!r}")
+    if not deployment.profiles:
+        problems.append("profiles: empty; no call could be answered")
+    if problems:
+        raise SettingsError(tuple(problems))
+    return settings

@@ -1,0 +1,243 @@
+"""An edge in this process, and a scripted agent behind a real mTLS link."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from twilio.request_validator import RequestValidator
+
+from backhaul.core.link import LinkConfig
+from backhaul.core.messages import (
+    PROTOCOL_VERSION,
+    CloseReason,
+    Greeting,
+    Hello,
+    LeaseGranted,
+    LeaseRefused,
+    LeaseRelease,
+    LeaseRequest,
+    Message,
+    Open,
+    Opened,
+    Stock,
+)
+from backhaul.links import Channel, Link
+from backhaul.pki import Role, create_authority, issue, peer_identity, server_context
+from backhaul.settings import Region, Secret
+from backhaul.transports.websocket import serve_websocket
+from edge.service import Edge
+from edge.settings import EdgeSettings
+
+AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
+OLD_TOKEN = "fedcba9876543210fedcba9876543210"
+ACCOUNT_SID = "AC" + "0" * 32
+GREETING_AUDIO = bytes(range(256)) * 10
+
+
+async def eventually(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
+    """Wait until *condition* holds; fail when it never does."""
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@dataclass
+class ScriptedCall:
+    """One channel as the scripted agent saw it."""
+
+    channel: Channel
+    message: Open
+    audio: bytearray = field(default_factory=bytearray)
+    closed: CloseReason | None = None
+
+    def on_audio(self, audio: bytes) -> None:
+        self.audio += audio
+
+    def on_message(self, message: Message) -> None:
+        raise AssertionError(f"edges send no {message}")
+
+    def on_channel_closed(self, reason: CloseReason) -> None:
+        self.closed = reason
+
+
+@dataclass
+class ScriptedAgent:
+    """The agent's end of the link protocol; grants what it is told to grant."""
+
+    region: str
+    refuse_with: CloseReason | None = None
+    silent: bool = False
+    requests: list[LeaseRequest] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+    calls: list[ScriptedCall] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    peers: list[str] = field(default_factory=list)
+    server: asyncio.Server | None = None
+    warm: int = 100
+
+    def accept(self) -> Link:
+        link = Link(
+            hello=Hello(PROTOCOL_VERSION, name=f"{self.region}-1", region=self.region),
+            config=LinkConfig(heartbeat_timeout_s=20.0),
+            owner=self,
+            check_peer=lambda certificate, _: self.peers.append(
+                peer_identity(certificate).name
+            ),
+        )
+        self.links.append(link)
+        return link
+
+    def on_link_ready(self, link: Link) -> None:
+        link.send(Greeting("greeted", "Hello.", GREETING_AUDIO))
+        link.send(
+            Stock(warm={"greeted": self.warm, "plain": self.warm}, active_calls=0)
+        )
+
+    def on_link_message(self, link: Link, message: Message) -> None:
+        if isinstance(message, LeaseRelease):
+            self.released.append(message.lease_id)
+        if not isinstance(message, LeaseRequest):
+            return
+        self.requests.append(message)
+        if self.silent:
+            return
+        if self.refuse_with:
+            link.send(LeaseRefused(message.lease_id, self.refuse_with))
+        else:
+            link.send(LeaseGranted(message.lease_id, warm=True))
+
+    def on_channel_opened(self, channel: Channel, message: Open) -> ScriptedCall:
+        call = ScriptedCall(channel, message)
+        self.calls.append(call)
+        channel.send(Opened(f"sess_{len(self.calls)}"))
+        return call
+
+    def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002
+        self.links.remove(link)
+
+    async def aclose(self) -> None:
+        for link in list(self.links):
+            link.close("test ends")
+        if self.server is not None:
+            self.server.close()
+
+
+@dataclass
+class Bench:
+    """An edge, its agents, and a signed way in."""
+
+    edge: Edge
+    settings: EdgeSettings
+    agents: dict[str, ScriptedAgent]
+    http: aiohttp.ClientSession
+
+    @property
+    def agent(self) -> ScriptedAgent:
+        return self.agents["home"]
+
+    def sids(self, number: int = 1) -> dict[str, str]:
+        return {
+            "CallSid": f"CA{number:032x}",
+            "AccountSid": ACCOUNT_SID,
+            "From": "+14155550123",
+            "To": "+14155550100",
+            "CallStatus": "ringing",
+        }
+
+    async def post(
+        self,
+        path: str = "/twilio/voice",
+        form: dict[str, str] | None = None,
+        *,
+        key: str = AUTH_TOKEN,
+        signature: str | None = None,
+        signed_url: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, str]:
+        form = self.sids() if form is None else form
+        base = self.settings.public_url
+        if signature is None:
+            signature = RequestValidator(key).compute_signature(
+                signed_url or base + path, form
+            )
+        url = f"http://127.0.0.1:{self.edge.http_port}{path}"
+        given = {"X-Twilio-Signature": signature} | (headers or {})
+        if signature == "missing":
+            del given["X-Twilio-Signature"]
+        async with self.http.post(url, data=form, headers=given) as response:
+            return response.status, await response.text()
+
+    def metric(self, name: str, **labels: str) -> float:
+        value = self.edge.metrics.registry.get_sample_value(name, labels)
+        return value or 0.0
+
+
+MakeBench = Callable[..., Awaitable[Bench]]
+
+
+@pytest.fixture
+async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
+    benches: list[Bench] = []
+    create_authority(tmp_path)
+
+    async def start_agent(region: str) -> tuple[ScriptedAgent, str]:
+        agent = ScriptedAgent(region)
+        context = server_context(issue(tmp_path, Role.REGION_AGENT, region))
+        agent.server = await serve_websocket(
+            agent.accept, "127.0.0.1", 0, context=context
+        )
+        return agent, f"127.0.0.1:{agent.server.sockets[0].getsockname()[1]}"
+
+    async def make(regions: tuple[str, ...] = ("home",), **changes: Any) -> Bench:
+        issue(tmp_path, Role.EDGE, "edge-1")
+        agents: dict[str, ScriptedAgent] = {}
+        addresses: dict[str, Region] = {}
+        for region in regions:
+            agents[region], address = await start_agent(region)
+            addresses[region] = Region(agents=(address,))
+        values: dict[str, Any] = {
+            "name": "edge-1",
+            "public_url": "https://voice.example.com",
+            "preferred_region": regions[0],
+            "twilio_auth_tokens": (Secret(AUTH_TOKEN), Secret(OLD_TOKEN)),
+            "admin_token": Secret("admin"),
+            "listen_host": "127.0.0.1",
+            "http_port": 0,
+            "media_port": 0,
+            "admin_port": 0,
+            "pki_dir": tmp_path,
+            "regions": addresses,
+            "numbers": {"+14155550100": "greeted", "+14155550101": "plain"},
+            "heartbeat_timeout_s": 20.0,
+            "drain_timeout_s": 0.0,
+        }
+        settings = EdgeSettings(**(values | changes))
+        bench = Bench(Edge(settings), settings, agents, aiohttp.ClientSession())
+        benches.append(bench)
+        await bench.edge.start()
+        known = bench.edge.links.agents.values()
+        await eventually(
+            lambda: all(agent.greetings and agent.stock.warm for agent in known)
+        )
+        return bench
+
+    yield make
+    for bench in benches:
+        await bench.http.close()
+        await bench.edge.stop()
+        for agent in bench.agents.values():
+            await agent.aclose()
+
+
+@pytest.fixture
+async def bench(make_bench: MakeBench) -> Bench:
+    return await make_bench()
+
+
+@pytest.fixture
+def wait() -> Callable[..., Awaitable[None]]:
+    return eventually

@@ -1,0 +1,68 @@
+"""Children die with their parent, however it dies."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+from backhaul.child import start_child, stop_child
+
+PARENT = """
+import asyncio, sys, uvloop
+from backhaul.child import start_child
+async def main():
+    child = await start_child([sys.executable, "-c", "import time; time.sleep(600)"])
+    print(child.pid, flush=True)
+    await asyncio.sleep(600)
+{runner}.run(main())
+"""
+
+Wait = Callable[[Callable[[], bool]], Awaitable[None]]
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+async def test_a_killed_parent_takes_its_child_with_it(wait: Wait) -> None:
+    for runner in ("asyncio", "uvloop"):
+        parent = await start_child(
+            [sys.executable, "-c", PARENT.format(runner=runner)],
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert parent.stdout is not None
+        child_pid = int(await parent.stdout.readline())
+        assert not is_gone(child_pid)
+        parent.kill()
+        await parent.wait()
+        await wait(lambda pid=child_pid: is_gone(pid))  # type: ignore[misc]
+
+
+async def test_a_stubborn_child_is_killed_after_the_grace_period() -> None:
+    program = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print(1, flush=True); time.sleep(600)"
+    )
+    child = await start_child(
+        [sys.executable, "-c", program], stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    await child.stdout.readline()
+    await stop_child(child, grace_s=0.05)
+    assert child.returncode == -signal.SIGKILL
+    await stop_child(child, grace_s=0.05)  # once more does nothing
+
+
+async def test_a_child_has_the_environment_it_was_given() -> None:
+    child = await start_child(
+        [sys.executable, "-c", "import os; print(os.environ['ONE'], len(os.environ))"],
+        env={"ONE": "1", "PATH": os.environ["PATH"]},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await child.communicate()
+    assert out.split()[0] == b"1"

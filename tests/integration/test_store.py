@@ -1,0 +1,170 @@
+"""The store against the embedded Valkey and against Debian's redis-server."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from backhaul.child import start_child, stop_child
+from backhaul.clock import monotonic_s
+from backhaul.errors import StoreError
+from backhaul.store import AgentRecord, Store, open_store
+
+Wait = Callable[[Callable[[], bool]], Awaitable[None]]
+
+RECORD = AgentRecord(
+    agent_id="us-east-1",
+    region="us-east",
+    address="127.0.0.1:8443",
+    admin_url="http://127.0.0.1:8444",
+    started_unix_s=1.0,
+    version="0.1.0",
+)
+
+
+def command_line(store: Store, *words: str) -> str:
+    """Ask the server as an operator would."""
+    socket = store.url.removeprefix("unix://").partition("?")[0]
+    done = subprocess.run(  # noqa: S603 - our own words
+        ["redis-cli", "-s", socket, *words],  # noqa: S607 - from PATH, as intended
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(params=["embedded valkey", "debian redis"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, wait: Wait
+) -> AsyncIterator[Store]:
+    if request.param == "embedded valkey":
+        store = await open_store(None, timeout_s=5.0)
+        yield store
+        await store.aclose()
+        return
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed (Debian package redis-server)")
+    socket = tmp_path / "redis.sock"
+    server = await start_child(
+        [program, "--port", "0", "--unixsocket", str(socket), "--save", ""]
+    )
+    await wait(socket.exists)
+    store = await open_store(f"unix://{socket}", timeout_s=5.0)
+    yield store
+    await store.aclose()
+    await stop_child(server, grace_s=5.0)
+
+
+async def test_an_agent_is_registered_until_its_time_is_up(store: Store) -> None:
+    assert await store.agents("us-east") == ()
+    await store.register_agent(RECORD, ttl_s=60.0)
+    assert await store.agents("us-east") == (RECORD,)
+    assert await store.agents("us-west") == ()
+    assert await store.agents("*") == ()
+    if shutil.which("redis-cli"):
+        key = "warmline:agent:us-east:us-east-1"
+        assert command_line(store, "PING") == "PONG"
+        assert 50 < int(command_line(store, "TTL", key)) <= 60
+    await store.register_agent(RECORD, ttl_s=0.05)
+    async with asyncio.timeout(20):
+        while await store.agents("us-east"):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_record_that_does_not_decode_is_passed_over(store: Store) -> None:
+    await store.register_agent(RECORD, ttl_s=60.0)
+    if not shutil.which("redis-cli"):
+        pytest.skip("redis-cli is not installed (Debian package redis-tools)")
+    command_line(store, "SET", "warmline:agent:us-east:broken", "{")
+    command_line(store, "SET", "warmline:agent:us-east:foreign", '{"agent_id": 1}')
+    command_line(store, "RPUSH", "warmline:agent:us-east:list", "x")
+    assert await store.agents("us-east") == (RECORD,)
+    assert store.invalid_records == 2
+
+
+def embedded_pid(store: Store) -> int:
+    socket = store.url.removeprefix("unix://").partition("?")[0]
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"valkey-server" in line and socket.encode() in line:
+                return int(entry.name)
+    return 0
+
+
+async def test_a_hung_store_costs_little_and_then_nothing() -> None:
+    store = await open_store(None, timeout_s=0.1)
+    pid = embedded_pid(store)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        started_at = monotonic_s()
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                await store.agents("us-east")
+        assert monotonic_s() - started_at < 5.0
+        with pytest.raises(StoreError, match="failed lately"):
+            await store.agents("us-east")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await store.register_agent(RECORD, ttl_s=60.0)
+                break
+            except StoreError:
+                await asyncio.sleep(0.05)
+    assert await store.agents("us-east") == (RECORD,)
+    await store.aclose()
+
+
+async def test_a_killed_store_is_an_error_that_says_so(wait: Wait) -> None:
+    store = await open_store(None, timeout_s=0.5)
+    os.kill(embedded_pid(store), signal.SIGKILL)
+    await wait(lambda: embedded_pid(store) == 0)
+    with pytest.raises(StoreError) as caught:
+        await store.register_agent(RECORD, ttl_s=1.0)
+    assert caught.value.retryable
+    await store.aclose()
+
+
+async def test_a_store_that_was_never_there_is_no_error_until_it_is_asked() -> None:
+    store = await open_store("redis://127.0.0.1:1/0")
+    with pytest.raises(StoreError):
+        await store.agents("us-east")
+    await store.aclose()
+
+
+async def test_the_embedded_server_does_not_outlive_a_killed_owner(wait: Wait) -> None:
+    program = """
+import asyncio
+from backhaul.store import open_store
+async def main():
+    store = await open_store(None)
+    print(store.url, flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+    owner = await start_child(
+        [sys.executable, "-c", program], stdout=asyncio.subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    url = (await owner.stdout.readline()).decode().strip()
+    probe = Store(url, timeout_s=1.0)
+    assert embedded_pid(probe) > 0
+    owner.kill()
+    await owner.wait()
+    await wait(lambda: embedded_pid(probe) == 0)
+    await probe.aclose()
+    shutil.rmtree(Path(url.removeprefix("unix://").partition("?")[0]).parent)

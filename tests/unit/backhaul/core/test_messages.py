@@ -1,0 +1,70 @@
+"""Control messages: a round trip for each, and nothing else gets through."""
+
+import msgspec
+import pytest
+
+from backhaul.core.messages import (
+    Clear,
+    Close,
+    CloseReason,
+    Greeting,
+    Heartbeat,
+    HeartbeatReply,
+    Hello,
+    LeaseGranted,
+    LeaseRefused,
+    LeaseRelease,
+    LeaseRequest,
+    Message,
+    Open,
+    Opened,
+    Stock,
+    decode_message,
+    encode_message,
+)
+from backhaul.errors import RemoteProtocolError
+
+MESSAGES: list[Message] = [
+    Hello(version=1, name="edge-1", capabilities=("a",)),
+    Heartbeat(1, 2.5),
+    HeartbeatReply(1, 2.5, 3),
+    LeaseRequest("l1", "CA1", "front-desk"),
+    LeaseGranted("l1", warm=True),
+    LeaseRefused("l1", CloseReason.AT_CAPACITY),
+    LeaseRelease("l1"),
+    Greeting("front-desk", "Grüß Gott", b"\x00\xff" * 1000),
+    Stock(warm={"front-desk": 3}, active_calls=2, draining=True),
+    Open("l1", "CA1", "front-desk", greeting_text="Hello", resumed=True),
+    Opened("sess_1"),
+    Clear(),
+    Close(CloseReason.SESSION_LOST),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
+def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
+    assert decode_message(encode_message(message)) == message
+
+
+def test_a_newer_peer_may_say_more() -> None:
+    payload = msgspec.msgpack.encode({"t": "opened", "session_id": "s", "new": [1]})
+    assert decode_message(payload) == Opened("s")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xc1",
+        b"\x91" * 10_000,
+        msgspec.msgpack.encode({"t": "unheard-of"}),
+        msgspec.msgpack.encode({"no": "tag"}),
+        msgspec.msgpack.encode({"t": "opened", "session_id": 5}),
+        msgspec.msgpack.encode({"t": "close", "reason": "because"}),
+        b"\x82\xa1t\xa6opened\xaasession_id\xa1\xff",
+    ],
+)
+def test_anything_else_is_the_peers_fault(payload: bytes) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        decode_message(payload)
+    assert str(caught.value) == "control message does not decode"
