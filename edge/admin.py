@@ -1,23 +1,18 @@
-"""The edge's admin listener: health, metrics and what the operator may look at."""
+"""What an operator may look at in an edge: readiness, fabric and calls."""
 
-import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
+from backhaul.admin import View
 from edge.calls import Calls
 from edge.links import Agent, AgentLinks
-from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
 
-__all__ = ["Admin"]
-
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+__all__ = ["EdgeViews"]
 
 
-class Admin:
-    """Read-only views behind one bearer token."""
+class EdgeViews:
+    """The views of the edge's admin listener."""
 
     def __init__(
         self,
@@ -25,48 +20,26 @@ class Admin:
         *,
         links: AgentLinks,
         calls: Calls,
-        metrics: EdgeMetrics,
         is_draining: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._links = links
         self._calls = calls
-        self._metrics = metrics
         self._is_draining = is_draining
 
-    def application(self) -> web.Application:
-        """Return the application to serve."""
-        application = web.Application(middlewares=[self._authorize])
-        application.add_routes(
-            [
-                web.get("/livez", self._livez),
-                web.get("/readyz", self._readyz),
-                web.get("/metrics", self._show_metrics),
-                web.get("/api/fabric", self._fabric),
-                web.get("/api/calls", self._show_calls),
-            ]
-        )
-        return application
+    def by_path(self) -> dict[str, View]:
+        """Return every view by its path."""
+        return {
+            "/readyz": self._ready,
+            "/api/fabric": self._show_fabric,
+            "/api/calls": self._show_calls,
+        }
 
-    @web.middleware
-    async def _authorize(
-        self, request: web.Request, handler: _Handler
-    ) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode()
-        wanted = f"Bearer {self._settings.admin_token.reveal()}".encode()
-        if not hmac.compare_digest(given, wanted):
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
-        return await handler(request)
-
-    async def _livez(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        return web.json_response({"live": True})
-
-    async def _readyz(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    def _ready(self) -> tuple[int, Mapping[str, Any]]:
         """Ready: some agent could take a call of every profile in use, right now."""
         missing = self._profiles_without_stock()
         ready = not missing and not self._is_draining()
-        body = {"ready": ready, "without_stock": missing}
-        return web.json_response(body, status=200 if ready else 503)
+        return 200 if ready else 503, {"ready": ready, "without_stock": missing}
 
     def _profiles_without_stock(self) -> list[str]:
         agents = [agent for agent in self._links.agents.values() if agent.ready]
@@ -76,35 +49,27 @@ class Admin:
             if not any(agent.stock.warm.get(profile, 0) for agent in agents)
         ]
 
-    async def _show_metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        return web.Response(
-            body=generate_latest(self._metrics.registry),
-            headers={"Content-Type": CONTENT_TYPE_LATEST},
-        )
-
-    async def _fabric(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    def _show_fabric(self) -> tuple[int, Mapping[str, Any]]:
         regions: dict[str, list[dict[str, object]]] = {}
         for agent in self._links.agents.values():
             regions.setdefault(agent.region, []).append(_describe(agent))
-        return web.json_response(
-            {
-                "edge": self._settings.name,
-                "preferred_region": self._settings.preferred_region,
-                "draining": self._is_draining(),
-                "active_calls": len(self._calls),
-                "regions": [
-                    {"name": name, "agents": agents} for name, agents in regions.items()
-                ],
-            }
-        )
+        return 200, {
+            "edge": self._settings.name,
+            "preferred_region": self._settings.preferred_region,
+            "draining": self._is_draining(),
+            "active_calls": len(self._calls),
+            "regions": [
+                {"name": name, "agents": agents} for name, agents in regions.items()
+            ],
+        }
 
-    async def _show_calls(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    def _show_calls(self) -> tuple[int, Mapping[str, Any]]:
         live = [
             {"call_sid": call.call_sid, "started_unix_s": call.started_unix_s}
             | call.summary()
             for call in self._calls.live()
         ]
-        return web.json_response({"live": live, "recent": list(self._calls.recent())})
+        return 200, {"live": live, "recent": list(self._calls.recent())}
 
 
 def _describe(agent: Agent) -> dict[str, object]:

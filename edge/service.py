@@ -9,8 +9,9 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from backhaul.admin import HttpListener, admin_application
 from backhaul.pki import Role, TlsFiles, client_context
-from edge.admin import Admin
+from edge.admin import EdgeViews
 from edge.calls import Calls
 from edge.links import AgentLinks
 from edge.media_streams import MediaStreams
@@ -42,17 +43,33 @@ class Edge:
         self._webhook = Webhook(
             settings, links=self.links, calls=self.calls, metrics=self.metrics, rng=rng
         )
-        self._admin = Admin(
+        self.metrics.registry.register(FabricCollector(self.calls, self.links))
+        public = web.Application(client_max_size=settings.max_message_bytes)
+        public.add_routes(self._webhook.routes())
+        self._public = HttpListener(public)
+        views = EdgeViews(
             settings,
             links=self.links,
             calls=self.calls,
-            metrics=self.metrics,
             is_draining=lambda: self._webhook.draining,
         )
-        self.metrics.registry.register(FabricCollector(self.calls, self.links))
-        self._runners: list[web.AppRunner] = []
-        self.http_port = 0
-        self.admin_port = 0
+        self._admin = HttpListener(
+            admin_application(
+                token=settings.admin_token,
+                registry=self.metrics.registry,
+                views=views.by_path(),
+            )
+        )
+
+    @property
+    def http_port(self) -> int:
+        """Port of the webhook listener."""
+        return self._public.port
+
+    @property
+    def admin_port(self) -> int:
+        """Port of the admin listener."""
+        return self._admin.port
 
     @property
     def media_port(self) -> int:
@@ -63,15 +80,11 @@ class Edge:
         """Open the listeners and begin to dial the agents."""
         settings = self._settings
         context = _public_context(settings.tls_certificate, settings.tls_key)
-        public = web.Application(client_max_size=settings.max_message_bytes)
-        public.add_routes(self._webhook.routes())
-        self.http_port = await self._serve(
-            public, settings.listen_host, settings.http_port, context
+        await self._public.start(
+            settings.listen_host, settings.http_port, context=context
         )
         await self._media.start(context=context)
-        self.admin_port = await self._serve(
-            self._admin.application(), settings.admin_host, settings.admin_port, None
-        )
+        await self._admin.start(settings.admin_host, settings.admin_port)
         self.links.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
@@ -86,24 +99,18 @@ class Edge:
     async def stop(self) -> None:
         """Close everything."""
         await self._media.aclose()
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._public.aclose()
+        await self._admin.aclose()
         await self.links.aclose()
 
-    async def _serve(
-        self,
-        application: web.Application,
-        host: str,
-        port: int,
-        context: ssl.SSLContext | None,
-    ) -> int:
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._runners.append(runner)
-        site = web.TCPSite(runner, host, port, ssl_context=context)
-        await site.start()
-        bound: int = runner.addresses[0][1]
-        return bound
+    def announcement(self) -> dict[str, object]:
+        """Return the edge's name and ports."""
+        return {
+            "name": self._settings.name,
+            "http_port": self.http_port,
+            "media_port": self.media_port,
+            "admin_port": self.admin_port,
+        }
 
 
 def _public_context(certificate: Path, key: Path) -> ssl.SSLContext | None:

@@ -109,6 +109,7 @@ class Fabric:
         self._config: dict[str, Any] = tomllib.loads(options.config.read_text())
         self.admin_token = secrets.token_urlsafe(16)
         self.auth_token = secrets.token_hex(16)
+        self._api_key = "sk-" + secrets.token_hex(16)
         self.account_sid = "AC" + secrets.token_hex(16)
         self.regions = REGION_PLACES[: options.regions]
         self.edges = EDGE_PLACES[: options.edges]
@@ -138,10 +139,14 @@ class Fabric:
         process.kill()
         await process.wait()
 
+    def public_url(self, edge: Place) -> str:
+        """Return where an edge takes webhooks."""
+        return f"http://127.0.0.1:{self._processes[edge.name].ports['http_port']}"
+
     def control_url(self) -> str:
         """Return where the Realtime stand-in is inspected and made to misbehave."""
-        port = self._processes["realtime"].ports["control_port"]
-        return f"http://127.0.0.1:{port}"
+        url: str = self._processes["realtime"].ports["control_url"]
+        return url
 
     def delay_ms(self, edge: Place, region: Place) -> float:
         """Return the one-way delay (ms) between an edge and a region."""
@@ -185,7 +190,11 @@ class Fabric:
         self._issue_certificates()
         self._on_progress("model stand-in")
         latency = "realistic" if self._options.realistic else "none"
-        await self._run("realtime", "lab.realtime", "--latency", latency)
+        await self._run(
+            "realtime",
+            "lab.realtime",
+            *("--latency", latency, "--api-key", self._api_key),
+        )
         for region in self.regions:
             self._on_progress(f"region {region.name}")
             self._stores[region.name] = await open_store(
@@ -235,7 +244,7 @@ class Fabric:
                 "REGION_AGENT_ADMIN_PORT": "0",
                 "REGION_AGENT_ADMIN_TOKEN": self.admin_token,
                 "REGION_AGENT_REALTIME_URL": self._realtime_url(),
-                "OPENAI_API_KEY": "lab-key",
+                "OPENAI_API_KEY": self._api_key,
                 "REDIS_URL": self._stores[region.name].url,
             },
         )
@@ -362,15 +371,15 @@ class Fabric:
         return port
 
     def _realtime_url(self) -> str:
-        port = self._processes["realtime"].ports["port"]
-        return f"ws://127.0.0.1:{port}/v1/realtime"
+        url: str = self._processes["realtime"].ports["url"]
+        return url
 
     def _describe_edge(self, edge: Place) -> dict[str, Any]:
         running = self._processes[edge.name]
         return {
             "name": edge.name,
             "pid": running.process.pid,
-            "public_url": f"http://127.0.0.1:{running.ports['http_port']}",
+            "public_url": self.public_url(edge),
             "admin_url": f"http://127.0.0.1:{running.ports['admin_port']}",
             "admin_token": self.admin_token,
         }

@@ -6,7 +6,6 @@ sample has been heard, everything behind it is still queued.
 Source: Twilio's Media Streams message reference (media, mark and clear to Twilio).
 """
 
-import hashlib
 from collections import deque
 from dataclasses import dataclass
 
@@ -88,7 +87,7 @@ class MediaPlayer:
     Attributes:
         bursts: Every utterance, oldest first.
         gaps: Every time the queue ran dry inside an utterance.
-        received_bytes: Payload bytes received, whether or not they were heard.
+        received: Every payload byte received in order, whether or not it was heard.
         discarded_bytes: Bytes beyond ten minutes of queue (31931).
         clears: How many times the queue was emptied by the peer.
     """
@@ -96,19 +95,13 @@ class MediaPlayer:
     def __init__(self, *, started_at: float) -> None:
         self.bursts: list[Burst] = []
         self.gaps: list[Gap] = []
-        self.received_bytes = 0
+        self.received = bytearray()
         self.discarded_bytes = 0
         self.clears = 0
         self._started_at = started_at
         self._line = bytearray()
         self._marks: deque[tuple[int, str]] = deque()
-        self._hash = hashlib.sha256()
         self._next_is_new = True
-
-    @property
-    def received_sha256(self) -> str:
-        """Hash of every payload byte received, in order."""
-        return self._hash.hexdigest()
 
     def buffered_s(self, *, now: float) -> float:
         """Return how many seconds of audio wait to be played."""
@@ -116,8 +109,7 @@ class MediaPlayer:
 
     def media(self, payload: bytes, *, now: float) -> None:
         """Queue *payload*; it plays at once when nothing is queued."""
-        self._hash.update(payload)
-        self.received_bytes += len(payload)
+        self.received += payload
         here = self._sample(now)
         room = _MAX_BUFFERED_BYTES - max(len(self._line) - here, 0)
         if len(payload) > room:

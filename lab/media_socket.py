@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -23,6 +23,7 @@ __all__ = ["MediaSocket", "SocketEnd", "StreamConnectError", "open_media_socket"
 _CONNECT_TIMEOUT, _REFUSED, _TLS, _HANDSHAKE = 31901, 31902, 31910, 31920
 _CLOSE_ERROR, _PROTOCOL_ERROR = 31921, 31924
 _NO_CLOSE_FRAME = 1006
+_CLOSE_TIMEOUT_S = 2.0
 _MAX_MESSAGE_BYTES = 1024 * 1024
 _MAX_UNSENT_BYTES = 64 * 1024
 """About 3.4 s of caller audio: a peer this slow loses media, as with Twilio (31930)."""
@@ -75,6 +76,7 @@ class MediaSocket(asyncio.Protocol):
         self._got_eof = False
         self._parts: list[bytes] = []
         self._is_text = True
+        self._abort_timer: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -93,7 +95,7 @@ class MediaSocket(asyncio.Protocol):
         return True
 
     def close(self, close_code: int) -> None:
-        """Start the closing handshake; does nothing when it is under way."""
+        """Start the closing handshake; `ended` is done 2 s later at the latest."""
         if self.is_open:
             self._protocol.send_close(close_code)
             self._flush()
@@ -103,17 +105,10 @@ class MediaSocket(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def aclose(self, close_code: int, *, timeout_s: float) -> None:
-        """Close, and wait until the connection is gone; abort after *timeout_s*."""
-        self.close(close_code)
-        _, pending = await asyncio.wait({self.ended}, timeout=timeout_s)
-        if pending:
-            self.abort()
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the handshake."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self._transport = transport
+        # Not isinstance: uvloop's transports do not derive from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         request = self._protocol.connect()
         request.headers.update(self._headers)
         self._protocol.send_request(request)
@@ -140,6 +135,8 @@ class MediaSocket(asyncio.Protocol):
         if not self.opened.done():
             reason = f"connection lost in the handshake: {exc}"
             self.opened.set_exception(StreamConnectError(_HANDSHAKE, reason))
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
         if not self.ended.done():
             self.ended.set_result(self._end())
 
@@ -188,6 +185,9 @@ class MediaSocket(asyncio.Protocol):
                 transport.write(data)
             else:
                 transport.close()
+        if self._protocol.state is State.CLOSING and self._abort_timer is None:
+            loop = asyncio.get_running_loop()
+            self._abort_timer = loop.call_later(_CLOSE_TIMEOUT_S, self.abort)
 
 
 async def open_media_socket(
@@ -222,8 +222,10 @@ async def open_media_socket(
     except OSError as exc:
         raise StreamConnectError(_REFUSED, str(exc)) from None
     finally:
-        if not socket.opened.done() or socket.opened.cancelled():
-            socket.abort()
-        elif socket.opened.exception() is not None:
+        if (
+            not socket.opened.done()
+            or socket.opened.cancelled()
+            or socket.opened.exception() is not None
+        ):
             socket.abort()
     return socket

@@ -68,6 +68,9 @@ class _ClearMessage(_FromPeer, tag="clear", forbid_unknown_fields=True):
     pass
 
 
+_AnyMessage = _MediaMessage | _MarkMessage | _ClearMessage
+
+
 class MediaWire:
     """The messages of one Media Stream; numbers its own as Twilio does."""
 
@@ -84,7 +87,7 @@ class MediaWire:
         self._parameters = dict(parameters)
         self._sequence = 0
         self._chunk = 0
-        self._decoder = msgspec.json.Decoder(
+        self._decoder: msgspec.json.Decoder[_AnyMessage] = msgspec.json.Decoder(
             _MediaMessage | _MarkMessage | _ClearMessage
         )
 

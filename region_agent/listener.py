@@ -112,6 +112,7 @@ class LinkListener:
         for sessions in self._sessions.values():
             sessions.drain()
         self._push_stock()
+        self._idle.clear()
         self._note_idle()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -236,10 +237,8 @@ class LinkListener:
 
     def _refuse_channel(self, channel: Channel) -> ChannelHandler:
         self.calls_ended[CloseReason.LEASE_UNKNOWN] += 1
-        handler = _Refused()
-        channel.bind(handler)
         channel.close(CloseReason.LEASE_UNKNOWN)
-        return handler
+        return _Refused()
 
     # Calls
 

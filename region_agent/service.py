@@ -5,16 +5,16 @@ import ssl
 from importlib.metadata import version
 
 import structlog
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from backhaul.admin import HttpListener, admin_application
 from backhaul.clock import unix_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, Hello
 from backhaul.pki import Role, TlsFiles, server_context
 from backhaul.settings import DeploymentFile
 from backhaul.store import AgentRecord
-from region_agent.admin import Admin
+from region_agent.admin import AgentViews
 from region_agent.core.pool_events import Capacity
 from region_agent.greetings import Greetings, read_greetings
 from region_agent.listener import LinkListener
@@ -77,9 +77,20 @@ class RegionAgent:
         self.registration = Registration(
             settings.redis_url, ttl_s=settings.register_ttl_s
         )
-        self._registry = CollectorRegistry()
-        self._registry.register(AgentCollector(self.sessions, self.listener))
-        self._admin: web.AppRunner | None = None
+        registry = CollectorRegistry()
+        registry.register(AgentCollector(self.sessions, self.listener))
+        views = AgentViews(
+            agent_id=settings.agent_id,
+            region=settings.region,
+            sessions=self.sessions,
+            listener=self.listener,
+            greetings=self.greetings,
+        )
+        self._admin = HttpListener(
+            admin_application(
+                token=settings.admin_token, registry=registry, views=views.by_path()
+            )
+        )
 
     @property
     def link_port(self) -> int:
@@ -89,10 +100,7 @@ class RegionAgent:
     @property
     def admin_port(self) -> int:
         """Port of the admin listener; 0 before it listens."""
-        if self._admin is None:
-            return 0
-        port: int = self._admin.addresses[0][1]
-        return port
+        return self._admin.port
 
     async def start(self) -> None:
         """Open the listeners and begin to fill the stock."""
@@ -104,7 +112,7 @@ class RegionAgent:
             port=settings.listen_port,
             context=self._context,
         )
-        await self._start_admin()
+        await self._admin.start(settings.admin_host, settings.admin_port)
         self.sessions.start()
         self.greetings.start()
         self.registration.start(self._record())
@@ -126,25 +134,15 @@ class RegionAgent:
         await self.greetings.aclose()
         await self.listener.aclose()
         await self.sessions.aclose()
-        if self._admin is not None:
-            await self._admin.cleanup()
+        await self._admin.aclose()
 
-    async def _start_admin(self) -> None:
-        settings = self._settings
-        admin = Admin(
-            agent_id=settings.agent_id,
-            region=settings.region,
-            token=settings.admin_token,
-            registry=self._registry,
-            sessions=self.sessions,
-            listener=self.listener,
-            greetings=self.greetings,
-        )
-        self._admin = web.AppRunner(
-            admin.application(), access_log=None, shutdown_timeout=1.0
-        )
-        await self._admin.setup()
-        await web.TCPSite(self._admin, settings.admin_host, settings.admin_port).start()
+    def announcement(self) -> dict[str, object]:
+        """Return the agent's id and ports."""
+        return {
+            "agent_id": self._settings.agent_id,
+            "link_port": self.link_port,
+            "admin_port": self.admin_port,
+        }
 
     def _record(self) -> AgentRecord:
         settings = self._settings

@@ -223,7 +223,7 @@ class SessionPool:
                 self._apply(session, SessionInput.OPEN_FAILED)
             case SessionClosed():
                 self._on_closed(session)
-            case CallEnded():
+            case _:
                 self._apply(session, SessionInput.CALL_ENDED)
 
     def _on_opened(self, session: _Session, expires_at: float, now: float) -> None:

@@ -1,10 +1,13 @@
 """Children die with their parent, however it dies."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+
+import pytest
 
 from backhaul.child import start_child, stop_child
 
@@ -66,3 +69,29 @@ async def test_a_child_has_the_environment_it_was_given() -> None:
     )
     out, _ = await child.communicate()
     assert out.split()[0] == b"1"
+
+
+async def test_a_child_that_has_ended_by_itself_is_stopped_without_an_error() -> None:
+    for _ in range(20):
+        child = await start_child(["/bin/true"])
+        # The event loop must not learn of it yet: hence no await.
+        with contextlib.suppress(ChildProcessError):  # already collected
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
+        await stop_child(child, grace_s=5.0)
+        assert child.returncode == 0
+
+
+async def test_a_child_does_not_survive_a_stop_that_was_cancelled(wait: Wait) -> None:
+    program = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print(1, flush=True); time.sleep(600)"
+    )
+    child = await start_child(
+        [sys.executable, "-c", program], stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    await child.stdout.readline()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await stop_child(child, grace_s=60.0)
+    await wait(lambda: child.returncode == -signal.SIGKILL)

@@ -6,14 +6,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+import uvloop
 
 from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
-from backhaul.errors import StoreError
+from backhaul.errors import SettingsError, StoreError
 from backhaul.store import AgentRecord, Store, open_store
 
 Wait = Callable[[Callable[[], bool]], Awaitable[None]]
@@ -168,3 +171,68 @@ asyncio.run(main())
     await wait(lambda: embedded_pid(probe) == 0)
     await probe.aclose()
     shutil.rmtree(Path(url.removeprefix("unix://").partition("?")[0]).parent)
+
+
+async def test_no_record_of_any_kind_breaks_the_registry(store: Store) -> None:
+    if not shutil.which("redis-cli"):
+        pytest.skip("redis-cli is not installed (Debian package redis-tools)")
+    await store.register_agent(RECORD, ttl_s=60.0)
+    elsewhere = msgspec.json.encode(RECORD).decode()
+    # What a command line cannot hold, the server builds itself.
+    nested = "redis.call('SET', KEYS[1], '{\"x\":' .. string.rep('[', 200000))"
+    command_line(store, "EVAL", nested, "1", "warmline:agent:us-east:nested")
+    command_line(store, "SET", "warmline:agent:us-east:someone-else", elsewhere)
+    assert await store.agents("us-east") == (RECORD,)
+    assert store.invalid_records == 2
+
+
+def entries(directory: Path) -> set[Path]:
+    return set(directory.iterdir())
+
+
+async def test_a_dead_owners_directory_is_removed_and_a_living_ones_stays(
+    tmp_path: Path,
+) -> None:
+    gone = await start_child(["/bin/true"])
+    await gone.wait()
+    stale = tmp_path / f"warmline-valkey-{gone.pid}-x"
+    kept = [tmp_path / name for name in (f"warmline-valkey-{os.getpid()}-x", "other")]
+    for path in (stale, *kept):
+        path.mkdir()
+    first = await open_store(None, data_dir=tmp_path, timeout_s=5.0)
+    second = await open_store(None, data_dir=tmp_path, timeout_s=5.0)
+    assert not stale.exists()
+    assert all(path.exists() for path in kept)
+    await first.register_agent(RECORD, ttl_s=60.0)
+    assert await second.agents("us-east") == ()
+    directories = entries(tmp_path) - set(kept)
+    assert [path.stat().st_mode & 0o777 for path in directories] == [0o700, 0o700]
+    await first.aclose()
+    await second.aclose()
+    assert entries(tmp_path) == set(kept)
+
+
+async def test_an_embedded_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    too_long = tmp_path / ("d" * 120)
+    with pytest.raises(StoreError, match="path too long"):
+        await open_store(None, data_dir=too_long)
+    assert entries(too_long) == set()
+
+
+@pytest.mark.parametrize("url", ["http://u:hush@h", "redis://u:hush@h:port/0"])
+async def test_a_wrong_url_is_a_settings_error_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        await open_store(url)
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_embedded_server_runs_under_uvloop() -> None:
+    async def register() -> tuple[AgentRecord, ...]:
+        store = await open_store(None, timeout_s=5.0)
+        await store.register_agent(RECORD, ttl_s=60.0)
+        records = await store.agents("us-east")
+        await store.aclose()
+        return records
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(register()) == (RECORD,)

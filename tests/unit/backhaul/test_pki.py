@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from backhaul.clock import unix_s
 from backhaul.errors import RemoteProtocolError, SettingsError
@@ -34,7 +36,9 @@ def pki(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def handshake(server: TlsFiles, client: TlsFiles) -> dict[str, Any]:
+async def handshake(
+    server: TlsFiles, client: TlsFiles, *, context: ssl.SSLContext | None = None
+) -> dict[str, Any]:
     """Return the client's certificate as the server saw it."""
     seen: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
@@ -49,7 +53,7 @@ async def handshake(server: TlsFiles, client: TlsFiles) -> dict[str, Any]:
     try:
         port = listener.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", port, ssl=client_context(client)
+            "127.0.0.1", port, ssl=context or client_context(client)
         )
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(_close, writer)
@@ -171,3 +175,109 @@ def test_contexts_without_files_are_a_settings_error(tmp_path: Path) -> None:
     files = TlsFiles.of(tmp_path, Role.EDGE, "edge-1")
     with pytest.raises(SettingsError, match="link certificates"):
         client_context(files)
+
+
+def expire(files: TlsFiles, authority: Path) -> None:
+    """Sign *files*' certificate again, for a time that is over."""
+    old = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    key = serialization.load_pem_private_key(
+        (authority / "ca-key.pem").read_bytes(), password=None
+    )
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    now = dt.datetime.fromtimestamp(unix_s(), tz=dt.UTC)
+    builder = x509.CertificateBuilder(
+        issuer_name=old.issuer,
+        subject_name=old.subject,
+        public_key=old.public_key(),
+        serial_number=old.serial_number,
+        not_valid_before=now - dt.timedelta(days=2),
+        not_valid_after=now - dt.timedelta(days=1),
+        extensions=list(old.extensions),
+    )
+    certificate = builder.sign(key, hashes.SHA256())
+    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+@pytest.mark.parametrize("late", [Role.EDGE, Role.REGION_AGENT])
+async def test_an_expired_certificate_is_refused_on_either_side(
+    pki: Path, late: Role
+) -> None:
+    agent = issue(pki, Role.REGION_AGENT, "us-east")
+    edge = issue(pki, Role.EDGE, "edge-1")
+    expired = edge if late is Role.EDGE else agent
+    expire(expired, pki)
+    with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        await handshake(agent, edge)
+    assert "expired" in certificate_problems(expired, now_unix_s=unix_s())[0]
+    issue(pki, late, "edge-1" if late is Role.EDGE else "us-east")
+    await handshake(agent, edge)
+
+
+async def test_a_server_of_another_authority_is_refused(
+    pki: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    create_authority(other)
+    stranger = issue(other, Role.REGION_AGENT, "us-east")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await handshake(
+            TlsFiles(pki / "ca.pem", stranger.certificate, stranger.key),
+            issue(pki, Role.EDGE, "edge-1"),
+        )
+
+
+async def test_tls_below_1_3_is_refused(pki: Path) -> None:
+    agent = issue(pki, Role.REGION_AGENT, "us-east")
+    edge = issue(pki, Role.EDGE, "edge-1")
+    old = ssl.create_default_context(cafile=str(edge.ca))
+    old.check_hostname = False
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    old.load_cert_chain(edge.certificate, edge.key)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await handshake(agent, edge, context=old)
+
+
+def test_certificates_of_a_replaced_authority_are_issued_anew(pki: Path) -> None:
+    files = issue(pki, Role.EDGE, "edge-1")
+    (pki / "ca.pem").unlink()
+    (pki / "ca-key.pem").unlink()
+    create_authority(pki)
+    issue(pki, Role.EDGE, "edge-1")
+    assert certificate_problems(files, now_unix_s=unix_s()) == ()
+
+
+def test_a_lost_key_is_made_anew(pki: Path) -> None:
+    files = issue(pki, Role.EDGE, "edge-1")
+    files.key.unlink()
+    issue(pki, Role.EDGE, "edge-1")
+    assert certificate_problems(files, now_unix_s=unix_s()) == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../edge", "a/b", "a b", "-a", "\u00fc", "a" * 64]
+)
+def test_a_name_that_is_no_name_is_refused(pki: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="no name of a node"):
+        issue(pki, Role.EDGE, name)
+
+
+def test_a_certificate_from_the_future_points_at_the_clock(pki: Path) -> None:
+    files = issue(pki, Role.EDGE, "edge-1")
+    lines = certificate_problems(files, now_unix_s=unix_s() - DAY_S)
+    assert all("check the clock" in line for line in lines)
+    assert len(lines) == 2
+
+
+def test_a_key_under_a_password_is_a_problem_and_asks_nobody(pki: Path) -> None:
+    files = issue(pki, Role.EDGE, "edge-1")
+    key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
+    files.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    assert len(certificate_problems(files, now_unix_s=unix_s())) == 1
+    with pytest.raises(SettingsError, match="link certificates"):
+        server_context(files)

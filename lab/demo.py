@@ -1,0 +1,266 @@
+"""``warmline demo``: real spoken calls over the local fabric, and their figures."""
+
+import asyncio
+import hashlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+import uvloop
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from backhaul.errors import WarmlineError
+from lab.fabric import Fabric, FabricOptions
+from lab.fabric_file import forget_fabric, remember_fabric
+from lab.figures import percentiles
+from lab.places import Place
+from lab.speech_files import caller_lines, greeting_line
+from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
+from lab.up import interrupted, show_progress
+
+__all__ = ["CallOutcome", "DemoOptions", "run_demo", "summarize"]
+
+_TURNS = 2
+_MAX_CALLS = 500
+_SPARE_SESSIONS = 1.5
+"""Warm sessions per expected call: random choices are never perfectly even."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the demo does."""
+
+    calls: int = 20
+    regions: int = 3
+    agents: int = 2
+    edges: int = 3
+    keep: bool = False
+    greeting: bool = True
+
+    def fabric(self) -> FabricOptions:
+        """Return a fabric with enough warm sessions for all calls at once."""
+        per_agent = self.calls / (min(self.edges, self.regions) * self.agents)
+        return FabricOptions(
+            regions=self.regions,
+            agents=self.agents,
+            edges=self.edges,
+            warm_sessions=max(6, round(per_agent * _SPARE_SESSIONS) + 2),
+        )
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        problems = self.fabric().problems()
+        if not 1 <= self.calls <= _MAX_CALLS:
+            problems += (f"--calls: must be between 1 and {_MAX_CALLS}",)
+        return problems
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """One call as its caller, its edge and the model stand-in saw it."""
+
+    region: str
+    answered: bool
+    warm: bool
+    bytes_exact: bool
+    first_audio_ms: float | None
+    turn_ms: tuple[float, ...]
+    router_added_ms: float | None
+    """First audio beyond the model's own time and the way there and back; only for
+    calls that the model opens."""
+
+
+def run_demo(options: DemoOptions, *, json: bool) -> int:
+    """Run the demo; return 0 only when every call was answered byte for byte."""
+    if problems := options.problems():
+        sys.stderr.writelines(f"{line}\n" for line in problems)
+        return 2
+    try:
+        return uvloop.run(_demo(options, json=json))
+    except WarmlineError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+
+
+async def _demo(options: DemoOptions, *, json: bool) -> int:
+    stop = interrupted()
+    async with Fabric(options.fabric(), on_progress=show_progress()) as fabric:
+        remember_fabric(fabric.describe())
+        try:
+            outcomes = await _Demo(options, fabric).run()
+            figures = summarize(outcomes)
+            if json:
+                sys.stdout.write(orjson.dumps(figures).decode() + "\n")
+            else:
+                Console().print(_table(figures))
+            sys.stdout.flush()
+            if options.keep:
+                sys.stderr.write("The fabric goes on; Ctrl-C stops it.\n")
+                await stop.wait()
+        finally:
+            forget_fabric()
+    good = figures["answered"] == figures["bytes_exact"] == figures["calls"]
+    return 0 if good else 1
+
+
+class _Demo:
+    def __init__(self, options: DemoOptions, fabric: Fabric) -> None:
+        self._options = options
+        self._fabric = fabric
+        self._called = fabric.describe()["numbers"][0 if options.greeting else 1]
+        self._done = 0
+
+    async def run(self) -> list[CallOutcome]:
+        """Place all calls at once and return what became of them."""
+        stand_in = TwilioStandIn(self._fabric.account_sid, self._fabric.auth_token)
+        edges = self._fabric.edges
+        callers = [edges[n % len(edges)] for n in range(self._options.calls)]
+        try:
+            with Live(console=Console(stderr=True), refresh_per_second=4) as live:
+                reports = await asyncio.gather(
+                    *(
+                        self._call(stand_in, edge, number, live)
+                        for number, edge in enumerate(callers)
+                    )
+                )
+        finally:
+            await stand_in.aclose()
+        witness = await _Witness.ask(self._fabric)
+        return [
+            witness.judge(report, edge)
+            for report, edge in zip(reports, callers, strict=True)
+        ]
+
+    async def _call(
+        self, stand_in: TwilioStandIn, edge: Place, number: int, live: Live
+    ) -> CallReport:
+        lines = caller_lines()
+        said = [lines[(number + turn) % len(lines)] for turn in range(_TURNS)]
+        plan = CallPlan(
+            webhook_url=f"{self._fabric.public_url(edge)}/twilio/voice",
+            status_callback=f"{self._fabric.public_url(edge)}/twilio/status",
+            from_number=edge.caller,
+            to_number=self._called,
+            turns=tuple(Turn(line.audio) for line in said),
+        )
+        report = await stand_in.place_call(plan)
+        self._done += 1
+        total = self._options.calls
+        live.update(f"{self._done} of {total} calls have been answered and ended")
+        return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Witness:
+    """What the edges and the model stand-in know about the calls."""
+
+    fabric: Fabric
+    calls: dict[str, dict[str, Any]]
+    sessions: dict[str, dict[str, Any]]
+
+    @classmethod
+    async def ask(cls, fabric: Fabric) -> "_Witness":
+        headers = {"Authorization": f"Bearer {fabric.admin_token}"}
+        calls: dict[str, dict[str, Any]] = {}
+        async with aiohttp.ClientSession() as http:
+            for edge in fabric.describe()["edges"]:
+                url = f"{edge['admin_url']}/api/calls"
+                async with http.get(url, headers=headers) as response:
+                    found = await response.json()
+                for call in (*found["live"], *found["recent"]):
+                    calls[call["call_sid"]] = call
+            async with http.get(f"{fabric.control_url()}/lab/sessions") as response:
+                listed = await response.json()
+        sessions = {session["id"]: session for session in listed["sessions"]}
+        return cls(fabric, calls, sessions)
+
+    def judge(self, report: CallReport, edge: Place) -> CallOutcome:
+        call = self.calls.get(report.call_sid, {})
+        session = self.sessions.get((call.get("session_ids") or [""])[-1], {})
+        replies = [turn.reply_first_audio_ms for turn in report.turns]
+        region = str(call.get("region", "none"))
+        return CallOutcome(
+            region=region,
+            answered=report.answered and None not in replies and len(replies) == _TURNS,
+            warm=bool(call.get("warm")),
+            bytes_exact=_is_exact(report, session),
+            first_audio_ms=report.first_audio_ms,
+            turn_ms=tuple(reply for reply in replies if reply is not None),
+            router_added_ms=self._added_ms(report, session, edge, region),
+        )
+
+    def _added_ms(
+        self, report: CallReport, session: dict[str, Any], edge: Place, region: str
+    ) -> float | None:
+        responses = session.get("responses") or []
+        place = next((p for p in self.fabric.regions if p.name == region), None)
+        if not responses or place is None or report.first_audio_ms is None:
+            return None
+        model_ms: float | None = responses[0].get("first_audio_ms")
+        if model_ms is None:
+            return None
+        return report.first_audio_ms - model_ms - 2 * self.fabric.delay_ms(edge, place)
+
+
+def _is_exact(report: CallReport, session: dict[str, Any]) -> bool:
+    """Tell whether every byte arrived, in order, in both directions."""
+    if not session:
+        return False
+    sent, heard = report.sent, session["audio_in"]
+    if (sent.bytes, sent.sha256) != (heard["bytes"], heard["sha256"]):
+        return False
+    spoken = session["audio_out"]
+    received = report.received_audio
+    split = len(received) - spoken["bytes"]
+    if split < 0 or hashlib.sha256(received[split:]).hexdigest() != spoken["sha256"]:
+        return False
+    return received[:split] in {b"", greeting_line().audio}
+
+
+def summarize(outcomes: list[CallOutcome]) -> dict[str, Any]:
+    """Return the figures of a set of calls."""
+    per_region = {
+        region: _figures([each for each in outcomes if each.region == region])
+        for region in sorted({each.region for each in outcomes})
+    }
+    return {**_figures(outcomes), "per_region": per_region}
+
+
+def _figures(outcomes: list[CallOutcome]) -> dict[str, Any]:
+    first = [o.first_audio_ms for o in outcomes if o.first_audio_ms is not None]
+    added = [o.router_added_ms for o in outcomes if o.router_added_ms is not None]
+    return {
+        "calls": len(outcomes),
+        "answered": sum(outcome.answered for outcome in outcomes),
+        "warm_hits": sum(outcome.warm for outcome in outcomes),
+        "bytes_exact": sum(outcome.bytes_exact for outcome in outcomes),
+        "first_audio_ms": percentiles(first),
+        "turn_ms": percentiles([ms for outcome in outcomes for ms in outcome.turn_ms]),
+        "router_added_ms": percentiles(added),
+    }
+
+
+def _table(figures: dict[str, Any]) -> Table:
+    table = Table(title="Calls as their callers heard them")
+    table.add_column("region", no_wrap=True)
+    for name in ("calls", "answered", "warm", "exact"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("first audio, ms", "turn, ms"):
+        table.add_column(f"{name}\np50 / p95 / p99", justify="right", no_wrap=True)
+    for name, row in [*figures["per_region"].items(), ("all", figures)]:
+        if name == "all":
+            table.add_section()
+        counts = (row["calls"], row["answered"], row["warm_hits"], row["bytes_exact"])
+        times = (row["first_audio_ms"], row["turn_ms"])
+        table.add_row(name, *map(str, counts), *map(_cell, times))
+    return table
+
+
+def _cell(values: dict[str, float | None]) -> str:
+    return " / ".join(
+        "-" if value is None else f"{value:.3g}" for value in values.values()
+    )

@@ -1,0 +1,259 @@
+"""One stand-in call: asks for TwiML, obeys it verb by verb and ends the call."""
+
+import asyncio
+import math
+import secrets
+import ssl
+from dataclasses import dataclass
+from email.utils import format_datetime
+from typing import Literal
+from urllib.parse import urljoin
+
+from backhaul.clock import monotonic_s
+from lab.media_clock import MediaClock
+from lab.media_wire import MediaWire
+from lab.twilio_caller import CallPlan
+from lab.twilio_facts import call_parameters, utc_now
+from lab.twilio_leg import LegEnd, MediaLeg
+from lab.twilio_line import CallerLine
+from lab.twilio_report import CallReport
+from lab.twilio_webhook import WebhookClient, WebhookError
+from lab.twiml import TwimlError, parse_twiml
+from lab.twiml_verbs import (
+    Connect,
+    Dial,
+    Hangup,
+    Pause,
+    Play,
+    Redirect,
+    Reject,
+    Say,
+    Stream,
+    Verb,
+)
+
+__all__ = ["Call", "Carrier"]
+
+_MAX_VERBS = 50
+"""A call that redirects to itself must end."""
+_VERB_S = 0.2
+"""How long Play, Say, Dial and Pause take here; their length is not the question."""
+
+EndedBy = Literal["caller", "twiml", "rejected", "error"]
+
+
+class _CallFailedError(Exception):
+    """No TwiML could be had: the caller hears an application error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """What all calls of a stand-in share."""
+
+    account_sid: str
+    webhooks: WebhookClient
+    clock: MediaClock
+    ssl_context: ssl.SSLContext | None
+
+
+class Call:
+    """One call; run it once."""
+
+    def __init__(self, plan: CallPlan, carrier: Carrier) -> None:
+        self._plan = plan
+        self._carrier = carrier
+        self._sid = "CA" + secrets.token_hex(16)
+        self._line = CallerLine(plan)
+        self._log = self._line.log
+        self._url = plan.webhook_url
+        self._status = "ringing"
+        self._fallback_url = plan.fallback_url
+        self._verbs: list[Verb] = []
+
+    async def run(self) -> CallReport:
+        """Place the call and return what came of it; never raises for the peer."""
+        self._carrier.clock.add(self._line.tick)
+        try:
+            async with asyncio.TaskGroup() as notices:
+                ended_by = await self._obey_all(notices)
+                ended_at = monotonic_s()
+        finally:
+            self._carrier.clock.remove(self._line.tick)
+        self._log.note(f"call ended by {ended_by}", at=ended_at)
+        await self._tell_status(math.ceil(ended_at - self._log.started_at))
+        return self._line.report(self._sid, ended_by=ended_by, ended_at=ended_at)
+
+    async def _obey_all(self, notices: asyncio.TaskGroup) -> EndedBy:
+        try:
+            self._verbs = await self._fetch(self._url, "POST")
+            self._line.note_webhook()
+            for _ in range(_MAX_VERBS):
+                if self._line.hung_up.done():
+                    return "caller"
+                verb = self._verbs.pop(0) if self._verbs else Hangup()
+                if isinstance(verb, Hangup | Reject):
+                    return self._end(verb)
+                await self._obey(verb, notices)
+        except _CallFailedError:
+            return "error"
+        self._log.error(0, f"more than {_MAX_VERBS} verbs")
+        return "error"
+
+    def _end(self, verb: Hangup | Reject) -> EndedBy:
+        name = type(verb).__name__
+        self._line.verbs.append(name)
+        self._log.note(f"<{name}>")
+        rejected = isinstance(verb, Reject) and not self._line.answered
+        return "rejected" if rejected else "twiml"
+
+    async def _obey(self, verb: Verb, notices: asyncio.TaskGroup) -> None:
+        match verb:
+            case Redirect(url=url, method=method):
+                self._note(f"Redirect {url}")
+                self._verbs = await self._fetch(urljoin(self._url, url), method)
+            case Connect():
+                await self._connect(verb, notices)
+            case Play(url=url, digits=digits):
+                await self._take_time(f"Play {url or digits}")
+            case Say(text=text):
+                await self._take_time(f"Say {text}")
+            case Pause(length_s=length_s):
+                await self._take_time(f"Pause {length_s}")
+            case Dial():
+                await self._dial(verb)
+            case Hangup() | Reject():
+                pass  # the end of the call, taken by the caller of this
+
+    async def _connect(self, verb: Connect, notices: asyncio.TaskGroup) -> None:
+        self._note(f"Connect {verb.stream.url}")
+        end = await self._stream(verb.stream, notices)
+        self._log.note(f"media stream {end.name.lower()}")
+        if not verb.action:
+            return
+        action = urljoin(self._url, verb.action)
+        if end is LegEnd.HUNG_UP:
+            await self._tell(action, verb.method, self._parameters("completed"))
+            return
+        self._verbs = await self._fetch(action, verb.method)
+
+    async def _stream(self, stream: Stream, notices: asyncio.TaskGroup) -> LegEnd:
+        self._status = "in-progress"
+        parameters = dict(stream.parameters or {})
+        wire = MediaWire(
+            stream_sid="MZ" + secrets.token_hex(16),
+            call_sid=self._sid,
+            account_sid=self._carrier.account_sid,
+            parameters=parameters,
+        )
+        leg = MediaLeg(wire, self._line.player, self._log)
+        self._line.attach(leg, wire.stream_sid, parameters)
+
+        def tell(event: str) -> None:
+            facts = self._stream_facts(stream, wire.stream_sid, event, leg.failure)
+            notices.create_task(self._tell_stream(stream, facts))
+
+        def on_start() -> None:
+            self._line.note_start()
+            tell("stream-started")
+
+        try:
+            end = await leg.run(
+                stream.url,
+                self._carrier.webhooks.signature(stream.url),
+                ssl_context=self._carrier.ssl_context,
+                hung_up=self._line.hung_up,
+                on_start=on_start,
+            )
+        finally:
+            self._line.detach(leg)
+        tell("stream-error" if leg.failure else "stream-stopped")
+        return end
+
+    async def _dial(self, verb: Dial) -> None:
+        await self._take_time(
+            f"Dial {' '.join(address for _, address in verb.targets)}"
+        )
+        if verb.action:
+            self._verbs = await self._fetch(
+                urljoin(self._url, verb.action),
+                verb.method,
+                {"DialCallStatus": "completed", "DialCallDuration": "1"},
+            )
+
+    async def _take_time(self, what: str) -> None:
+        self._status = "in-progress"
+        self._line.answered = True
+        self._note(what)
+        await asyncio.wait({self._line.hung_up}, timeout=_VERB_S)
+
+    def _note(self, what: str) -> None:
+        self._line.verbs.append(what)
+        self._log.note(f"<{what}>")
+
+    async def _fetch(
+        self, url: str, method: str, extra: dict[str, str] | None = None
+    ) -> list[Verb]:
+        """Return the verbs found at *url*, or once at the fallback URL.
+
+        Raises:
+            _CallFailedError: Neither gave TwiML that can be carried out.
+        """
+        parameters = {**self._parameters(self._status), **(extra or {})}
+        try:
+            document = await self._carrier.webhooks.fetch(url, method, parameters)
+            verbs = list(parse_twiml(document))
+        except (WebhookError, TwimlError) as exc:
+            self._log.error(exc.twilio_code, exc.reason)
+            fallback, self._fallback_url = self._fallback_url, ""
+            if not fallback:
+                raise _CallFailedError from exc
+            facts = {"ErrorCode": str(exc.twilio_code), "ErrorUrl": url}
+            return await self._fetch(fallback, "POST", facts)
+        self._url = url
+        return verbs
+
+    def _parameters(self, status: str) -> dict[str, str]:
+        return call_parameters(
+            self._plan,
+            call_sid=self._sid,
+            account_sid=self._carrier.account_sid,
+            status=status,
+        )
+
+    async def _tell(self, url: str, method: str, parameters: dict[str, str]) -> None:
+        try:
+            await self._carrier.webhooks.notify(url, method, parameters)
+        except WebhookError as exc:
+            self._log.error(exc.twilio_code, exc.reason)
+
+    async def _tell_stream(self, stream: Stream, facts: dict[str, str]) -> None:
+        if stream.status_callback:
+            method = stream.status_callback_method
+            await self._tell(stream.status_callback, method, facts)
+
+    def _stream_facts(
+        self, stream: Stream, stream_sid: str, event: str, failure: int
+    ) -> dict[str, str]:
+        error = {"StreamError": str(failure)} if failure else {}
+        return {
+            "AccountSid": self._carrier.account_sid,
+            "CallSid": self._sid,
+            "StreamSid": stream_sid,
+            "StreamName": stream.name or stream_sid,
+            "StreamEvent": event,
+            "Timestamp": utc_now().isoformat(),
+            **error,
+        }
+
+    async def _tell_status(self, duration_s: int) -> None:
+        if not self._plan.status_callback:
+            return
+        facts = {
+            "CallDuration": str(duration_s),
+            "Duration": str(math.ceil(duration_s / 60)),
+            "Timestamp": format_datetime(utc_now()),
+            "CallbackSource": "call-progress-events",
+            "SequenceNumber": "0",
+        }
+        parameters = {**self._parameters("completed"), **facts}
+        await self._tell(self._plan.status_callback, "POST", parameters)

@@ -1,0 +1,136 @@
+"""The WAN relay over real sockets: late, in order, and whole."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+
+from backhaul.clock import monotonic_s
+from lab.wan import Route, WanRelay
+
+
+class UdpEcho(asyncio.DatagramProtocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.transport.sendto(data, addr)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.write(b"end")
+        await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def relay_to_echo(delay_ms: float) -> AsyncIterator[WanRelay]:
+    loop = asyncio.get_running_loop()
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    udp, _ = await loop.create_datagram_endpoint(
+        UdpEcho, local_addr=("127.0.0.1", port)
+    )
+    relay = WanRelay([Route("way", "127.0.0.1", port, delay_ms)])
+    await relay.start()
+    try:
+        yield relay
+    finally:
+        await relay.aclose()
+        server.close()
+        udp.close()
+        await asyncio.sleep(0)
+
+
+async def test_tcp_is_late_both_ways_and_whole() -> None:
+    async with relay_to_echo(30.0) as relay:
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
+        started_at = monotonic_s()
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x"
+        assert monotonic_s() - started_at >= 0.059
+        sent = os.urandom(3_000_000)
+        read = asyncio.gather(reader.readexactly(len(sent)))
+        writer.write(sent)
+        await writer.drain()
+        assert hashlib.sha256((await read)[0]).digest() == hashlib.sha256(sent).digest()
+        writer.write_eof()
+        assert await reader.read() == b"end"
+        writer.close()
+
+
+async def test_a_blocked_route_swallows_without_closing() -> None:
+    async with relay_to_echo(0.0) as relay:
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
+        relay.block("way")
+        writer.write(b"lost")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await reader.read(1)
+        relay.unblock("way")
+        writer.write(b"kept")
+        assert await reader.readexactly(4) == b"kept"
+        writer.close()
+
+
+async def test_a_delay_can_change_without_reordering() -> None:
+    async with relay_to_echo(40.0) as relay:
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
+        writer.write(b"first ")
+        await writer.drain()
+        relay.set_delay("way", 0.0)
+        writer.write(b"second")
+        assert await reader.readexactly(12) == b"first second"
+        writer.close()
+
+
+async def test_udp_is_late_and_each_client_gets_its_own_answers() -> None:
+    async with relay_to_echo(20.0) as relay:
+        loop = asyncio.get_running_loop()
+        answers: list[asyncio.Queue[bytes]] = []
+
+        class Client(asyncio.DatagramProtocol):
+            def __init__(self) -> None:
+                self.got: asyncio.Queue[bytes] = asyncio.Queue()
+                answers.append(self.got)
+
+            def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002
+                self.got.put_nowait(data)
+
+        started_at = monotonic_s()
+        ends = [
+            (
+                await loop.create_datagram_endpoint(
+                    Client, remote_addr=("127.0.0.1", relay.ports["way"])
+                )
+            )[0]
+            for _ in range(3)
+        ]
+        for number, end in enumerate(ends):
+            end.sendto(str(number).encode())
+        async with asyncio.timeout(20):
+            got = [await queue.get() for queue in answers]
+        assert got == [b"0", b"1", b"2"]
+        assert monotonic_s() - started_at >= 0.039
+        for end in ends:
+            end.close()
+        await asyncio.sleep(0)
+
+
+async def test_a_target_that_is_not_there_resets_the_caller() -> None:
+    relay = WanRelay([Route("way", "127.0.0.1", 1)])
+    await relay.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    await relay.aclose()

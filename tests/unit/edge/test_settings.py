@@ -1,0 +1,86 @@
+"""The edge's settings: where values come from, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backhaul.errors import SettingsError
+from backhaul.settings import DeploymentFile, Region
+from edge.settings import EdgeSettings, load_settings
+
+SECRETS = {"TWILIO_AUTH_TOKEN": "one,two", "EDGE_ADMIN_TOKEN": "admin"}
+
+
+def deployment(**edge: Any) -> DeploymentFile:
+    own = {"public_url": "https://voice.example.com", "preferred_region": "us-east"}
+    return DeploymentFile(
+        regions={"us-east": Region(agents=("127.0.0.1:1",))},
+        profiles={},
+        numbers={"*": "desk"},
+        edges={"edge-1": own | edge, "edge-2": own},
+        edge={"http_port": 80, "media_port": 81},
+        region_agent={},
+        directory=Path("/etc/warmline"),
+    )
+
+
+def load(environ: dict[str, str] | None = None, **edge: Any) -> EdgeSettings:
+    return load_settings(
+        deployment(**edge), "edge-1", environ=SECRETS | (environ or {})
+    )
+
+
+def test_environment_wins_over_own_table_over_common_table_over_default() -> None:
+    settings = load({"EDGE_MEDIA_PORT": "4"}, http_port=3, media_port=2)
+    assert (settings.http_port, settings.media_port) == (3, 4)
+    assert load().http_port == 80
+    assert load().admin_port == 8082
+
+
+def test_several_auth_tokens_and_relative_paths() -> None:
+    settings = load()
+    assert [key.reveal() for key in settings.twilio_auth_tokens] == ["one", "two"]
+    assert settings.pki_dir == Path("/etc/warmline/pki")
+    assert settings.media_base_url == "wss://voice.example.com"
+
+
+def test_the_name_may_come_from_the_environment() -> None:
+    settings = load_settings(
+        deployment(), None, environ=SECRETS | {"EDGE_NAME": "edge-2"}
+    )
+    assert settings.name == "edge-2"
+
+
+@pytest.mark.parametrize(
+    ("edge", "problem"),
+    [
+        ({"public_url": "voice.example.com"}, "public_url"),
+        ({"public_url": "http://voice.example.com"}, "Twilio needs https"),
+        ({"public_url": "https://h?x=1"}, "query"),
+        ({"public_url": "https://h:99999"}, "is not a URL"),
+        ({"media_url": "https://h"}, "media_url"),
+        ({"preferred_region": "mars"}, "no region 'mars'"),
+        ({"heartbeat_timeout_s": 0.1}, "heartbeat_timeout_s"),
+        ({"tls_certificate": "x.pem"}, "both or none"),
+        ({"unheard_of": 1}, "unheard_of: unknown key"),
+    ],
+)
+def test_what_cannot_be_is_refused(edge: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        load(**edge)
+
+
+def test_missing_secrets_are_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(deployment(), "edge-1", environ={})
+    assert [line.split(":")[0] for line in caught.value.problems] == [
+        "edges.edge-1.twilio_auth_tokens",
+        "edges.edge-1.admin_token",
+    ]
+
+
+def test_plain_http_is_for_this_host_alone() -> None:
+    assert load(public_url="http://127.0.0.1:8080").media_base_url == (
+        "ws://127.0.0.1:8080"
+    )

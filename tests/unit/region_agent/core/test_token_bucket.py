@@ -1,0 +1,15 @@
+from region_agent.core.token_bucket import TokenBucket
+
+
+def test_a_burst_is_granted_and_then_the_rate() -> None:
+    bucket = TokenBucket(rate_per_s=2.0, burst=3, now=100.0)
+    assert [bucket.try_take(now=100.0) for _ in range(4)] == [True, True, True, False]
+    assert bucket.ready_at == 100.5
+    assert not bucket.try_take(now=100.4)
+    assert bucket.try_take(now=100.5)
+    assert not bucket.try_take(now=100.5)
+
+
+def test_rest_refills_no_more_than_a_burst() -> None:
+    bucket = TokenBucket(rate_per_s=10.0, burst=2, now=0.0)
+    assert [bucket.try_take(now=1000.0) for _ in range(3)] == [True, True, False]
