@@ -6,10 +6,10 @@ from typing import Protocol
 
 import structlog
 
+from backhaul.channels import Channel
 from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.messages import Clear, CloseReason, Message, Open, Opened
 from backhaul.driver import LoopDriver
-from backhaul.links import Channel
 from edge.core.call_machine import (
     CallAction,
     CallConfig,

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.backoff import Backoff
 from backhaul.core.link import LinkConfig, LinkState
 from backhaul.core.messages import (
@@ -29,7 +30,7 @@ from backhaul.errors import (
     LinkConnectError,
     RemoteProtocolError,
 )
-from backhaul.links import Channel, ChannelHandler, Link
+from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
 from backhaul.transports.websocket import connect_websocket

@@ -14,7 +14,7 @@ from picows import (
     WSUpgradeRequest,
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
-    ws_create_server,
+    ws_create_server,  # pyright: ignore[reportUnknownVariableType]
 )
 
 from backhaul.clock import monotonic_s

@@ -10,9 +10,11 @@ import structlog
 from aiohttp import web
 
 from backhaul.admin import HttpListener, admin_application
+from backhaul.core.messages import CloseReason
 from backhaul.pki import Role, TlsFiles, client_context
 from edge.admin import EdgeViews
 from edge.calls import Calls
+from edge.core.call_machine import ChannelClosed
 from edge.links import AgentLinks
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics, FabricCollector
@@ -97,7 +99,9 @@ class Edge:
         _log.info("edge.drained", calls_left=len(self.calls))
 
     async def stop(self) -> None:
-        """Close everything."""
+        """Close everything; calls that are still live come back to the action URL."""
+        for call in self.calls.live():
+            call.feed(ChannelClosed(CloseReason.DRAINED))
         await self._media.aclose()
         await self._public.aclose()
         await self._admin.aclose()

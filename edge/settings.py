@@ -166,7 +166,10 @@ def load_settings(
     shared = {"regions": deployment.regions, "numbers": deployment.numbers}
     own = deployment.edges.get(name, {})
     values = {**deployment.edge, **own, **given, **shared, "name": name}
-    values["pki_dir"] = deployment.directory / str(values.get("pki_dir", "pki"))
+    values.setdefault("pki_dir", "pki")
+    for field in ("pki_dir", "tls_certificate", "tls_key"):
+        if field in values:
+            values[field] = deployment.directory / str(values[field])
     return build(EdgeSettings, values, where=f"edges.{name}")
 
 

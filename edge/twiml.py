@@ -1,6 +1,7 @@
 """The TwiML the edge answers with, written by Twilio's own package."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 
@@ -11,19 +12,19 @@ def connect_stream(
     stream_url: str, action_url: str, parameters: Mapping[str, str]
 ) -> str:
     """Return TwiML that streams the call, and comes back to *action_url* after."""
-    stream = Stream(url=stream_url)
+    stream: Any = Stream(url=stream_url)
     for name, value in parameters.items():
         stream.parameter(name=name, value=value)
-    connect = Connect(action=action_url, method="POST")
+    connect: Any = Connect(action=action_url, method="POST")
     connect.append(stream)
-    response = VoiceResponse()
+    response: Any = VoiceResponse()
     response.append(connect)
     return str(response)
 
 
 def say_and_hang_up(text: str) -> str:
     """Return TwiML that speaks *text* in Twilio's own voice and ends the call."""
-    response = VoiceResponse()
+    response: Any = VoiceResponse()
     response.say(text)
     response.hangup()
     return str(response)
@@ -31,13 +32,13 @@ def say_and_hang_up(text: str) -> str:
 
 def hang_up() -> str:
     """Return TwiML that ends the call."""
-    response = VoiceResponse()
+    response: Any = VoiceResponse()
     response.hangup()
     return str(response)
 
 
 def reject() -> str:
     """Return TwiML that refuses a call before it is answered (and paid for)."""
-    response = VoiceResponse()
+    response: Any = VoiceResponse()
     response.reject()
     return str(response)

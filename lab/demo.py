@@ -87,7 +87,6 @@ def run_demo(options: DemoOptions, *, json: bool) -> int:
 
 
 async def _demo(options: DemoOptions, *, json: bool) -> int:
-    stop = interrupted()
     async with Fabric(options.fabric(), on_progress=show_progress()) as fabric:
         remember_fabric(fabric.describe())
         try:
@@ -100,7 +99,7 @@ async def _demo(options: DemoOptions, *, json: bool) -> int:
             sys.stdout.flush()
             if options.keep:
                 sys.stderr.write("The fabric goes on; Ctrl-C stops it.\n")
-                await stop.wait()
+                await interrupted()
         finally:
             forget_fabric()
     good = figures["answered"] == figures["bytes_exact"] == figures["calls"]
@@ -196,7 +195,7 @@ class _Witness:
     def _added_ms(
         self, report: CallReport, session: dict[str, Any], edge: Place, region: str
     ) -> float | None:
-        responses = session.get("responses") or []
+        responses: list[dict[str, Any]] = session.get("responses", [])
         place = next((p for p in self.fabric.regions if p.name == region), None)
         if not responses or place is None or report.first_audio_ms is None:
             return None

@@ -74,9 +74,9 @@ class WebhookClient:
 
     def signature(self, url: str, parameters: Mapping[str, str] | None = None) -> str:
         """Return the X-Twilio-Signature for *url*, which is signed as it is."""
-        return self._validator.compute_signature(  # pyright: ignore[reportUnknownMemberType]
-            url, parameters or {}
-        )
+        sign = self._validator.compute_signature  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        signature: str = sign(url, parameters or {})
+        return signature
 
     async def fetch(
         self, url: str, method: str, parameters: Mapping[str, str]

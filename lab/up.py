@@ -11,6 +11,7 @@ from rich.console import Console
 
 from backhaul.errors import WarmlineError
 from lab.fabric import Fabric, FabricOptions
+from lab.fabric_file import forget_fabric, remember_fabric
 
 __all__ = ["interrupted", "run_up", "show_progress"]
 
@@ -24,28 +25,30 @@ def run_up(options: FabricOptions, *, json: bool) -> int:
 
 
 async def _up(options: FabricOptions, *, json: bool) -> int:
-    stop = interrupted()
     try:
         async with Fabric(options, on_progress=show_progress()) as fabric:
             line = orjson.dumps(fabric.describe()).decode()
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
+            remember_fabric(fabric.describe())
             if not json:
                 _explain(fabric)
-            await stop.wait()
+            await interrupted()
     except WarmlineError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
+    finally:
+        forget_fabric()
     return 0
 
 
-def interrupted() -> asyncio.Event:
-    """Return an event that SIGINT or SIGTERM sets."""
+async def interrupted() -> None:
+    """Wait for SIGINT or SIGTERM."""
     event = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, event.set)
-    return event
+    await event.wait()
 
 
 def show_progress() -> Callable[[str], None]:
@@ -63,8 +66,7 @@ def _explain(fabric: Fabric) -> None:
     edge = fabric.describe()["edges"][0]
     console.print("\nReady. In another shell:", highlight=False)
     console.print(
-        f"  warmline call --edge {edge['public_url']}"
-        f" --auth-token {fabric.auth_token} --save heard.wav",
+        f"  warmline call --edge {edge['public_url']} --save heard.wav",
         highlight=False,
         soft_wrap=True,
     )

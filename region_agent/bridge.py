@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from backhaul.channels import Channel
 from backhaul.core.messages import Clear, CloseReason, Message, Open, Opened
 from backhaul.core.profile import Profile
-from backhaul.links import Channel
 from region_agent.core.realtime_protocol import (
     assistant_said,
     create_response,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     CloseReason,
@@ -22,7 +23,7 @@ from backhaul.core.messages import (
     Stock,
 )
 from backhaul.errors import RemoteProtocolError
-from backhaul.links import Channel, ChannelHandler, Link
+from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
 from backhaul.transports.websocket import serve_websocket

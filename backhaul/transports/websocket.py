@@ -14,8 +14,8 @@ from picows import (
     WSMsgType,
     WSTransport,
     WSUpgradeRequest,
-    ws_connect,
-    ws_create_server,
+    ws_connect,  # pyright: ignore[reportUnknownVariableType]
+    ws_create_server,  # pyright: ignore[reportUnknownVariableType]
 )
 
 from backhaul.core.frames import MAX_BATCH_BYTES

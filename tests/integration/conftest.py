@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from twilio.request_validator import RequestValidator
 
+from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
@@ -25,7 +26,7 @@ from backhaul.core.messages import (
     Opened,
     Stock,
 )
-from backhaul.links import Channel, Link
+from backhaul.links import Link
 from backhaul.pki import Role, create_authority, issue, peer_identity, server_context
 from backhaul.settings import Region, Secret
 from backhaul.transports.websocket import serve_websocket

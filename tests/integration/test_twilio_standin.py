@@ -16,12 +16,12 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from lab.twilio import CallPlan, Turn, TwilioStandIn
+from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
 
 TOKEN = "0123456789abcdef"
 ACCOUNT = "AC" + "0" * 32
 TONE = b"\x10\x90" * 80
-SPEECH = bytes(range(0x00, 0x60)) * 40
+SPEECH = bytes(range(0x60)) * 40
 
 Talk = Callable[["Edge", ServerConnection, str], Awaitable[None]]
 
@@ -117,7 +117,7 @@ async def edge() -> AsyncIterator[Edge]:
     server: Server = await serve(
         double.stream, "127.0.0.1", 0, process_request=double.check
     )
-    double.base = "http://127.0.0.1:{}".format(runner.addresses[0][1])
+    double.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     port = next(iter(server.sockets)).getsockname()[1]
     double.stream_url = f"ws://127.0.0.1:{port}/twilio/media/tok"
     yield double
@@ -145,16 +145,22 @@ def plan(edge: Edge, **changes: Any) -> CallPlan:
     return CallPlan(**{**defaults, **changes})
 
 
+def assert_exact(report: CallReport, edge: Edge) -> None:
+    assert report.sent.bytes == len(edge.heard())
+    assert report.sent.sha256 == hashlib.sha256(edge.heard()).hexdigest()
+    assert report.received_audio == TONE * 20
+    assert report.received.sha256 == hashlib.sha256(TONE * 20).hexdigest()
+    assert report.heard.count(TONE * 10) == 2
+    assert json.loads(report.to_json())["received"]["bytes"] == len(TONE) * 20
+
+
 async def test_a_spoken_call_from_ring_to_hang_up(
     edge: Edge, stand_in: TwilioStandIn
 ) -> None:
-    replied = asyncio.Event()
-
     async def talk(edge: Edge, socket: ServerConnection, stream_sid: str) -> None:
         await greet(edge, socket, stream_sid)
         while SPEECH not in edge.heard():
             edge.messages.append(json.loads(await socket.recv()))
-        replied.set()
         await socket.send(media(stream_sid, TONE * 5))
         await socket.send(media(stream_sid, TONE * 5))
 
@@ -175,22 +181,15 @@ async def test_a_spoken_call_from_ring_to_hang_up(
     assert report.errors == ()
     assert report.answered
     assert report.ended_by == "caller"
-    assert replied.is_set()
     assert report.first_audio_ms is not None
     assert 0 <= report.first_audio_ms < 1000
     (turn,) = report.turns
     assert turn.reply_first_audio_ms is not None
     assert 0 <= turn.reply_first_audio_ms < 2000
     assert turn.interrupted_stop_ms is None
-    assert report.sent.bytes == len(edge.heard())
-    assert report.sent.sha256 == hashlib.sha256(edge.heard()).hexdigest()
-    assert report.received_audio == TONE * 20
-    assert report.received.sha256 == hashlib.sha256(TONE * 20).hexdigest()
-    assert report.heard.count(TONE * 10) == 2
+    assert_exact(report, edge)
     assert (report.marks, report.marks_echoed, report.clears) == (1, 1, 0)
     assert report.custom_parameters == {"traceparent": "00-1"}
-    assert json.loads(report.to_json())["answered"] is True
-
     assert edge.paths() == ["/twilio/voice", "/after", "/twilio/status"]
     statuses = [form["CallStatus"] for _, form, _ in edge.posts]
     assert statuses == ["ringing", "completed", "completed"]
@@ -406,7 +405,7 @@ async def test_the_fallback_url_is_asked_once(
     assert edge.posts[1][1]["ErrorUrl"] == f"{edge.base}/twilio/voice"
 
 
-async def test_a_dead_webhook_is_tried_twice_and_is_11205(
+async def test_a_webhook_nobody_listens_for_is_11205(
     stand_in: TwilioStandIn, unused_tcp_port: int
 ) -> None:
     nowhere = Edge(base=f"http://127.0.0.1:{unused_tcp_port}")

@@ -2,13 +2,17 @@
 
 import asyncio
 import re
+import ssl
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from twilio.request_validator import RequestValidator
+from websockets.asyncio.client import connect
 
 from backhaul.core.messages import CloseReason
+from backhaul.pki import Role, TlsFiles
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench
@@ -164,3 +168,40 @@ async def test_an_agent_that_does_not_answer_is_passed_over(
 async def test_when_nobody_can_answer_the_caller_is_told(bench: "Bench") -> None:
     bench.agent.refuse_with = CloseReason.AT_CAPACITY
     assert verbs((await bench.post())[1]) == ["Say", "Hangup"]
+
+
+async def test_an_edge_can_end_tls_itself(
+    make_bench: "MakeBench", tmp_path: Path
+) -> None:
+    files = TlsFiles.of(tmp_path, Role.EDGE, "edge-1")
+    bench = await make_bench(
+        tls_certificate=files.certificate,
+        tls_key=files.key,
+        public_url="https://edge-1",
+        media_url="wss://edge-1:8081",
+    )
+    context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    url = f"https://127.0.0.1:{bench.edge.http_port}/twilio/voice"
+    form = bench.sids()
+    signature = RequestValidator(AUTH_TOKEN).compute_signature(
+        "https://edge-1/twilio/voice", form
+    )
+    async with bench.http.post(
+        url,
+        data=form,
+        headers={"X-Twilio-Signature": signature},
+        ssl=context,
+        server_hostname="edge-1",
+    ) as response:
+        assert response.status == 200
+        stream_url = ET.fromstring(await response.text())[0][0].get("url", "")  # noqa: S314
+    signature = RequestValidator(AUTH_TOKEN).compute_signature(stream_url, {})
+    async with connect(
+        stream_url,
+        host="127.0.0.1",
+        port=bench.edge.media_port,
+        ssl=context,
+        additional_headers={"X-Twilio-Signature": signature},
+    ) as socket:
+        assert socket.response is not None
+        assert socket.response.status_code == 101

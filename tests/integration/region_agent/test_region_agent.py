@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from backhaul.channels import Channel
 from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -28,7 +29,7 @@ from backhaul.core.messages import (
     Opened,
     Stock,
 )
-from backhaul.links import Channel, Link
+from backhaul.links import Link
 from backhaul.pki import Role, TlsFiles, client_context, create_authority, issue
 from backhaul.settings import read_deployment
 from backhaul.store import open_store

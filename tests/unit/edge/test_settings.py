@@ -39,7 +39,9 @@ def test_environment_wins_over_own_table_over_common_table_over_default() -> Non
 
 
 def test_several_auth_tokens_and_relative_paths() -> None:
-    settings = load()
+    settings = load(tls_certificate="chain.pem", tls_key="/keys/key.pem")
+    assert settings.tls_certificate == Path("/etc/warmline/chain.pem")
+    assert settings.tls_key == Path("/keys/key.pem")
     assert [key.reveal() for key in settings.twilio_auth_tokens] == ["one", "two"]
     assert settings.pki_dir == Path("/etc/warmline/pki")
     assert settings.media_base_url == "wss://voice.example.com"

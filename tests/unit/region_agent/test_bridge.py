@@ -3,9 +3,9 @@ from typing import cast
 
 import pytest
 
+from backhaul.channels import Channel
 from backhaul.core.messages import Clear, CloseReason, Message, Open, Opened
 from backhaul.core.profile import Profile
-from backhaul.links import Channel
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.core.realtime_protocol import create_response
 from region_agent.realtime import RealtimeSession
