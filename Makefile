@@ -4,7 +4,7 @@ BIN   := $(VENV)/bin
 UV    := $(BIN)/uv
 STAMP := $(VENV)/.synced
 
-.PHONY: demo test check bench up clean
+.PHONY: demo test check coverage bench up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
@@ -22,6 +22,10 @@ check: $(STAMP)  ## style, types and import rules
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-cache
+
+coverage: $(STAMP) ## every branch of the pure cores is tested
+	$(BIN)/pytest -q tests/unit tests/property --cov --cov-branch --cov-report=
+	$(BIN)/coverage report --include='*/core/*' --fail-under=100
 
 bench: $(STAMP)  ## reproduce the figures in the README
 	$(BIN)/python bench/first_audio.py

@@ -1,7 +1,6 @@
 """The admin listener of a service: read-only views behind one bearer token."""
 
 import hmac
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -10,14 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from backhaul.settings import Secret
 
-__all__ = ["HttpListener", "View", "admin_application"]
+__all__ = ["View", "admin_application"]
 
 View = Callable[[], tuple[int, Mapping[str, Any]]]
 """Returns an HTTP status and a body for JSON."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_SHUTDOWN_TIMEOUT_S = 1.0
 
 
 def admin_application(
@@ -62,30 +59,3 @@ def _handler_of(view: View) -> _Handler:
         return web.json_response(body, status=status)
 
     return handle
-
-
-class HttpListener:
-    """Serves one application on one port."""
-
-    def __init__(self, application: web.Application) -> None:
-        self._runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S
-        )
-        self.port = 0
-        """The port it listens on; 0 before it does."""
-
-    async def start(
-        self, host: str, port: int, *, context: ssl.SSLContext | None = None
-    ) -> None:
-        """Begin to listen.
-
-        Raises:
-            OSError: If the port cannot be had.
-        """
-        await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, ssl_context=context).start()
-        self.port = self._runner.addresses[0][1]
-
-    async def aclose(self) -> None:
-        """Stop listening and close what is open."""
-        await self._runner.cleanup()

@@ -15,7 +15,10 @@ from backhaul.core.messages import (
 if TYPE_CHECKING:
     from backhaul.links import Link
 
-__all__ = ["Channel", "ChannelHandler", "LinkCounters"]
+__all__ = ["MAX_AUDIO_BYTES", "Channel", "ChannelHandler", "LinkCounters"]
+
+MAX_AUDIO_BYTES = 64 * 1024
+"""Largest audio in one frame (bytes), 8 s; more of it leaves as several frames."""
 
 
 class ChannelHandler(Protocol):
@@ -44,6 +47,14 @@ class LinkCounters:
     batches_refused: int = 0
     batches_sent: int = 0
 
+    def add(self, other: "LinkCounters") -> None:
+        """Add what *other* counted."""
+        self.frames_received += other.frames_received
+        self.frames_replayed += other.frames_replayed
+        self.frames_missing += other.frames_missing
+        self.batches_refused += other.batches_refused
+        self.batches_sent += other.batches_sent
+
 
 class Channel:
     """One call inside a link."""
@@ -71,8 +82,12 @@ class Channel:
         return self._link
 
     def send_audio(self, audio: bytes) -> None:
-        """Send raw mu-law; goes out with the next flush."""
-        self._send(FrameKind.AUDIO, audio)
+        """Send raw mu-law of any length; goes out with the next flush."""
+        if len(audio) <= MAX_AUDIO_BYTES:
+            self._send(FrameKind.AUDIO, audio)
+            return
+        for start in range(0, len(audio), MAX_AUDIO_BYTES):
+            self._send(FrameKind.AUDIO, audio[start : start + MAX_AUDIO_BYTES])
 
     def send(self, message: Message) -> None:
         """Send a message of this call."""

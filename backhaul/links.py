@@ -9,7 +9,9 @@ import structlog
 from backhaul.channels import Channel, ChannelHandler, LinkCounters
 from backhaul.clock import monotonic_s
 from backhaul.core.frames import (
+    HEADER_BYTES,
     LINK_CHANNEL,
+    MAX_BATCH_BYTES,
     Frame,
     FrameKind,
     append_frame,
@@ -30,6 +32,8 @@ from backhaul.core.link import (
 )
 from backhaul.core.messages import (
     CloseReason,
+    Heartbeat,
+    HeartbeatReply,
     Hello,
     Message,
     Open,
@@ -43,6 +47,9 @@ __all__ = ["Link", "LinkOwner"]
 
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 """A peer that lets this much wait in our process reads nothing any more."""
+
+_OWN_MESSAGES = (Hello, Heartbeat, HeartbeatReply)
+"""What on channel 0 is between the links alone."""
 
 _log = structlog.get_logger()
 
@@ -133,6 +140,12 @@ class Link:
         """Calls on this link."""
         return len(self._channels)
 
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that wait in this process for the peer to read."""
+        written = self._transport.backlog_bytes() if self._transport else 0
+        return len(self._batch) + written
+
     def send(self, message: Message) -> None:
         """Send a message on channel 0."""
         self._control.send(message)
@@ -143,7 +156,11 @@ class Link:
         channel = Channel(self, number)
         channel.bind(handler)
         self._channels[number] = channel
-        channel.send(message)
+        if self._machine.state is LinkState.READY:
+            channel.send(message)
+        else:
+            # The link died since the lease: the call hears it like any other loss.
+            self._loop.call_soon(channel.drop, CloseReason.LINK_LOST)
         return channel
 
     def forget(self, channel: Channel) -> None:
@@ -161,6 +178,8 @@ class Link:
         self, kind: FrameKind, channel: int, sequence: int, payload: bytes
     ) -> None:
         """Put one frame into the batch of this turn of the event loop."""
+        if len(self._batch) + HEADER_BYTES + len(payload) > MAX_BATCH_BYTES:
+            self._flush()  # a larger batch would be refused
         append_frame(self._batch, kind, channel, sequence, payload)
         if not self._flush_due:
             self._flush_due = True
@@ -232,6 +251,8 @@ class Link:
         if isinstance(message, Hello):
             self._check_peer(self._certificate, message)
         self._driver.feed(MessageReceived(message))
+        if isinstance(message, _OWN_MESSAGES):
+            return
         if self._machine.state is LinkState.READY:
             self._owner.on_link_message(self, message)
 

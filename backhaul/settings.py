@@ -98,7 +98,9 @@ def read_deployment(path: Path) -> DeploymentFile:
     regions = _build_each(Region, tables["regions"], "regions", problems)
     profiles = _build_each(Profile, tables["profiles"], "profiles", problems)
     for number, name in tables["numbers"].items():
-        if name not in tables["profiles"]:
+        if not isinstance(name, str):
+            problems.append(f"numbers: {number} must lead to the name of a profile")
+        elif name not in tables["profiles"]:
             problems.append(f"numbers: {number} leads to unknown profile {name!r}")
     for name in tables["edges"]:
         _table(tables["edges"], name, problems, where=f"edges.{name}")

@@ -1,18 +1,19 @@
-"""Logging of the services: one line per event, JSON in production."""
+"""Logging of the services: one line per event, JSON in production.
+
+Messages of exceptions and of libraries may quote a caller or a peer. A log line shows
+where they came from and of which type they were, never what they say.
+"""
 
 import logging
 import sys
-from typing import TextIO
+import traceback
+from collections.abc import Iterator
+from typing import TextIO, cast
 
+import orjson
 import structlog
 
 __all__ = ["configure_logging"]
-
-_FORMAT = (
-    '{"level": "%(levelname)s", "logger": "%(name)s", "event": "library.logged", '
-    '"what": "%(funcName)s:%(lineno)d"}'
-)
-"""Messages of libraries may quote a peer, so only their place is shown."""
 
 
 def configure_logging(*, json: bool, stream: TextIO | None = None) -> None:
@@ -24,21 +25,63 @@ def configure_logging(*, json: bool, stream: TextIO | None = None) -> None:
     """
     stream = stream or sys.stdout
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(
+            exception_formatter=structlog.dev.plain_traceback
+        )
     )
-    processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    if json:
-        processors.append(structlog.processors.format_exc_info)
     structlog.configure(
-        processors=[*processors, renderer],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer(_without_messages),
+            renderer,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        stream=stream, level=logging.WARNING, format=_FORMAT, force=True
-    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_LibraryFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class _LibraryFormatter(logging.Formatter):
+    """Tells that a library logged something, and where; one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "level": record.levelname,
+            "logger": record.name,
+            "event": "library.logged",
+            "what": f"{record.funcName}:{record.lineno}",
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["exception"] = record.exc_info[0].__qualname__
+        return orjson.dumps(line).decode()
+
+
+def _without_messages(exc_info: structlog.typing.ExcInfo) -> str:
+    return "\n".join(_frames(exc_info[1]))
+
+
+def _frames(exc: BaseException, seen: frozenset[int] = frozenset()) -> Iterator[str]:
+    """Yield the type and the frames of *exc* and of all that led to it."""
+    yield type(exc).__qualname__
+    for frame, line in traceback.walk_tb(exc.__traceback__):
+        yield f"  {frame.f_code.co_filename}:{line} {frame.f_code.co_name}"
+    seen |= {id(exc)}
+    for other in _origins(exc):
+        if id(other) not in seen:
+            yield from _frames(other, seen)
+
+
+def _origins(exc: BaseException) -> Iterator[BaseException]:
+    if isinstance(exc, BaseExceptionGroup):
+        yield from cast("BaseExceptionGroup[BaseException]", exc).exceptions
+    if exc.__cause__ is not None:
+        yield exc.__cause__
+    elif exc.__context__ is not None and not exc.__suppress_context__:
+        yield exc.__context__

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from backhaul.core.messages import CloseReason
 from edge.call import Call
+from edge.links import Lease
 
 __all__ = ["Calls", "EndedCall"]
 
@@ -63,13 +64,11 @@ class Calls:
         self._empty.clear()
         self._by_token[call.token] = call
 
-    def add_token(self, call: Call) -> None:
-        """Make a renewed call reachable by its new token."""
-        self._by_token[call.token] = call
-
-    def peek_token(self, token: str) -> Call | None:
-        """Return the call that *token* admits, without using the token up."""
-        return self._by_token.get(token)
+    def renew(self, call: Call, *, lease: Lease, token: str, twiml: str) -> None:
+        """Give a call another session and token; the old token admits nothing."""
+        self._by_token.pop(call.token, None)
+        call.renew(lease=lease, token=token, twiml=twiml)
+        self._by_token[token] = call
 
     def take_token(self, token: str) -> Call | None:
         """Return the call that *token* admits; it admits nothing ever after."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from backhaul.channels import Channel, ChannelHandler
+from backhaul.channels import Channel, ChannelHandler, LinkCounters
 from backhaul.core.backoff import Backoff
 from backhaul.core.link import LinkConfig, LinkState
 from backhaul.core.messages import (
@@ -117,6 +117,8 @@ class AgentLinks:
         self._tasks = TaskOwner()
         self._lease_ids = itertools.count(1)
         self.opened_total = 0
+        self.closed_links = LinkCounters()
+        """What passed over links that are gone."""
         self.agents: dict[str, Agent] = {
             address: Agent(address=address, region=name)
             for name, region in settings.regions.items()
@@ -153,11 +155,23 @@ class AgentLinks:
         except TimeoutError:
             link.send(LeaseRelease(lease_id))
             return LeaseRefused(lease_id, CloseReason.NO_ANSWER)
+        except asyncio.CancelledError:
+            link.send(LeaseRelease(lease_id))  # whoever asked has run out of time
+            raise
         finally:
             agent.leases.pop(lease_id, None)
         if isinstance(given, LeaseRefused):
             return given
         return Lease(lease_id, agent, link, given.warm)
+
+    def counters(self) -> LinkCounters:
+        """Return what passed over all links so far, and what was refused on them."""
+        total = LinkCounters()
+        total.add(self.closed_links)
+        for agent in self.agents.values():
+            if agent.ready and agent.link is not None:
+                total.add(agent.link.counters)
+        return total
 
     async def _keep(self, agent: Agent) -> None:
         while True:
@@ -241,6 +255,7 @@ class _AgentLinkOwner:
         for lease_id in list(self.agent.leases):
             self._settle(LeaseRefused(lease_id, CloseReason.LINK_LOST))
         self.agent.stock = Stock(warm={}, active_calls=0)
+        self.links.closed_links.add(link.counters)
         self.closed.set()
 
     def _settle(self, given: LeaseAnswer) -> None:

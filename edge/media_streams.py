@@ -21,6 +21,7 @@ from backhaul.clock import monotonic_s
 from backhaul.core.fragments import MessageAssembler
 from backhaul.core.messages import CloseReason
 from backhaul.errors import MediaStreamError, RemoteProtocolError
+from backhaul.transports.closing import close_websocket
 from edge.call import Call
 from edge.calls import Calls
 from edge.core import call_machine
@@ -74,7 +75,9 @@ class MediaStreams:
             ssl_handshake_timeout=handshake_s if context else None,
             websocket_handshake_timeout=handshake_s,
             max_frame_size=self._settings.max_message_bytes,
-            disconnect_on_exception=True,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=self._settings.media_idle_timeout_s,
+            auto_ping_reply_timeout=self._settings.media_idle_timeout_s,
             backlog=1024,
         )
 
@@ -197,6 +200,8 @@ class _MediaStream(WSListener):
                 self._call.times.stream_started_at = monotonic_s()
                 self._call.attach(self)
                 self._call.feed(call_machine.StreamStarted())
+                if self._call.state is not call_machine.CallState.BRIDGED:
+                    self._fail("the call is over")
             case StreamStopped():
                 self._call.feed(call_machine.StreamStopped())
             case _:
@@ -217,5 +222,4 @@ class _MediaStream(WSListener):
         self._start_timer.cancel()
         ws, self._ws = self._ws, None
         if ws is not None:
-            ws.send_close(code)
-            ws.disconnect()
+            close_websocket(ws, code)

@@ -85,7 +85,21 @@ class FabricCollector(Collector):
         yield CounterMetricFamily(
             "edge_links_opened", "Links that became ready.", self._links.opened_total
         )
+        yield self._link_frames()
         yield from self._per_region()
+
+    def _link_frames(self) -> Metric:
+        counters = self._links.counters()
+        family = CounterMetricFamily(
+            "edge_link_frames",
+            "Frames from agents by what became of them; refused counts batches.",
+            labels=["outcome"],
+        )
+        family.add_metric(["received"], counters.frames_received)
+        family.add_metric(["replayed"], counters.frames_replayed)
+        family.add_metric(["missing"], counters.frames_missing)
+        family.add_metric(["refused"], counters.batches_refused)
+        return family
 
     def _per_region(self) -> Iterator[Metric]:
         ready: dict[str, int] = {}

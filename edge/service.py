@@ -9,8 +9,10 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from backhaul.admin import HttpListener, admin_application
+from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
+from backhaul.errors import SettingsError
+from backhaul.http import HttpListener
 from backhaul.pki import Role, TlsFiles, client_context
 from edge.admin import EdgeViews
 from edge.calls import Calls
@@ -32,6 +34,9 @@ class Edge:
     def __init__(self, settings: EdgeSettings) -> None:
         rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._settings = settings
+        self._public_context = _public_context(
+            settings.tls_certificate, settings.tls_key
+        )
         self.calls = Calls()
         self.metrics = EdgeMetrics()
         self.links = AgentLinks(
@@ -46,9 +51,12 @@ class Edge:
             settings, links=self.links, calls=self.calls, metrics=self.metrics, rng=rng
         )
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
-        public = web.Application(client_max_size=settings.max_message_bytes)
+        public = web.Application(
+            client_max_size=settings.max_message_bytes,
+            middlewares=[self._webhook.count_refusals],
+        )
         public.add_routes(self._webhook.routes())
-        self._public = HttpListener(public)
+        self._public = HttpListener(public, head_timeout_s=settings.request_timeout_s)
         views = EdgeViews(
             settings,
             links=self.links,
@@ -81,12 +89,15 @@ class Edge:
     async def start(self) -> None:
         """Open the listeners and begin to dial the agents."""
         settings = self._settings
-        context = _public_context(settings.tls_certificate, settings.tls_key)
+        context = self._public_context
         await self._public.start(
             settings.listen_host, settings.http_port, context=context
         )
         await self._media.start(context=context)
-        await self._admin.start(settings.admin_host, settings.admin_port)
+        if settings.admin_token:
+            await self._admin.start(settings.admin_host, settings.admin_port)
+        else:
+            _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
@@ -121,5 +132,8 @@ def _public_context(certificate: Path, key: Path) -> ssl.SSLContext | None:
     if certificate == Path():
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as exc:
+        raise SettingsError((f"tls_certificate, tls_key: {exc}",)) from exc
     return context

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from backhaul.settings import (
     DeploymentFile,
@@ -16,6 +18,9 @@ from backhaul.settings import (
 )
 
 __all__ = ["EdgeSettings", "load_settings"]
+
+_Positive = Annotated[float, Meta(gt=0)]
+_Port = Annotated[int, Meta(ge=0, le=65535)]
 
 _ALIASES = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens"}
 
@@ -33,8 +38,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     twilio_auth_tokens: tuple[Secret, ...]
     """TWILIO_AUTH_TOKEN: one or more auth tokens, separated by commas. Several are
     needed while a token is being rotated, and for several Twilio Regions."""
-    admin_token: Secret
-    """Bearer token of the admin listener."""
+    admin_token: Secret = Secret("")
+    """Bearer token of the admin listener; without one there is no admin listener."""
     media_url: str = ""
     """Where Twilio reaches the Media Streams; empty: `public_url` with wss. A proxy
     must lead /twilio/media/ to `media_port` and all else to `http_port`."""
@@ -42,9 +47,9 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Accept webhooks of this Twilio account only; empty: of any that signs."""
     listen_host: str = "0.0.0.0"  # noqa: S104 - the carrier's side is public
     """Address of the webhook and Media Streams listeners."""
-    http_port: int = 8080
+    http_port: _Port = 8080
     """Port of the webhook listener; 0 picks one."""
-    media_port: int = 8081
+    media_port: _Port = 8081
     """Port of the Media Streams listener; 0 picks one."""
     tls_certificate: Path = Path()
     """Certificate chain (PEM) of both public listeners, with `tls_key`. Without it
@@ -53,33 +58,42 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Private key (PEM) to `tls_certificate`."""
     admin_host: str = "127.0.0.1"
     """Address of the admin listener; keep it off the public network."""
-    admin_port: int = 8082
+    admin_port: _Port = 8082
     """Port of the admin listener; 0 picks one."""
     pki_dir: Path = Path("pki")
     """Holds ca.pem, edge-NAME.pem and edge-NAME-key.pem for the links."""
-    token_ttl_s: float = 30.0
+    token_ttl_s: Annotated[float, Meta(gt=0, le=30)] = 30.0
     """From the webhook's answer to Twilio's `start` (s). Too low loses slow calls;
     too high keeps sessions leased for calls that never start."""
-    start_timeout_s: float = 5.0
+    start_timeout_s: _Positive = 5.0
     """From an accepted Media Stream to its `start` (s)."""
-    lease_timeout_s: float = 4.0
+    lease_timeout_s: _Positive = 4.0
     """For one agent to answer a lease request (s), a cold session included. Twilio
     itself gives up on a webhook after 15 s."""
-    max_message_bytes: int = 64 * 1024
+    webhook_budget_s: Annotated[float, Meta(gt=0, le=14)] = 10.0
+    """For all agents together to answer a webhook (s); then the caller hears the
+    apology. Twilio's own patience ends after 15 s, and then the caller hears
+    Twilio's error."""
+    request_timeout_s: _Positive = 5.0
+    """For a webhook's head, and then for its body, to arrive (s)."""
+    media_idle_timeout_s: _Positive = 10.0
+    """A Media Stream that says nothing for this long is pinged, and closed when as
+    much time passes again without an answer (s). Twilio sends 50 frames a second."""
+    max_message_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024
     """Largest Media Streams message and webhook body (bytes)."""
-    max_bad_frames: int = 25
+    max_bad_frames: Annotated[int, Meta(ge=0)] = 25
     """Unusable Media Streams messages before a stream is closed."""
-    max_backlog_bytes: int = 4 * 1024 * 1024
+    max_backlog_bytes: Annotated[int, Meta(ge=65536)] = 4 * 1024 * 1024
     """Audio that may wait in this process for Twilio to read it (bytes); beyond it
     the stream counts as lost. Ten minutes of speech are 6.6 MB as sent."""
-    heartbeat_interval_s: float = 0.25
+    heartbeat_interval_s: _Positive = 0.25
     """Between two heartbeats on a link (s)."""
-    heartbeat_timeout_s: float = 2.0
+    heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low gives up good links when
     a host stalls; too high leaves callers with a dead region."""
-    link_connect_timeout_s: float = 5.0
+    link_connect_timeout_s: _Positive = 5.0
     """To open a link: TCP, TLS, WebSocket and hello (s)."""
-    drain_timeout_s: float = 30.0
+    drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."
     """Spoken by Twilio when no region can answer."""
@@ -111,8 +125,6 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         if not any(self.twilio_auth_tokens):
             found.append("twilio_auth_tokens: empty; set TWILIO_AUTH_TOKEN")
-        if not self.admin_token:
-            found.append("admin_token: empty; set EDGE_ADMIN_TOKEN")
         if self.preferred_region not in self.regions:
             found.append(f"preferred_region: no region {self.preferred_region!r}")
         if not self.numbers:

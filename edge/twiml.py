@@ -1,6 +1,5 @@
 """The TwiML the edge answers with, written by Twilio's own package."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
@@ -8,15 +7,10 @@ from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 __all__ = ["connect_stream", "hang_up", "reject", "say_and_hang_up"]
 
 
-def connect_stream(
-    stream_url: str, action_url: str, parameters: Mapping[str, str]
-) -> str:
+def connect_stream(stream_url: str, action_url: str) -> str:
     """Return TwiML that streams the call, and comes back to *action_url* after."""
-    stream: Any = Stream(url=stream_url)
-    for name, value in parameters.items():
-        stream.parameter(name=name, value=value)
     connect: Any = Connect(action=action_url, method="POST")
-    connect.append(stream)
+    connect.append(Stream(url=stream_url))
     response: Any = VoiceResponse()
     response.append(connect)
     return str(response)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from backhaul.clock import monotonic_s
 from backhaul.core.messages import CloseReason, LeaseRefused
@@ -100,6 +101,18 @@ class Webhook:
             web.post("/twilio/status", self._guarded("status", self._status)),
         ]
 
+    @web.middleware
+    async def count_refusals(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Count what never reaches an endpoint: unknown paths, oversized bodies."""
+        try:
+            return await handler(request)
+        except web.HTTPException as exc:
+            outcome = f"http_{exc.status}"
+            self._metrics.webhooks.labels(endpoint="other", outcome=outcome).inc()
+            raise
+
     def _guarded(
         self, endpoint: str, answer: _Answer
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -115,7 +128,11 @@ class Webhook:
     async def _check(
         self, request: web.Request, answer: _Answer
     ) -> tuple[str, web.Response]:
-        body = await request.read()
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                body = await request.read()
+        except TimeoutError:
+            return "too_slow", web.Response(status=408)
         parameters = self._authentic_parameters(request, body)
         if parameters is None:
             return "signature_invalid", web.Response(status=403)
@@ -131,6 +148,8 @@ class Webhook:
         self, request: web.Request, body: bytes
     ) -> tuple[tuple[str, str], ...] | None:
         parameters: tuple[tuple[str, str], ...] = ()
+        if not request.raw_path.startswith("/"):
+            return None  # a proxy's request form; the path would not be ours
         if request.content_type == "application/x-www-form-urlencoded":
             try:
                 parameters = tuple(
@@ -243,12 +262,20 @@ class Webhook:
             return twiml.hang_up()
         token = secrets.token_urlsafe(24)
         text = self._stream_twiml(token, number=call.machine.streams + 1)
-        call.renew(lease=lease, token=token, twiml=text)
-        self._calls.add_token(call)
+        self._calls.renew(call, lease=lease, token=token, twiml=text)
         call.feed(Resumed())
         return text
 
     async def _lease(self, call_sid: str, profile: str) -> Lease | None:
+        """Return a session of the best agent that has one, within the time there is."""
+        try:
+            async with asyncio.timeout(self._settings.webhook_budget_s):
+                return await self._ask_agents(call_sid, profile)
+        except TimeoutError:
+            _log.warning("call.unplaced", call_sid=call_sid, reasons="out of time")
+            return None
+
+    async def _ask_agents(self, call_sid: str, profile: str) -> Lease | None:
         agents = self._links.agents
         decision = route(
             (agent.snapshot(profile) for agent in agents.values()),
@@ -276,7 +303,6 @@ class Webhook:
         return twiml.connect_stream(
             f"{self._settings.media_base_url}{MEDIA_PATH}{token}",
             f"{self._settings.public_base_url}/twilio/resume/{number}",
-            {},
         )
 
     def _goodbye(self) -> str:
@@ -291,6 +317,7 @@ _BROKEN = frozenset(
         CloseReason.MEDIA_STREAM_INVALID,
         CloseReason.MEDIA_STREAM_LOST,
         CloseReason.INTERNAL_ERROR,
+        CloseReason.NEVER_STARTED,
         CloseReason.DRAINED,
     }
 )

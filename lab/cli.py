@@ -71,13 +71,6 @@ def demo(
 @app.command()
 def call(
     edge: Annotated[str, typer.Option(help="Public URL of an edge.")],
-    auth_token: Annotated[
-        str,
-        typer.Option(
-            envvar="TWILIO_AUTH_TOKEN",
-            help="Signs the webhooks; default: the token of `warmline up`.",
-        ),
-    ] = "",
     audio: Annotated[
         Path | None, typer.Option(help="What to say: raw mu-law or WAV, 8 kHz mono.")
     ] = None,
@@ -86,12 +79,14 @@ def call(
     save: Annotated[Path | None, typer.Option(help="Write what was heard.")] = None,
     json: _Json = False,
 ) -> None:
-    """Place one stand-in call and print its timeline."""
+    """Place one stand-in call and print its timeline.
+
+    Webhooks are signed with TWILIO_AUTH_TOKEN, or with the token of `warmline up`.
+    """
     from lab.one_call import run_call
 
     code = run_call(
         edge,
-        auth_token=auth_token,
         audio=audio,
         caller=caller,
         called=called,
@@ -152,11 +147,16 @@ def pki(
 
 
 @app.command()
-def doctor(config: _Config) -> None:
-    """Check keys, certificates, reachability and the clock, one line each."""
+def doctor(
+    config: _Config,
+    running: Annotated[
+        bool, typer.Option(help="Agents should accept connections already.")
+    ] = False,
+) -> None:
+    """Check settings, certificates, reachability and the clock, one line each."""
     from lab.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(config))
+    raise typer.Exit(run_doctor(config, running=running))
 
 
 if __name__ == "__main__":

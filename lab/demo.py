@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import orjson
 import uvloop
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -88,7 +89,8 @@ def run_demo(options: DemoOptions, *, json: bool) -> int:
 
 async def _demo(options: DemoOptions, *, json: bool) -> int:
     async with Fabric(options.fabric(), on_progress=show_progress()) as fabric:
-        remember_fabric(fabric.describe())
+        if options.keep:
+            remember_fabric(fabric.describe())
         try:
             outcomes = await _Demo(options, fabric).run()
             figures = summarize(outcomes)
@@ -119,7 +121,7 @@ class _Demo:
         edges = self._fabric.edges
         callers = [edges[n % len(edges)] for n in range(self._options.calls)]
         try:
-            with Live(console=Console(stderr=True), refresh_per_second=4) as live:
+            with Live(console=Console(stderr=True), transient=True) as live:
                 reports = await asyncio.gather(
                     *(
                         self._call(stand_in, edge, number, live)
@@ -128,7 +130,7 @@ class _Demo:
                 )
         finally:
             await stand_in.aclose()
-        witness = await _Witness.ask(self._fabric)
+        witness = await _Witness.ask(self._fabric, greeting=self._options.greeting)
         return [
             witness.judge(report, edge)
             for report, edge in zip(reports, callers, strict=True)
@@ -158,11 +160,13 @@ class _Witness:
     """What the edges and the model stand-in know about the calls."""
 
     fabric: Fabric
+    greeting: bytes
+    """What the agent plays before the model's own audio."""
     calls: dict[str, dict[str, Any]]
     sessions: dict[str, dict[str, Any]]
 
     @classmethod
-    async def ask(cls, fabric: Fabric) -> "_Witness":
+    async def ask(cls, fabric: Fabric, *, greeting: bool) -> "_Witness":
         headers = {"Authorization": f"Bearer {fabric.admin_token}"}
         calls: dict[str, dict[str, Any]] = {}
         async with aiohttp.ClientSession() as http:
@@ -175,7 +179,8 @@ class _Witness:
             async with http.get(f"{fabric.control_url()}/lab/sessions") as response:
                 listed = await response.json()
         sessions = {session["id"]: session for session in listed["sessions"]}
-        return cls(fabric, calls, sessions)
+        played = greeting_line().audio if greeting else b""
+        return cls(fabric, played, calls, sessions)
 
     def judge(self, report: CallReport, edge: Place) -> CallOutcome:
         call = self.calls.get(report.call_sid, {})
@@ -184,9 +189,9 @@ class _Witness:
         region = str(call.get("region", "none"))
         return CallOutcome(
             region=region,
-            answered=report.answered and None not in replies and len(replies) == _TURNS,
+            answered=report.answered and len(replies) == _TURNS and None not in replies,
             warm=bool(call.get("warm")),
-            bytes_exact=_is_exact(report, session),
+            bytes_exact=_is_exact(report, session, self.greeting),
             first_audio_ms=report.first_audio_ms,
             turn_ms=tuple(reply for reply in replies if reply is not None),
             router_added_ms=self._added_ms(report, session, edge, region),
@@ -197,16 +202,17 @@ class _Witness:
     ) -> float | None:
         responses: list[dict[str, Any]] = session.get("responses", [])
         place = next((p for p in self.fabric.regions if p.name == region), None)
-        if not responses or place is None or report.first_audio_ms is None:
+        first_ms = report.first_audio_ms
+        if self.greeting or not responses or place is None or first_ms is None:
             return None
         model_ms: float | None = responses[0].get("first_audio_ms")
         if model_ms is None:
             return None
-        return report.first_audio_ms - model_ms - 2 * self.fabric.delay_ms(edge, place)
+        return first_ms - model_ms - 2 * self.fabric.delay_ms(edge, place)
 
 
-def _is_exact(report: CallReport, session: dict[str, Any]) -> bool:
-    """Tell whether every byte arrived, in order, in both directions."""
+def _is_exact(report: CallReport, session: dict[str, Any], greeting: bytes) -> bool:
+    """Tell whether every byte arrived, in order, in both directions, and no other."""
     if not session:
         return False
     sent, heard = report.sent, session["audio_in"]
@@ -214,10 +220,10 @@ def _is_exact(report: CallReport, session: dict[str, Any]) -> bool:
         return False
     spoken = session["audio_out"]
     received = report.received_audio
-    split = len(received) - spoken["bytes"]
-    if split < 0 or hashlib.sha256(received[split:]).hexdigest() != spoken["sha256"]:
+    if len(received) != len(greeting) + spoken["bytes"]:
         return False
-    return received[:split] in {b"", greeting_line().audio}
+    digest = hashlib.sha256(received[len(greeting) :]).hexdigest()
+    return received.startswith(greeting) and digest == spoken["sha256"]
 
 
 def summarize(outcomes: list[CallOutcome]) -> dict[str, Any]:
@@ -244,9 +250,9 @@ def _figures(outcomes: list[CallOutcome]) -> dict[str, Any]:
 
 
 def _table(figures: dict[str, Any]) -> Table:
-    table = Table(title="Calls as their callers heard them")
+    table = Table(title="Calls as their callers heard them", box=SIMPLE_HEAD)
     table.add_column("region", no_wrap=True)
-    for name in ("calls", "answered", "warm", "exact"):
+    for name in ("calls", "ok", "warm", "exact"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("first audio, ms", "turn, ms"):
         table.add_column(f"{name}\np50 / p95 / p99", justify="right", no_wrap=True)

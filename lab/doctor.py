@@ -16,11 +16,20 @@ from backhaul.clock import unix_s
 from backhaul.errors import SettingsError
 from backhaul.pki import Role, TlsFiles, certificate_problems
 from backhaul.settings import DeploymentFile, read_deployment
+from edge.settings import load_settings as load_edge
+from region_agent.settings import RegionAgentSettings
+from region_agent.settings import load_settings as load_agent
 
 __all__ = ["Finding", "examine", "run_doctor"]
 
 _TIMEOUT_S = 5.0
 _MAX_CLOCK_OFFSET_S = 30.0
+_EXAMPLE_HOST = "voice.example.com"
+_VARIABLES = {
+    "twilio_auth_tokens: missing": "set TWILIO_AUTH_TOKEN",
+    "openai_api_key: missing": "set OPENAI_API_KEY",
+}
+"""What to do about a secret, which never stands in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +40,74 @@ class Finding:
     text: str
 
 
-def run_doctor(config: Path) -> int:
-    """Print one line per check; return 0 when all is well, 1 otherwise."""
+def run_doctor(config: Path, *, running: bool) -> int:
+    """Print one line per check; return 0 when all is well, 1 otherwise.
+
+    Args:
+        config: The deployment's file.
+        running: Whether agents should accept connections already.
+    """
     try:
         deployment = read_deployment(config)
     except SettingsError as exc:
         sys.stderr.writelines(f"{line}\n" for line in exc.problems)
         return 2
-    findings = asyncio.run(examine(deployment))
+    findings = asyncio.run(examine(deployment, running=running))
     for finding in findings:
         sys.stdout.write(f"{'ok  ' if finding.good else 'FAIL'}  {finding.text}\n")
     return 0 if all(finding.good for finding in findings) else 1
 
 
-async def examine(deployment: DeploymentFile) -> list[Finding]:
+async def examine(deployment: DeploymentFile, *, running: bool) -> list[Finding]:
     """Return the findings about *deployment* as seen from this host."""
-    findings = [*_keys(), *_certificates(deployment)]
-    findings += await _agents(deployment)
-    findings += await _realtime(deployment)
+    findings = [*_edges(deployment)]
+    agent, found = _agent_settings(deployment)
+    findings += [*found, *_certificates(deployment)]
+    if running:
+        findings += await _agents(deployment)
+    if agent is not None:
+        findings += await _realtime(agent.realtime_url)
     return findings
 
 
-def _keys() -> Iterator[Finding]:
-    for name, owner in (("TWILIO_AUTH_TOKEN", "edges"), ("OPENAI_API_KEY", "agents")):
-        present = bool(os.environ.get(name))
-        yield Finding(present, f"{name} {'is set' if present else 'is missing'}"
-                               f" ({owner} need it)")  # fmt: skip
+def _edges(deployment: DeploymentFile) -> Iterator[Finding]:
+    if not deployment.edges:
+        yield Finding(False, "edges: empty; Twilio could reach nobody")
+    for name in deployment.edges:
+        try:
+            load_edge(deployment, name)
+        except SettingsError as exc:
+            yield from map(_problem, exc.problems)
+        else:
+            yield Finding(True, f"settings of edge {name}")
+        if _public_host(deployment, name) == _EXAMPLE_HOST:
+            text = f"edges.{name}.public_url: still the example's {_EXAMPLE_HOST}"
+            yield Finding(False, text)
+
+
+def _public_host(deployment: DeploymentFile, name: str) -> str | None:
+    """Return the host that Twilio is to call, whatever else is wrong."""
+    own = {**deployment.edge, **deployment.edges[name]}
+    url = os.environ.get("EDGE_PUBLIC_URL") or str(own.get("public_url", ""))
+    with contextlib.suppress(ValueError):
+        return urlsplit(url).hostname
+    return None
+
+
+def _agent_settings(
+    deployment: DeploymentFile,
+) -> tuple[RegionAgentSettings | None, list[Finding]]:
+    try:
+        settings = load_agent(deployment)
+    except SettingsError as exc:
+        return None, [_problem(line) for line in exc.problems]
+    return settings, [Finding(True, f"settings of region agent {settings.region}")]
+
+
+def _problem(line: str) -> Finding:
+    hints = (hint for end, hint in _VARIABLES.items() if line.endswith(end))
+    hint = next(hints, None)
+    return Finding(False, f"{line} ({hint})" if hint else line)
 
 
 def _certificates(deployment: DeploymentFile) -> Iterator[Finding]:
@@ -94,9 +145,7 @@ async def _reach(region: str, address: str) -> Finding:
     return Finding(True, f"agent {address} of {region} accepts connections")
 
 
-async def _realtime(deployment: DeploymentFile) -> list[Finding]:
-    default = "wss://api.openai.com/v1/realtime"
-    url = str(deployment.region_agent.get("realtime_url", default))
+async def _realtime(url: str) -> list[Finding]:
     parts = urlsplit(url)
     scheme = "https" if parts.scheme == "wss" else "http"
     http_url = urlunsplit((scheme, parts.netloc, "/", "", ""))
@@ -104,7 +153,8 @@ async def _realtime(deployment: DeploymentFile) -> list[Finding]:
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=True) as http,
-            http.head(http_url, allow_redirects=False) as response,
+            # Some WebSocket servers understand no other method, not even HEAD.
+            http.get(http_url, allow_redirects=False) as response,
         ):
             served_at = response.headers.get("Date", "")
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,64 +20,15 @@ import tomli_w
 
 from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
-from backhaul.errors import WarmlineError
 from backhaul.pki import Role, create_authority, issue
 from backhaul.store import Store, open_store
+from lab.fabric_options import FabricError, FabricOptions
 from lab.places import EDGE_PLACES, REGION_PLACES, Place, one_way_delay_ms
 
-__all__ = ["Fabric", "FabricError", "FabricOptions", "example_config"]
+__all__ = ["Fabric", "FabricError", "FabricOptions"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_GRACE_S = 5.0
-
-
-class FabricError(WarmlineError):
-    """A process of the local fabric did not come up."""
-
-    code = "fabric_failed"
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}")
-        self.name = name
-        self.reason = reason
-
-
-def example_config() -> Path:
-    """Return the configuration that the fabric takes profiles and numbers from."""
-    package = Path(__file__).parent
-    in_tree = package.parent / "examples" / "warmline.toml"
-    return in_tree if in_tree.exists() else package / "warmline.toml"
-
-
-@dataclass(frozen=True, slots=True)
-class FabricOptions:
-    """What the fabric is made of."""
-
-    regions: int = 3
-    agents: int = 2
-    """Agents per region."""
-    edges: int = 2
-    config: Path = field(default_factory=example_config)
-    warm_sessions: int | None = None
-    """Sessions each agent keeps warm per profile; None: as the profile says."""
-    realistic: bool = True
-    """Whether the stand-ins and the WAN take the time that the real ones take."""
-    overrides: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=dict[str, Mapping[str, Any]]
-    )
-    """Values laid over the tables ``edge`` and ``region_agent`` of the file."""
-
-    def problems(self) -> tuple[str, ...]:
-        """Return one line per value that cannot be used."""
-        return tuple(
-            f"--{name}: must be between 1 and {most}"
-            for name, value, most in (
-                ("regions", self.regions, len(REGION_PLACES)),
-                ("agents", self.agents, 20),
-                ("edges", self.edges, len(EDGE_PLACES)),
-            )
-            if not 1 <= value <= most
-        )
 
 
 @dataclass(slots=True)
@@ -193,7 +144,8 @@ class Fabric:
         await self._run(
             "realtime",
             "lab.realtime",
-            *("--latency", latency, "--api-key", self._api_key),
+            *("--latency", latency),
+            environment={"LAB_API_KEYS": self._api_key},
         )
         for region in self.regions:
             self._on_progress(f"region {region.name}")
@@ -396,7 +348,7 @@ class Fabric:
 
 def _clean_environment() -> dict[str, str]:
     """Return the environment without settings meant for a real deployment."""
-    prefixes = ("EDGE_", "REGION_AGENT_", "TWILIO_", "OPENAI_", "REDIS_")
+    prefixes = ("EDGE_", "REGION_AGENT_", "TWILIO_", "OPENAI_", "REDIS_", "LAB_")
     return {
         name: value
         for name, value in os.environ.items()

@@ -20,19 +20,20 @@ def remember_fabric(description: dict[str, Any]) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.touch(mode=0o600)
-    temporary.write_bytes(orjson.dumps(description))
+    temporary.write_bytes(orjson.dumps({**description, "pid": os.getpid()}))
     temporary.replace(path)
 
 
 def recall_fabric() -> dict[str, Any]:
     """Return the description of the fabric that was started last, or nothing."""
     try:
-        description: dict[str, Any] = orjson.loads(_path().read_bytes())
+        description = orjson.loads(_path().read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return {}
-    return description
+    return description if isinstance(description, dict) else {}
 
 
 def forget_fabric() -> None:
-    """Remove what `remember_fabric` wrote."""
-    _path().unlink(missing_ok=True)
+    """Remove what this process remembered; another fabric's word stays."""
+    if recall_fabric().get("pid") == os.getpid():
+        _path().unlink(missing_ok=True)

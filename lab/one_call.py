@@ -1,5 +1,6 @@
 """``warmline call``: one stand-in call, and its timeline."""
 
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -20,7 +21,6 @@ _TURNS = 2
 def run_call(
     edge: str,
     *,
-    auth_token: str,
     audio: Path | None,
     caller: str,
     called: str,
@@ -29,9 +29,11 @@ def run_call(
 ) -> int:
     """Place one call through the edge at *edge*; return 0 when it was answered."""
     fabric = recall_fabric()
-    auth_token = auth_token or fabric.get("twilio_auth_token", "")
+    auth_token = os.environ.get("TWILIO_AUTH_TOKEN") or fabric.get(
+        "twilio_auth_token", ""
+    )
     if not auth_token:
-        sys.stderr.write("no auth token: set TWILIO_AUTH_TOKEN or --auth-token\n")
+        sys.stderr.write("no auth token: set TWILIO_AUTH_TOKEN\n")
         return 2
     try:
         said = _read_speech(audio)

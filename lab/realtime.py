@@ -1,6 +1,7 @@
 """The Realtime stand-in: a server that speaks the GA protocol with scripted speech.
 
-Run ``python -m lab.realtime``; it prints its addresses as one line of JSON. In a test:
+Run ``python -m lab.realtime``; it prints its addresses as one line of JSON, and takes
+the keys in LAB_API_KEYS (separated by commas). In a test:
 ``async with RealtimeServer(RealtimeServerSettings(...)) as server``.
 """
 
@@ -8,6 +9,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import os
 import signal
 import sys
 
@@ -42,7 +44,6 @@ def main() -> None:
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--latency", choices=("none", "realistic"), default="realistic")
-    parser.add_argument("--api-key", action="append", default=[])
     parser.add_argument("--session-lifetime-s", type=float, default=3600.0)
     chosen = parser.parse_args()
     settings = RealtimeServerSettings(
@@ -55,8 +56,9 @@ def main() -> None:
         else RealtimeLatency(),
         session_lifetime_s=chosen.session_lifetime_s,
     )
-    if chosen.api_key:
-        settings = dataclasses.replace(settings, api_keys=frozenset(chosen.api_key))
+    # Not an argument: every user of the machine may read those.
+    if keys := os.environ.get("LAB_API_KEYS"):
+        settings = dataclasses.replace(settings, api_keys=frozenset(keys.split(",")))
     asyncio.run(_run_until_stopped(settings))
 
 

@@ -11,6 +11,7 @@ from region_agent.core.realtime_protocol import (
     create_response,
     say_exactly,
 )
+from region_agent.core.transcript import Said, Speaker, Transcript
 from region_agent.realtime import RealtimeSession
 
 __all__ = ["Bridge", "BridgeCounters"]
@@ -37,6 +38,9 @@ class BridgeCounters:
     overlapping_responses: int = 0
     responses_failed: int = 0
     responses_retried: int = 0
+    transcripts_caller: int = 0
+    transcripts_model: int = 0
+    """Items written down."""
 
 
 class Bridge:
@@ -54,6 +58,8 @@ class Bridge:
         *,
         on_ended: Callable[["Bridge", CloseReason], None],
     ) -> None:
+        self.transcript = Transcript()
+        """What was said so far; never logged."""
         self._channel = channel
         self._session = session
         self._counters = counters
@@ -67,6 +73,7 @@ class Bridge:
         self._channel.bind(self)
         self._session.bind(self)
         self._channel.send(Opened(self._session.session_id))
+        self.transcript.add(Said(Speaker.MODEL, "", message.greeting_text))
         for event in _first_events(message, profile):
             self._session.send(event)
 
@@ -126,6 +133,16 @@ class Bridge:
             self._retried = False
         if status == "failed":
             self._on_response_failed()
+
+    def on_caller_transcript(self, item_id: str, text: str) -> None:
+        """The caller's words are written down; see SessionHandler."""
+        self._counters.transcripts_caller += 1
+        self.transcript.add(Said(Speaker.CALLER, item_id, text))
+
+    def on_model_transcript(self, item_id: str, text: str) -> None:
+        """The model's words are written down; see SessionHandler."""
+        self._counters.transcripts_model += 1
+        self.transcript.add(Said(Speaker.MODEL, item_id, text))
 
     def on_session_closed(self, reason: str) -> None:  # noqa: ARG002
         """The session is gone; see SessionHandler."""

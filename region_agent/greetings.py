@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import structlog
 
 from backhaul.core.backoff import Backoff
 from backhaul.core.g711 import MULAW_RATE_HZ
+from backhaul.core.link import LinkState
 from backhaul.core.messages import Greeting
 from backhaul.core.profile import Profile
 from backhaul.errors import (
@@ -17,19 +19,23 @@ from backhaul.errors import (
     RealtimeRateLimitedError,
     SettingsError,
 )
+from backhaul.links import Link
 from backhaul.tasks import TaskOwner
 from region_agent.core.realtime_protocol import create_response, say_exactly
 from region_agent.core.wav import UnusableAudioError, mulaw_from_wav
 from region_agent.realtime import RealtimeCounters
 from region_agent.realtime_open import RealtimeEndpoint, open_session
 
-__all__ = ["MAX_GREETING_S", "Greetings", "read_greetings"]
+__all__ = ["MAX_GREETING_S", "Greetings", "push_greetings", "read_greetings"]
 
 MAX_GREETING_S = 30
 """Longest greeting (s); one frame on a link carries it."""
 
 _MAX_BYTES = MAX_GREETING_S * MULAW_RATE_HZ
 _RENDER_TIMEOUT_S = 60.0
+_PUSH_BACKLOG_BYTES = 1024 * 1024
+"""Greetings wait while this much is unread: audio of calls would queue behind them."""
+_PUSH_AGAIN_S = 0.02
 
 _log = structlog.get_logger()
 
@@ -74,6 +80,17 @@ def _read_recording(path: Path) -> bytes:
     if not 0 < len(audio) <= _MAX_BYTES:
         raise UnusableAudioError(f"is empty or longer than {MAX_GREETING_S} s")
     return audio
+
+
+def push_greetings(link: Link, waiting: deque[Greeting]) -> None:
+    """Send as many of *waiting* as the link takes now, the rest as the peer reads."""
+    if link.state is not LinkState.READY:
+        return
+    while waiting and link.backlog_bytes < _PUSH_BACKLOG_BYTES:
+        link.send(waiting.popleft())
+    if waiting:
+        loop = asyncio.get_running_loop()
+        loop.call_later(_PUSH_AGAIN_S, push_greetings, link, waiting)
 
 
 class Greetings:
@@ -172,6 +189,12 @@ class _Recorder:
 
     def on_response_done(self, response_id: str, status: str) -> None:  # noqa: ARG002
         self._finish(status)
+
+    def on_caller_transcript(self, item_id: str, text: str) -> None:
+        pass
+
+    def on_model_transcript(self, item_id: str, text: str) -> None:
+        pass
 
     def on_session_closed(self, reason: str) -> None:
         self._finish(reason)

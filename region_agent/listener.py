@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
 from backhaul.transports.websocket import serve_websocket
 from region_agent.bridge import Bridge, BridgeCounters
-from region_agent.greetings import Greetings
+from region_agent.greetings import Greetings, push_greetings
 from region_agent.sessions import ProfileSessions, Sessions
 
 __all__ = ["LinkListener"]
@@ -64,7 +64,7 @@ class LinkListener:
         self._config = config
         self._stock_interval_s = stock_interval_s
         self._greetings: Mapping[str, Greeting] = {}
-        self._sessions: Mapping[str, ProfileSessions] = {}
+        self._sessions: Sessions
         self._links: dict[Link, None] = {}
         self._leases: dict[str, _Lease] = {}
         self._bridges: dict[Bridge, None] = {}
@@ -103,15 +103,14 @@ class LinkListener:
     ) -> None:
         """Listen for links; offer *sessions* and push *greetings*."""
         self._greetings = greetings.ready
-        self._sessions = sessions.by_profile
+        self._sessions = sessions
         self._server = await serve_websocket(self._accept, host, port, context=context)
         self._tasks.spawn(self._push_stock_forever(), name="stock")
 
     async def drain(self, timeout_s: float) -> None:
         """Grant no more leases and wait until the calls have ended, within limits."""
         self.draining = True
-        for sessions in self._sessions.values():
-            sessions.drain()
+        self._sessions.drain()
         self._push_stock()
         self._idle.clear()
         self._note_idle()
@@ -138,7 +137,7 @@ class LinkListener:
     def push_greeting(self, greeting: Greeting) -> None:
         """Send a greeting that has just become ready to every edge."""
         for link in self._links:
-            link.send(greeting)
+            push_greetings(link, deque((greeting,)))
 
     def _accept(self) -> Link:
         return Link(
@@ -150,8 +149,7 @@ class LinkListener:
     def on_link_ready(self, link: Link) -> None:
         """An edge said hello; see LinkOwner."""
         self._links[link] = None
-        for greeting in self._greetings.values():
-            link.send(greeting)
+        push_greetings(link, deque(self._greetings.values()))
         link.send(self._stock())
 
     def on_link_message(self, link: Link, message: Message) -> None:
@@ -216,7 +214,7 @@ class LinkListener:
     # Leases
 
     def _on_requested(self, link: Link, request: LeaseRequest) -> None:
-        sessions = self._sessions.get(request.profile)
+        sessions = self._sessions.by_profile.get(request.profile)
         if sessions is None:
             self._refuse(link, request.lease_id, CloseReason.UNKNOWN_PROFILE)
             return
@@ -256,11 +254,11 @@ class LinkListener:
     # Stock
 
     def _stock(self) -> Stock:
-        warm = {
-            name: sessions.pool.stock().configured
-            for name, sessions in self._sessions.items()
-        }
-        return Stock(warm=warm, active_calls=self.active_calls, draining=self.draining)
+        return Stock(
+            warm=self._sessions.warm(),
+            active_calls=self.active_calls,
+            draining=self.draining,
+        )
 
     def _push_stock(self) -> None:
         self._stock_push_due = False

@@ -95,8 +95,11 @@ class AgentCollector(Collector):
                 (("malformed",), seen.events_malformed),
             ),
         )
-        yield CounterMetricFamily(
-            "realtime_errors", "Error events of the endpoint.", seen.errors
+        yield _counter(
+            "realtime_errors",
+            "Error events of the endpoint, by code.",
+            ("code",),
+            (((code,), count) for code, count in seen.errors.items()),
         )
         yield CounterMetricFamily(
             "realtime_audio_dropped_frames",
@@ -137,6 +140,15 @@ class AgentCollector(Collector):
             "Mu-law bytes from callers (in) and to them (out).",
             ("direction",),
             (((name,), size) for name, _, size in directions),
+        )
+        yield _counter(
+            "transcript_items",
+            "Items of conversations that were written down, by speaker.",
+            ("speaker",),
+            (
+                (("caller",), seen.transcripts_caller),
+                (("model",), seen.transcripts_model),
+            ),
         )
         yield _counter(
             "bridge_events",

@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import Final
 
+import structlog
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from backhaul.clock import monotonic_s, unix_s
@@ -16,6 +18,7 @@ from backhaul.errors import (
     RealtimeRateLimitedError,
     RemoteProtocolError,
 )
+from backhaul.transports.closing import close_websocket
 from region_agent.core.realtime_protocol import (
     FATAL_ERRORS,
     KNOWN_EVENTS,
@@ -26,14 +29,19 @@ from region_agent.core.realtime_protocol import (
     append_audio,
     audio_of,
     decode_event,
+    error_label,
 )
+from region_agent.realtime_handler import SessionHandler, tell
 
-__all__ = ["MAX_MESSAGE_BYTES", "RealtimeCounters", "RealtimeSession", "SessionHandler"]
+__all__ = ["MAX_MESSAGE_BYTES", "RealtimeCounters", "RealtimeSession"]
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _MAX_FRAGMENTS: Final = 4096
+_MAX_CODE: Final = 64
 _WRITE_BUFFER_BYTES: Final = 256 * 1024
 """About 20 s of audio of one call; beyond it the server reads nothing any more."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -43,37 +51,14 @@ class RealtimeCounters:
     events_known: int = 0
     events_unknown: int = 0
     events_malformed: int = 0
-    errors: int = 0
+    errors: Counter[str] = field(default_factory=Counter[str])
+    """Error events by code, unknown codes as ``other``."""
     audio_appended: int = 0
     """Frames of caller audio."""
     audio_dropped: int = 0
     """Frames of caller audio that the server was too slow to take."""
     audio_received: int = 0
     """Frames of model audio."""
-
-
-class SessionHandler(Protocol):
-    """Whoever uses a session; called on the event loop."""
-
-    def on_model_audio(self, response_id: str, audio: bytes) -> None:
-        """Raw mu-law of a response arrived."""
-        ...
-
-    def on_speech_started(self) -> None:
-        """The caller began to talk."""
-        ...
-
-    def on_response_created(self, response_id: str) -> None:
-        """The model begins a response."""
-        ...
-
-    def on_response_done(self, response_id: str, status: str) -> None:
-        """A response ended: completed, cancelled, failed or incomplete."""
-        ...
-
-    def on_session_closed(self, reason: str) -> None:
-        """The session is of no more use; called once, not after `close`."""
-        ...
 
 
 class RealtimeSession(WSListener):
@@ -87,6 +72,8 @@ class RealtimeSession(WSListener):
         self.session_id = ""
         self.expires_at = 0.0
         """When the server ends the session (monotonic s)."""
+        self.connected = False
+        """Whether the handshake ever succeeded."""
         self._counters = counters
         self._on_lost: Callable[[], None] | None = None
         self._handler: SessionHandler | None = None
@@ -94,6 +81,7 @@ class RealtimeSession(WSListener):
         self._closed = False
         self._congested = False
         self._close_reason = ""
+        self._errors_logged: set[str] = set()
         self._assembler = MessageAssembler(
             max_bytes=MAX_MESSAGE_BYTES, max_fragments=_MAX_FRAGMENTS
         )
@@ -126,8 +114,7 @@ class RealtimeSession(WSListener):
         self._handler = None
         ws, self._ws = self._ws, None
         if ws is not None:
-            ws.send_close(WSCloseCode.OK)
-            ws.disconnect()
+            close_websocket(ws, WSCloseCode.OK)
 
     # Opening
 
@@ -179,6 +166,7 @@ class RealtimeSession(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake succeeded; see WSListener."""
+        self.connected = True
         if self._closed:
             transport.disconnect()
             return
@@ -209,7 +197,7 @@ class RealtimeSession(WSListener):
         elif kind is WSMsgType.CLOSE:
             code = int.from_bytes(frame.get_payload_as_bytes()[:2])
             self._close_reason = f"closed by the server ({code})"
-            transport.disconnect()
+            close_websocket(transport, WSCloseCode.OK)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
         """The socket is gone; see WSListener."""
@@ -251,19 +239,18 @@ class RealtimeSession(WSListener):
             self._resolve(event)
         elif event.type == "error":
             self._on_error(event)
-        elif self._handler is None:
-            return
-        elif event.type == "input_audio_buffer.speech_started":
-            self._handler.on_speech_started()
-        elif event.type == "response.created" and event.response:
-            self._handler.on_response_created(event.response.id or "")
-        elif event.type == "response.done" and event.response:
-            response = event.response
-            self._handler.on_response_done(response.id or "", response.status or "")
+        elif self._handler is not None:
+            tell(self._handler, event)
 
     def _on_error(self, event: ServerEvent) -> None:
-        self._counters.errors += 1
         code = (event.error and (event.error.code or event.error.type)) or "unknown"
+        label = error_label(code)
+        self._counters.errors[label] += 1
+        if label not in self._errors_logged:
+            self._errors_logged.add(label)
+            _log.warning(
+                "session.error", session_id=self.session_id, code=code[:_MAX_CODE]
+            )
         if code in RATE_LIMIT_ERRORS:
             self._resolve(RealtimeRateLimitedError(None))
         else:
@@ -274,8 +261,7 @@ class RealtimeSession(WSListener):
     def _fail(self, reason: str) -> None:
         self._close_reason = reason
         if self._ws is not None:
-            self._ws.send_close(WSCloseCode.OK)
-            self._ws.disconnect()
+            close_websocket(self._ws, WSCloseCode.OK)
         self._lose(reason)
 
     def _lose(self, reason: str) -> None:

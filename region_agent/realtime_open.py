@@ -46,7 +46,7 @@ class RealtimeEndpoint:
     model: str
     """Used by profiles that name none."""
     api_key: Secret
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
     context: ssl.SSLContext | None = None
     """For wss; made once, since loading the trust store takes milliseconds."""
     open_timeout_s: float = 10.0
@@ -96,7 +96,8 @@ async def open_session(
 async def _connect(
     session: RealtimeSession, endpoint: RealtimeEndpoint, profile: Profile
 ) -> None:
-    authorization = {"Authorization": f"Bearer {endpoint.api_key.reveal()}"}
+    headers = {name: value.reveal() for name, value in endpoint.headers.items()}
+    headers["Authorization"] = f"Bearer {endpoint.api_key.reveal()}"
     timeout_s = endpoint.open_timeout_s
     try:
         async with asyncio.timeout(timeout_s):
@@ -104,7 +105,7 @@ async def _connect(
                 lambda: session,
                 endpoint.url_for(profile),
                 ssl_context=endpoint.context,
-                extra_headers={**endpoint.headers, **authorization},
+                extra_headers=headers,
                 websocket_handshake_timeout=timeout_s,
                 max_frame_size=MAX_MESSAGE_BYTES,
                 max_redirects=0,
@@ -120,6 +121,9 @@ async def _connect(
         raise RealtimeConnectError("WebSocket handshake failed") from None
     except OSError as exc:
         raise RealtimeConnectError(exc.strerror or type(exc).__name__) from exc
+    if not session.connected:
+        # A server that hangs up in the handshake is no error to picows.
+        raise RealtimeConnectError("closed during the handshake")
 
 
 def _refusal(exc: WSHandshakeError) -> RealtimeError:

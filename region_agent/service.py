@@ -7,10 +7,11 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import CollectorRegistry
 
-from backhaul.admin import HttpListener, admin_application
+from backhaul.admin import admin_application
 from backhaul.clock import unix_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, Hello
+from backhaul.http import HttpListener
 from backhaul.pki import Role, TlsFiles, server_context
 from backhaul.settings import DeploymentFile
 from backhaul.store import AgentRecord
@@ -112,7 +113,10 @@ class RegionAgent:
             port=settings.listen_port,
             context=self._context,
         )
-        await self._admin.start(settings.admin_host, settings.admin_port)
+        if settings.admin_token:
+            await self._admin.start(settings.admin_host, settings.admin_port)
+        else:
+            _log.warning("admin.disabled", reason="no admin_token")
         self.sessions.start()
         self.greetings.start()
         self.registration.start(self._record())

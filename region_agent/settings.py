@@ -31,8 +31,8 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """The region this agent serves; one of the file's ``[regions]``."""
     openai_api_key: Secret
     """OPENAI_API_KEY: opens the Realtime sessions."""
-    admin_token: Secret
-    """Bearer token of the admin listener."""
+    admin_token: Secret = Secret("")
+    """Bearer token of the admin listener; without one there is no admin listener."""
     agent_id: str = ""
     """The agent's name in logs, metrics and the registry; empty: the host's name. Two
     agents with one name hide each other in the registry."""
@@ -53,7 +53,7 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     speaks the same protocol."""
     model: str = "gpt-realtime-2.1"
     """Model of the profiles that name none."""
-    realtime_headers: dict[str, str] = {}
+    realtime_headers: dict[str, Secret] = {}
     """Further headers of the handshake, for example OpenAI-Project; file only."""
     realtime_open_timeout_s: _Positive = 10.0
     """For each step of opening a session (s). Too low fails slow but good opens."""
@@ -97,8 +97,6 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         found = [*_endpoint_problems(self.realtime_url)]
         if not self.openai_api_key:
             found.append("openai_api_key: empty; set OPENAI_API_KEY")
-        if not self.admin_token:
-            found.append("admin_token: empty; set REGION_AGENT_ADMIN_TOKEN")
         if self.max_warm_age_s + self.min_call_time_left_s > MAX_SESSION_S:
             found.append(
                 "max_warm_age_s and min_call_time_left_s: more than "

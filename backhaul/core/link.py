@@ -17,10 +17,12 @@ from backhaul.core.messages import (
 )
 
 __all__ = [
+    "TRANSITIONS",
     "CloseTransport",
     "LinkAction",
     "LinkConfig",
     "LinkEvent",
+    "LinkInput",
     "LinkMachine",
     "LinkState",
     "LinkStateChanged",
@@ -98,6 +100,33 @@ LinkEvent = TransportOpened | MessageReceived | TransportClosed
 LinkAction = SendMessage | CloseTransport | LinkStateChanged
 
 
+class LinkInput(Enum):
+    """What an event or the passing of time comes to."""
+
+    HELLO_ACCEPTED = "hello_accepted"
+    VIOLATION = "violation"
+    TIMED_OUT = "timed_out"
+    TRANSPORT_CLOSED = "transport_closed"
+
+
+_CONNECTING, _READY, _CLOSED = LinkState.CONNECTING, LinkState.READY, LinkState.CLOSED
+
+TRANSITIONS: dict[tuple[LinkState, LinkInput], LinkState] = {
+    (_CONNECTING, LinkInput.HELLO_ACCEPTED): _READY,
+    (_CONNECTING, LinkInput.VIOLATION): _CLOSED,
+    (_CONNECTING, LinkInput.TIMED_OUT): _CLOSED,
+    (_CONNECTING, LinkInput.TRANSPORT_CLOSED): _CLOSED,
+    (_READY, LinkInput.HELLO_ACCEPTED): _CLOSED,
+    (_READY, LinkInput.VIOLATION): _CLOSED,
+    (_READY, LinkInput.TIMED_OUT): _CLOSED,
+    (_READY, LinkInput.TRANSPORT_CLOSED): _CLOSED,
+    (_CLOSED, LinkInput.HELLO_ACCEPTED): _CLOSED,
+    (_CLOSED, LinkInput.VIOLATION): _CLOSED,
+    (_CLOSED, LinkInput.TIMED_OUT): _CLOSED,
+    (_CLOSED, LinkInput.TRANSPORT_CLOSED): _CLOSED,
+}
+
+
 class LinkMachine:
     """Decides about one link; both sides run the same machine."""
 
@@ -120,8 +149,8 @@ class LinkMachine:
             case TransportOpened():
                 return (SendMessage(self._hello),)
             case TransportClosed(reason):
-                return self._enter(LinkState.CLOSED, reason)
-            case MessageReceived(message):
+                return self._enter(LinkInput.TRANSPORT_CLOSED, reason)
+            case MessageReceived(message):  # pragma: no branch - the last of all kinds
                 return self._on_message(message, now=now)
 
     def next_deadline(self) -> float | None:
@@ -141,7 +170,7 @@ class LinkMachine:
             self._give_up_at += late_s
         if now >= self._give_up_at:
             what = "heartbeat" if self.state is LinkState.READY else "hello"
-            return self._fail(f"no {what} in time")
+            return self._fail(LinkInput.TIMED_OUT, f"no {what} in time")
         if now < self._next_heartbeat_at:
             return ()
         self._heartbeats_sent += 1
@@ -152,7 +181,7 @@ class LinkMachine:
         if isinstance(message, Hello):
             return self._on_hello(message, now=now)
         if self.state is not LinkState.READY:
-            return self._fail("message before hello")
+            return self._fail(LinkInput.VIOLATION, "message before hello")
         match message:
             case Heartbeat(number, sent_at):
                 self._heartbeats_received += 1
@@ -168,17 +197,18 @@ class LinkMachine:
 
     def _on_hello(self, hello: Hello, *, now: float) -> tuple[LinkAction, ...]:
         if self.state is not LinkState.CONNECTING:
-            return self._fail("second hello")
+            return self._fail(LinkInput.VIOLATION, "second hello")
         if hello.version != PROTOCOL_VERSION:
-            return self._fail(f"peer speaks protocol version {hello.version}")
+            reason = f"peer speaks protocol version {hello.version}"
+            return self._fail(LinkInput.VIOLATION, reason)
         self.peer = hello
         self._give_up_at = now + self._config.heartbeat_timeout_s
         self._next_heartbeat_at = now
-        return self._enter(LinkState.READY, "hello received")
+        return self._enter(LinkInput.HELLO_ACCEPTED, "hello received")
 
-    def _fail(self, reason: str) -> tuple[LinkAction, ...]:
-        return (*self._enter(LinkState.CLOSED, reason), CloseTransport(reason))
+    def _fail(self, why: LinkInput, reason: str) -> tuple[LinkAction, ...]:
+        return (*self._enter(why, reason), CloseTransport(reason))
 
-    def _enter(self, new: LinkState, reason: str) -> tuple[LinkAction, ...]:
-        old, self.state = self.state, new
-        return (LinkStateChanged(old, new, reason),)
+    def _enter(self, why: LinkInput, reason: str) -> tuple[LinkAction, ...]:
+        old, self.state = self.state, TRANSITIONS[self.state, why]
+        return (LinkStateChanged(old, self.state, reason),)

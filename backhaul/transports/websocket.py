@@ -21,6 +21,7 @@ from picows import (
 from backhaul.core.frames import MAX_BATCH_BYTES
 from backhaul.errors import LinkConnectError
 from backhaul.transports.base import TransportEvents
+from backhaul.transports.closing import close_websocket
 
 __all__ = ["LINK_PATH", "connect_websocket", "serve_websocket"]
 
@@ -33,12 +34,14 @@ class _WebSocketTransport(WSListener):
     name = "websocket"
 
     def __init__(self, events: TransportEvents) -> None:
+        self.opened = False
         self._events = events
         self._ws: WSTransport | None = None
         self._reason = ""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
+        self.opened = True
         tcp = transport.underlying_transport
         tcp_socket = tcp.get_extra_info("socket")
         if tcp_socket is not None:
@@ -51,11 +54,10 @@ class _WebSocketTransport(WSListener):
             self._events.on_batch(frame.get_payload_as_bytes())
         elif frame.msg_type is WSMsgType.CLOSE:
             self._reason = self._reason or "closed by the peer"
-            transport.disconnect()
+            close_websocket(transport, WSCloseCode.OK)
         elif frame.msg_type not in {WSMsgType.PING, WSMsgType.PONG}:
             self._reason = "message is not one whole binary frame"
-            transport.send_close(WSCloseCode.UNSUPPORTED_DATA)
-            transport.disconnect()
+            close_websocket(transport, WSCloseCode.UNSUPPORTED_DATA)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
         self._ws = None
@@ -73,8 +75,7 @@ class _WebSocketTransport(WSListener):
     def close(self, reason: str) -> None:
         if self._ws is not None:
             self._reason = self._reason or reason
-            self._ws.send_close(WSCloseCode.GOING_AWAY)
-            self._ws.disconnect()
+            close_websocket(self._ws, WSCloseCode.GOING_AWAY)
 
 
 async def connect_websocket(
@@ -85,10 +86,11 @@ async def connect_websocket(
     Raises:
         LinkConnectError: If TCP, TLS or the WebSocket handshake fails or times out.
     """
+    transport = _WebSocketTransport(events)
     try:
         async with asyncio.timeout(timeout_s):
             await ws_connect(
-                lambda: _WebSocketTransport(events),
+                lambda: transport,
                 f"wss://{address}{LINK_PATH}",
                 ssl_context=context,
                 max_frame_size=MAX_BATCH_BYTES,
@@ -100,6 +102,9 @@ async def connect_websocket(
         raise LinkConnectError(address, str(exc)) from exc
     except WSError as exc:
         raise LinkConnectError(address, "WebSocket handshake failed") from exc
+    if not transport.opened:
+        # A peer that hangs up in the handshake is no error to picows.
+        raise LinkConnectError(address, "closed during the handshake")
 
 
 async def serve_websocket(

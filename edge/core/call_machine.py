@@ -6,6 +6,7 @@ from enum import Enum
 from backhaul.core.messages import CloseReason
 
 __all__ = [
+    "TRANSITIONS",
     "CallAction",
     "CallCompleted",
     "CallConfig",
@@ -198,6 +199,8 @@ class CallMachine:
 
     def handle(self, event: CallEvent, *, now: float) -> tuple[CallAction, ...]:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""
+        if isinstance(event, Resumed) and not self.may_resume:
+            return ()
         new = TRANSITIONS[self.state, type(event)]
         if event == ChannelClosed(CloseReason.MODEL_HUNG_UP):
             new = CallState.ENDED
@@ -232,7 +235,7 @@ class CallMachine:
                 self._deadline = now + self._config.reconnect_timeout_s
                 self._failure = reason
                 return (changed, *_undo(old, reason), CloseStream())
-            case CallState.ENDED:
+            case CallState.ENDED:  # pragma: no branch - the last of all kinds
                 self._deadline = None
                 self.end_reason = reason
                 return (changed, *_undo(old, reason), CloseStream(), CallEnded(reason))

@@ -6,6 +6,7 @@ Source: Twilio, "Media Streams - WebSocket Messages".
 """
 
 import binascii
+import json
 from dataclasses import dataclass
 
 import msgspec
@@ -186,6 +187,9 @@ class MediaStreamProtocol:
             return self._on_media(event, message)
         if isinstance(event, _Connected):
             return None
+        if _has_duplicate_keys(message):
+            self._on_undecodable(message)
+            return None
         return self._on_rare(event)
 
     def encode_media(self, audio: bytes) -> bytes:
@@ -198,8 +202,7 @@ class MediaStreamProtocol:
 
     def _on_media(self, event: _Media, message: bytes) -> StreamMedia | None:
         self._check_sid(event.stream_sid)
-        # JSON parsers differ in which of two equal keys they believe.
-        if message.count(b'"payload"') > 1:
+        if _is_ambiguous(message):
             self._drop()
             return None
         self._count_sequence(event.sequence_number)
@@ -225,7 +228,7 @@ class MediaStreamProtocol:
                 return StreamDtmf(event.dtmf.digit)
             case _Mark():
                 return StreamMark(event.mark.name)
-            case _Stop():
+            case _Stop():  # pragma: no branch - the last of all kinds
                 self._stopped = True
                 return StreamStopped()
 
@@ -291,3 +294,29 @@ class MediaStreamProtocol:
         self.counters.frames_dropped += 1
         if self.counters.frames_dropped > self._max_bad_frames:
             raise MediaStreamError("too many unusable messages")
+
+
+def _is_ambiguous(message: bytes) -> bool:
+    """Tell whether JSON parsers may differ about a media message.
+
+    They differ in which of two equal keys they believe, and a key may be written with
+    escapes, of which a real media message has none.
+    """
+    return (
+        message.count(b'"payload"') > 1
+        or message.count(b'"streamSid"') > 1
+        or message.count(b'"track"') > 1
+        or b"\\u" in message
+    )
+
+
+def _has_duplicate_keys(message: bytes) -> bool:
+    def check(pairs: list[tuple[str, object]]) -> None:
+        if len({key for key, _ in pairs}) < len(pairs):
+            raise ValueError
+
+    try:
+        json.loads(message, object_pairs_hook=check)
+    except (ValueError, RecursionError):
+        return True
+    return False

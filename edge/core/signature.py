@@ -68,7 +68,7 @@ def webhook_url_candidates(base_url: str, target: str) -> tuple[str, ...]:
         base_url: The configured public URL, without a trailing slash.
         target: Path and query as received.
     """
-    return _with_and_without_port(base_url + target)
+    return tuple(base + target for base in _with_and_without_port(base_url))
 
 
 def media_url_candidates(base_url: str, path: str) -> tuple[str, ...]:
@@ -76,21 +76,22 @@ def media_url_candidates(base_url: str, path: str) -> tuple[str, ...]:
 
     Twilio says to try a trailing slash when the exact URL does not match.
     """
-    slashed = path.rstrip("/")
-    return (
-        *_with_and_without_port(base_url + slashed),
-        *_with_and_without_port(base_url + slashed + "/"),
-    )
+    path = path.rstrip("/")
+    bases = _with_and_without_port(base_url)
+    return tuple(base + path + end for end in ("", "/") for base in bases)
 
 
 def body_digest_matches(query: str, body: bytes) -> bool:
     """Tell whether a JSON body fits the signed ``bodySHA256`` of the query."""
     given = parse_qs(query).get("bodySHA256", [])
     wanted = hashlib.sha256(body).hexdigest().encode("ascii")
-    return len(given) == 1 and hmac.compare_digest(wanted, given[0].encode())
+    if len(given) != 1:
+        return False
+    return hmac.compare_digest(wanted, given[0].encode("utf-8", "surrogatepass"))
 
 
 def _with_and_without_port(url: str) -> tuple[str, ...]:
+    # Only ever given our own URL: what a peer appends to it may not parse.
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     default = _DEFAULT_PORTS[parts.scheme]

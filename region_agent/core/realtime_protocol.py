@@ -13,9 +13,11 @@ from backhaul.core.profile import Profile, TurnDetection, VadKind
 from backhaul.errors import RemoteProtocolError
 
 __all__ = [
+    "CALLER_TRANSCRIPT",
     "FATAL_ERRORS",
     "KNOWN_EVENTS",
     "MAX_SESSION_S",
+    "MODEL_TRANSCRIPT",
     "RATE_LIMIT_ERRORS",
     "ErrorDetail",
     "ResponseDetail",
@@ -26,6 +28,7 @@ __all__ = [
     "audio_of",
     "create_response",
     "decode_event",
+    "error_label",
     "say_exactly",
     "update_session",
 ]
@@ -48,6 +51,26 @@ FATAL_ERRORS: Final = frozenset(
 RATE_LIMIT_ERRORS: Final = frozenset({"rate_limit_exceeded", "rate_limit_error"})
 """Error codes that ask to slow down; the session goes on."""
 
+_KNOWN_ERRORS: Final = (
+    FATAL_ERRORS
+    | RATE_LIMIT_ERRORS
+    | {
+        "conversation_already_has_active_response",
+        "input_audio_buffer_commit_empty",
+        "item_create_duplicate_item_id",
+        "item_truncate_invalid_item_id",
+        "response_cancel_not_active",
+        "server_error",
+        "unsupported_content_type",
+    }
+)
+
+CALLER_TRANSCRIPT: Final = "conversation.item.input_audio_transcription.completed"
+"""What the caller said; only with a transcription model."""
+
+MODEL_TRANSCRIPT: Final = "response.output_audio_transcript.done"
+"""What the model said, all of it even when it was interrupted."""
+
 KNOWN_EVENTS: Final = frozenset(
     {
         "conversation.created",
@@ -55,7 +78,7 @@ KNOWN_EVENTS: Final = frozenset(
         "conversation.item.created",
         "conversation.item.deleted",
         "conversation.item.done",
-        "conversation.item.input_audio_transcription.completed",
+        CALLER_TRANSCRIPT,
         "conversation.item.input_audio_transcription.delta",
         "conversation.item.input_audio_transcription.failed",
         "conversation.item.input_audio_transcription.segment",
@@ -89,7 +112,7 @@ KNOWN_EVENTS: Final = frozenset(
         "response.output_audio.delta",
         "response.output_audio.done",
         "response.output_audio_transcript.delta",
-        "response.output_audio_transcript.done",
+        MODEL_TRANSCRIPT,
         "response.output_item.added",
         "response.output_item.done",
         "response.output_text.delta",
@@ -129,6 +152,8 @@ class ServerEvent(msgspec.Struct, frozen=True):
     type: str = ""
     delta: str | None = None
     response_id: str | None = None
+    item_id: str | None = None
+    transcript: str | None = None
     session: SessionDetail | None = None
     error: ErrorDetail | None = None
     response: ResponseDetail | None = None
@@ -152,6 +177,11 @@ def decode_event(message: bytes) -> ServerEvent:
     if not event.type:
         raise RemoteProtocolError("server event has no type")
     return event
+
+
+def error_label(code: str) -> str:
+    """Return *code* if it is a known one, else ``other``: the labels stay few."""
+    return code if code in _KNOWN_ERRORS else "other"
 
 
 def audio_of(event: ServerEvent) -> bytes:

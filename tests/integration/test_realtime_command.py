@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import signal
 import sys
 
@@ -11,7 +12,8 @@ DEADLINE_S = 20
 async def test_the_command_prints_its_addresses_and_ends_cleanly() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "lab.realtime", "--latency", "none"),
-        *("--api-key", "sk-mine", "--port", "0", "--control-port", "0"),
+        *("--port", "0", "--control-port", "0"),
+        env={**os.environ, "LAB_API_KEYS": "sk-other,sk-mine"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

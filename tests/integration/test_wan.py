@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -68,18 +70,51 @@ async def test_tcp_is_late_both_ways_and_whole() -> None:
         writer.close()
 
 
-async def test_a_blocked_route_swallows_without_closing() -> None:
+async def test_a_blocked_route_holds_tcp_without_closing_or_losing() -> None:
     async with relay_to_echo(0.0) as relay:
         reader, writer = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
         relay.block("way")
-        writer.write(b"lost")
+        writer.write(b"held ")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await reader.read(1)
         relay.unblock("way")
         writer.write(b"kept")
-        assert await reader.readexactly(4) == b"kept"
+        assert await reader.readexactly(9) == b"held kept"
         writer.close()
+
+
+async def test_a_closed_connection_leaves_nothing_behind() -> None:
+    async with relay_to_echo(1.0) as relay:
+        for _ in range(5):
+            way = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
+            reader, writer = way
+            writer.write_eof()
+            assert await reader.read() == b"end"
+            writer.close()
+        async with asyncio.timeout(10):
+            while relay._ends:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_reset_arrives_as_a_reset() -> None:
+    async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        linger = struct.pack("ii", 1, 0)
+        tcp = writer.get_extra_info("socket")
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    relay = WanRelay([Route("way", "127.0.0.1", port, 5.0)])
+    await relay.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
+    with pytest.raises(ConnectionResetError):
+        async with asyncio.timeout(10):
+            await reader.read()
+    writer.close()
+    await relay.aclose()
+    server.close()
 
 
 async def test_a_delay_can_change_without_reordering() -> None:
@@ -90,6 +125,25 @@ async def test_a_delay_can_change_without_reordering() -> None:
         relay.set_delay("way", 0.0)
         writer.write(b"second")
         assert await reader.readexactly(12) == b"first second"
+        writer.close()
+
+
+async def test_a_running_wan_takes_orders() -> None:
+    async with relay_to_echo(0.0) as relay:
+        port = await relay.listen_for_control(0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b'{"route":"way","blocked":true}\n{"route":"x","delay_ms":1}\n{\n')
+        assert await reader.readline() == b'{"ok":true}\n'
+        assert await reader.readline() == b'{"error":"no such route"}\n'
+        assert b"error" in await reader.readline()
+        way = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
+        way[1].write(b"x")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await way[0].read(1)
+        writer.write(b'{"route":"way","blocked":false}\n')
+        assert await way[0].read(1) == b"x"
+        way[1].close()
         writer.close()
 
 

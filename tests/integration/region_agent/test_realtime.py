@@ -11,6 +11,7 @@ from typing import Any
 
 import pybase64
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -50,6 +51,12 @@ class Recorder:
     def on_response_done(self, response_id: str, status: str) -> None:
         self.told.append(("done", response_id, status))
 
+    def on_caller_transcript(self, item_id: str, text: str) -> None:
+        self.told.append(("caller", item_id, text))
+
+    def on_model_transcript(self, item_id: str, text: str) -> None:
+        self.told.append(("model", item_id, text))
+
     def on_session_closed(self, reason: str) -> None:
         self.told.append(("closed", reason))
 
@@ -80,7 +87,7 @@ async def endpoint(
             url=f"ws://127.0.0.1:{port}/v1/realtime",
             model="gpt-realtime-2.1",
             api_key=Secret("sk-test"),
-            headers={"OpenAI-Project": "proj_1"},
+            headers={"OpenAI-Project": Secret("proj_1")},
             **({"open_timeout_s": 10.0} | figures),
         )
 
@@ -205,8 +212,66 @@ async def test_a_fatal_error_ends_the_session_and_others_do_not() -> None:
         session.bind(recorder)
         session.append_audio(b"\xff")
         await eventually(lambda: recorder.told == [("closed", "error session_expired")])
-        assert counters.errors == 3
+        assert counters.errors == {
+            "rate_limit_exceeded": 1,
+            "other": 1,
+            "session_expired": 1,
+        }
         assert lost == ["lost"]
+
+
+async def test_transcripts_of_both_sides_are_told() -> None:
+    heard = {
+        "type": "conversation.item.input_audio_transcription.completed",
+        "item_id": "item_1",
+        "content_index": 0,
+        "transcript": "Good morning.",
+    }
+    said = {
+        "type": "response.output_audio_transcript.done",
+        "response_id": "r",
+        "item_id": "item_2",
+        "transcript": "Hello.",
+    }
+
+    async def script(connection: ServerConnection) -> None:
+        await greet(connection)
+        await connection.recv()
+        for event in (heard, said):
+            await connection.send(json.dumps(event))
+        await connection.wait_closed()
+
+    async with endpoint(script) as where:
+        session, recorder = await opened(where)
+        session.append_audio(b"\xff")
+        await eventually(lambda: len(recorder.told) == 2)
+        assert recorder.told == [
+            ("caller", "item_1", "Good morning."),
+            ("model", "item_2", "Hello."),
+        ]
+        session.close()
+
+
+async def test_an_error_is_logged_by_its_code_and_never_by_its_message() -> None:
+    async def script(connection: ServerConnection) -> None:
+        await greet(connection)
+        await connection.recv()
+        error = {"type": "server_error", "message": "the caller said hunter2"}
+        for _ in range(3):
+            await connection.send(json.dumps({"type": "error", "error": error}))
+        await connection.wait_closed()
+
+    counters = RealtimeCounters()
+    async with endpoint(script) as where:
+        with capture_logs() as logs:
+            session = await open_session(where, PROFILE, counters)
+            session.append_audio(b"\xff")
+            await eventually(lambda: counters.errors["server_error"] == 3)
+        session.close()
+    assert [(line["event"], line["code"]) for line in logs] == [
+        ("session.error", "server_error")
+    ]
+    assert "hunter2" not in str(logs)
 
 
 async def test_an_oversized_message_ends_the_session() -> None:
@@ -288,6 +353,26 @@ async def test_every_step_has_its_time() -> None:
         assert (await refusal(where)).reason == "no session.created within 0.2 s"
     async with endpoint(half, open_timeout_s=0.2) as where:
         assert (await refusal(where)).reason == "no session.updated within 0.2 s"
+
+
+async def test_a_server_that_hangs_up_in_the_handshake_fails_at_once() -> None:
+    async def hang_up(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        where = RealtimeEndpoint(
+            url=f"ws://127.0.0.1:{port}/v1/realtime",
+            model="gpt-realtime-2.1",
+            api_key=Secret("sk-test"),
+            open_timeout_s=60.0,
+        )
+        async with asyncio.timeout(30):
+            assert (await refusal(where)).reason == "closed during the handshake"
 
 
 async def test_an_error_or_a_close_while_opening_is_a_failure() -> None:

@@ -29,7 +29,7 @@ from backhaul.core.messages import (
     Opened,
     Stock,
 )
-from backhaul.links import Link
+from backhaul.links import MAX_BACKLOG_BYTES, Link
 from backhaul.pki import Role, TlsFiles, client_context, create_authority, issue
 from backhaul.settings import read_deployment
 from backhaul.store import open_store
@@ -271,6 +271,29 @@ async def test_renders_the_greeting_and_pushes_it_to_every_edge(bench: Bench) ->
         greeting = edge.greetings["greeted"]
         assert greeting.text == GREETING.text
         assert greeting.audio == GREETING.audio
+
+
+async def test_any_number_of_long_greetings_reaches_an_edge(
+    start: StartBench, tmp_path: Path
+) -> None:
+    names = [f"profile-{number}" for number in range(60)]
+    config = "[regions.home]\nagents = []\n"
+    for name in names:
+        (tmp_path / f"{name}.ulaw").write_bytes(name.encode().ljust(240_000, b"\xff"))
+        config += (
+            f'[profiles.{name}]\ninstructions = "Be kind."\nwarm_sessions = 1\n'
+            f'greeting = "Hello."\ngreeting_file = "{name}.ulaw"\n'
+        )
+    bench = await start(config=config)
+    edge = await bench.connect()
+    await eventually(
+        lambda: len(edge.greetings) == len(names) or edge.closed is not None
+    )
+    assert edge.closed is None
+    assert sorted(edge.greetings) == sorted(names)
+    assert sum(len(g.audio) for g in edge.greetings.values()) > MAX_BACKLOG_BYTES
+    for name, greeting in edge.greetings.items():
+        assert greeting.audio.startswith(name.encode())
 
 
 async def test_stock_is_told_at_once_and_upon_change(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from backhaul.core.messages import Clear, CloseReason, Message, Open, Opened
 from backhaul.core.profile import Profile
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.core.realtime_protocol import create_response
+from region_agent.core.transcript import Said, Speaker
 from region_agent.realtime import RealtimeSession
 
 
@@ -139,6 +140,23 @@ def test_a_silent_failure_is_retried_once_per_turn(stage: Stage) -> None:
     stage.bridge.on_response_done("r4", "failed")
     assert stage.session.sent == [create_response()] * 2
     assert stage.counters.responses_failed == 4
+
+
+def test_both_sides_are_written_down(stage: Stage) -> None:
+    stage.bridge.on_caller_transcript("item_1", "Good morning.")
+    stage.bridge.on_model_transcript("item_2", "Hello.")
+    assert list(stage.bridge.transcript) == [
+        Said(Speaker.CALLER, "item_1", "Good morning."),
+        Said(Speaker.MODEL, "item_2", "Hello."),
+    ]
+    counters = stage.counters
+    assert (counters.transcripts_caller, counters.transcripts_model) == (1, 1)
+
+
+def test_a_greeting_that_the_edge_plays_is_written_down(stage: Stage) -> None:
+    message = Open("1", "CA1", "patient", greeting_text="Hello.")
+    stage.bridge.start(message, Profile(instructions="Listen."))
+    assert list(stage.bridge.transcript) == [Said(Speaker.MODEL, "", "Hello.")]
 
 
 def test_a_lost_session_ends_the_call(stage: Stage) -> None:

@@ -36,7 +36,8 @@ def test_environment_wins_over_file_over_default(tmp_path: Path) -> None:
     assert settings.max_calls == 30
     assert settings.listen_port == 0
     assert settings.model == "gpt-realtime-2.1"
-    assert settings.realtime_headers == {"OpenAI-Project": "proj_1"}
+    assert list(settings.realtime_headers) == ["OpenAI-Project"]
+    assert settings.realtime_headers["OpenAI-Project"].reveal() == "proj_1"
     assert load(tmp_path, {"REGION_AGENT_MAX_CALLS": "7"}).max_calls == 7
 
 
@@ -55,6 +56,8 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
     assert "letmein" not in shown
     assert "sk-secret" not in shown
     assert "hunter2" not in shown
+    assert "OpenAI-Project" in shown
+    assert "proj_1" not in shown
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,6 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
     [
         ({"REGION_AGENT_REGION": "mars"}, "region: no region 'mars'"),
         ({"OPENAI_API_KEY": ""}, "openai_api_key: empty; set OPENAI_API_KEY"),
-        ({"REGION_AGENT_ADMIN_TOKEN": ""}, "admin_token: empty"),
         ({"REGION_AGENT_COLOUR": "blue"}, "REGION_AGENT_COLOUR: unknown"),
         ({"REGION_AGENT_MAX_CALLS": "many"}, "max_calls: "),
         ({"REGION_AGENT_MAX_CALLS": "0"}, "max_calls: "),
@@ -100,5 +102,4 @@ def test_what_is_missing_is_said_all_at_once(tmp_path: Path) -> None:
     assert refused.value.problems == (
         "region_agent.region: missing",
         "region_agent.openai_api_key: missing",
-        "region_agent.admin_token: missing",
     )

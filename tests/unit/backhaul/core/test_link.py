@@ -1,11 +1,15 @@
 """The life of one link, as scripts with literal times."""
 
+import itertools
+
 import pytest
 
 from backhaul.core.link import (
+    TRANSITIONS,
     CloseTransport,
     LinkAction,
     LinkConfig,
+    LinkInput,
     LinkMachine,
     LinkState,
     LinkStateChanged,
@@ -142,3 +146,7 @@ def test_a_closed_link_stays_closed() -> None:
     assert link.handle(TransportClosed("again"), now=2.1) == ()
     assert link.handle(MessageReceived(THEIRS), now=2.2) == ()
     assert link.expire(now=99.0) == ()
+
+
+def test_the_table_is_total() -> None:
+    assert set(TRANSITIONS) == set(itertools.product(LinkState, LinkInput))

@@ -136,6 +136,12 @@ def test_a_new_stream_is_closed_on(message: bytes) -> None:
         MediaStreamProtocol(max_bad_frames=3).receive(message)
 
 
+def test_a_start_with_two_call_sids_closes_the_stream() -> None:
+    twice = start().replace(b'"callSid"', b'"callSid":"CA2","callSid"')
+    with pytest.raises(MediaStreamError):
+        MediaStreamProtocol(max_bad_frames=3).receive(twice)
+
+
 def test_nothing_may_follow_stop() -> None:
     protocol = started()
     protocol.receive(b'{"event":"stop","streamSid":"MZ1","sequenceNumber":"2"}')
@@ -158,6 +164,18 @@ BAD_FRAMES = [
     pytest.param(b'{"event":"mark","streamSid":"\xff"}', id="not UTF-8"),
     pytest.param(
         media().replace(b'"payload"', b'"payload":"AA==","payload"'), id="two payloads"
+    ),
+    pytest.param(
+        media().replace(b'"streamSid"', b'"streamSid":"MZ1","streamSid"'),
+        id="two streamSids",
+    ),
+    pytest.param(
+        media().replace(b'"payload"', b'"payl\\u006fad":"AA==","payload"'),
+        id="an escaped key",
+    ),
+    pytest.param(
+        rare("mark", {"name": "a"}).replace(b'"name"', b'"name":"b","name"'),
+        id="two names",
     ),
     pytest.param(b"", id="nothing"),
     pytest.param(b"[]", id="a list"),

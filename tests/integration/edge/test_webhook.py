@@ -165,6 +165,62 @@ async def test_an_agent_that_does_not_answer_is_passed_over(
     assert len(bench.agents["away"].requests) == 1
 
 
+async def test_silent_agents_do_not_cost_the_caller_more_than_the_budget(
+    make_bench: "MakeBench",
+) -> None:
+    bench = await make_bench(
+        ("home", "away"), lease_timeout_s=30.0, webhook_budget_s=0.2
+    )
+    for agent in bench.agents.values():
+        agent.silent = True
+    assert verbs((await bench.post())[1]) == ["Say", "Hangup"]
+    asked = [agent for agent in bench.agents.values() if agent.requests]
+    async with asyncio.timeout(20):
+        while not asked[0].released:
+            await asyncio.sleep(0.01)
+    assert asked[0].released == [asked[0].requests[0].lease_id]
+
+
+async def test_what_reaches_no_endpoint_is_counted(bench: "Bench") -> None:
+    await bench.post("/nowhere")
+    await bench.post(form=bench.sids() | {"x": "y" * 70_000})
+    for outcome in ("http_404", "http_413"):
+        name = "edge_webhook_requests_total"
+        assert bench.metric(name, endpoint="other", outcome=outcome) == 1
+
+
+async def test_slow_clients_are_cut_off_and_nobody_waits_for_them(
+    make_bench: "MakeBench",
+) -> None:
+    bench = await make_bench(request_timeout_s=0.2)
+    port = bench.edge.http_port
+    head, head_writer = await asyncio.open_connection("127.0.0.1", port)
+    head_writer.write(b"POST /twilio/voice HTTP/1.1\r\nHost: x\r\nX-Never: ")
+    body, body_writer = await asyncio.open_connection("127.0.0.1", port)
+    body_writer.write(
+        b"POST /twilio/voice HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nCall"
+    )
+    assert (await bench.post())[0] == 200
+    async with asyncio.timeout(20):
+        assert b" 408 " in await body.readline()
+        assert await head.read() == b""
+    head_writer.close()
+    body_writer.close()
+
+
+async def test_the_form_of_request_that_proxies_get_is_refused(
+    bench: "Bench",
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", bench.edge.http_port)
+    writer.write(
+        b"POST http://x:1/twilio/voice HTTP/1.1\r\nHost: x\r\n"
+        b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    async with asyncio.timeout(20):
+        assert b" 403 " in await reader.readline()
+    writer.close()
+
+
 async def test_when_nobody_can_answer_the_caller_is_told(bench: "Bench") -> None:
     bench.agent.refuse_with = CloseReason.AT_CAPACITY
     assert verbs((await bench.post())[1]) == ["Say", "Hangup"]

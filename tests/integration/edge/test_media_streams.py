@@ -1,5 +1,6 @@
 """Media Streams over a real socket, against an edge with a scripted agent."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -331,6 +332,95 @@ async def test_a_dead_agent_leads_to_another_region(
     async with stream(bench, url) as socket:
         await socket.send(start())
         await wait(lambda: len(bench.agents["away"].calls) == 1)
+
+
+async def test_an_agent_that_dies_while_it_rings_leads_to_another_region(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    bench = await make_bench(("home", "away"))
+    url = await ring(bench)
+    await bench.agents["home"].aclose()
+    home = next(a for a in bench.edge.links.agents.values() if a.region == "home")
+    await wait(lambda: not home.ready)
+    async with stream(bench, url) as socket:
+        await socket.send(start())
+        assert await close_code(socket) == 1000
+    form = bench.sids() | {"CallStatus": "in-progress"}
+    _, text = await bench.post("/twilio/resume/1", form)
+    url = ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
+    async with stream(bench, url) as socket:
+        await socket.send(start())
+        await wait(lambda: len(bench.agents["away"].calls) == 1)
+
+
+async def test_a_start_after_the_end_of_its_call_is_refused(bench: "Bench") -> None:
+    url = await ring(bench)
+    async with stream(bench, url) as socket:
+        await bench.post("/twilio/status", bench.sids() | {"CallStatus": "completed"})
+        await socket.send(start())
+        assert await close_code(socket) == 1008
+    assert bench.agent.calls == []
+
+
+async def test_a_renewed_call_has_one_token(bench: "Bench") -> None:
+    """Twilio may come back without ever having opened the first stream."""
+    old_url = await ring(bench)
+    form = bench.sids() | {"CallStatus": "in-progress"}
+    _, text = await bench.post("/twilio/resume/1", form)
+    assert "<Stream" in text
+    with pytest.raises(InvalidStatus):
+        async with stream(bench, old_url):
+            pass
+    await bench.post("/twilio/status", bench.sids() | {"CallStatus": "completed"})
+    new_url = ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
+    with pytest.raises(InvalidStatus):
+        async with stream(bench, new_url):
+            pass
+
+
+async def test_a_silent_peer_is_pinged_and_given_up(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    bench = await make_bench(media_idle_timeout_s=0.1)
+    url = await ring(bench)
+    path = url.removeprefix("wss://voice.example.com")
+    signature = RequestValidator(AUTH_TOKEN).compute_signature(url, {})
+    _, writer = await asyncio.open_connection("127.0.0.1", bench.edge.media_port)
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n"
+        f"X-Twilio-Signature: {signature}\r\n\r\n"
+    )
+    body = start().encode()
+    # Masked with zeros: the payload stays as it is.
+    frame = b"\x81\xfe" + len(body).to_bytes(2, "big") + bytes(4) + body
+    writer.write(head.encode() + frame)
+    await wait(lambda: bool(bench.agent.calls))
+    await wait(lambda: bench.agent.calls[0].closed is not None)
+    writer.close()
+
+
+async def test_a_peer_that_does_not_read_is_cut_off(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    bench = await make_bench(max_backlog_bytes=65536)
+    url = await ring(bench)
+    async with stream(bench, url) as socket:
+        await socket.send(start())
+        await wait(lambda: bool(bench.agent.calls))
+        await socket.send(media())
+        await wait(lambda: bool(bench.agent.calls[0].audio))
+        socket.transport.pause_reading()
+        call = bench.agent.calls[0]
+        async with asyncio.timeout(30):
+            while call.closed is None:
+                call.channel.send_audio(bytes(60_000))
+                await asyncio.sleep(0.001)
+        assert call.closed is CloseReason.MEDIA_STREAM_INVALID
+        # It is counted when its socket is gone, unread bytes and all.
+        name = "edge_media_frames_total"
+        await wait(lambda: bench.metric(name, outcome="received") == 1)
 
 
 async def test_after_a_proper_end_the_action_hangs_up(

@@ -1,0 +1,60 @@
+"""What a local fabric is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backhaul.errors import WarmlineError
+from lab.places import EDGE_PLACES, REGION_PLACES
+
+__all__ = ["FabricError", "FabricOptions", "example_config"]
+
+
+class FabricError(WarmlineError):
+    """A process of the local fabric did not come up."""
+
+    code = "fabric_failed"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+def example_config() -> Path:
+    """Return the configuration that the fabric takes profiles and numbers from."""
+    package = Path(__file__).parent
+    in_tree = package.parent / "examples" / "warmline.toml"
+    return in_tree if in_tree.exists() else package / "warmline.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class FabricOptions:
+    """What the fabric is made of."""
+
+    regions: int = 3
+    agents: int = 2
+    """Agents per region."""
+    edges: int = 2
+    config: Path = field(default_factory=example_config)
+    warm_sessions: int | None = None
+    """Sessions each agent keeps warm per profile; None: as the profile says."""
+    realistic: bool = True
+    """Whether the stand-ins and the WAN take the time that the real ones take."""
+    overrides: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict[str, Mapping[str, Any]]
+    )
+    """Values laid over the tables ``edge`` and ``region_agent`` of the file."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        return tuple(
+            f"--{name}: must be between 1 and {most}"
+            for name, value, most in (
+                ("regions", self.regions, len(REGION_PLACES)),
+                ("agents", self.agents, 20),
+                ("edges", self.edges, len(EDGE_PLACES)),
+            )
+            if not 1 <= value <= most
+        )

@@ -1,0 +1,62 @@
+"""Draws every state machine from its table: ``python -m lab.state_diagrams``."""
+
+import sys
+from collections.abc import Mapping
+from enum import Enum
+
+from backhaul.core import circuit_breaker, link
+from edge.core import call_machine
+from region_agent.core import session_ladder
+
+__all__ = ["render"]
+
+_HEAD = """# State machines
+
+Drawn from the tables in the code by `python -m lab.state_diagrams`; a test fails when
+this page is stale. What leaves a state as it is has no arrow.
+"""
+
+_Table = Mapping[tuple[Enum, object], Enum]
+
+
+def render() -> str:
+    """Return the page."""
+    machines: tuple[tuple[str, str, _Table], ...] = (
+        ("A call at the edge", "edge/core/call_machine.py", call_machine.TRANSITIONS),
+        ("A link", "backhaul/core/link.py", link.TRANSITIONS),
+        (
+            "A session",
+            "region_agent/core/session_ladder.py",
+            session_ladder.TRANSITIONS,
+        ),
+        (
+            "A circuit breaker",
+            "backhaul/core/circuit_breaker.py",
+            circuit_breaker.TRANSITIONS,
+        ),
+    )
+    return _HEAD + "".join(_section(*machine) for machine in machines)
+
+
+def _section(title: str, path: str, table: _Table) -> str:
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (state, cause), new in table.items():
+        if new is not state:
+            arrows.setdefault((state.name, new.name), []).append(_name(cause))
+    lines = [
+        f"    {old} --> {new}: {', '.join(causes)}"
+        for (old, new), causes in arrows.items()
+    ]
+    first = next(iter(table))[0].name
+    body = "\n".join(["stateDiagram-v2", f"    [*] --> {first}", *lines])
+    return f"\n## {title}\n\n`{path}`\n\n```mermaid\n{body}\n```\n"
+
+
+def _name(cause: object) -> str:
+    if isinstance(cause, Enum):
+        return cause.name.lower()
+    return cause.__name__ if isinstance(cause, type) else str(cause)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,100 @@
+"""Closing a WebSocket whose peer reads nothing any more."""
+
+import asyncio
+import socket
+
+from picows import (
+    WSCloseCode,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    ws_create_server,
+)
+
+from backhaul.clock import monotonic_s
+from backhaul.transports.closing import close_websocket
+
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class Closer(WSListener):
+    """Sends more than the buffers between two hosts hold, and closes."""
+
+    def __init__(self, gone: asyncio.Event) -> None:
+        self._gone = gone
+        self.backlog = 0
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        transport.send(WSMsgType.BINARY, bytes(32_000_000))
+        self.backlog = transport.underlying_transport.get_write_buffer_size()
+        close_websocket(transport, WSCloseCode.OK, grace_s=0.2)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
+        self._gone.set()
+
+
+async def test_a_peer_that_reads_nothing_cannot_hold_the_socket() -> None:
+    gone = asyncio.Event()
+    closer = Closer(gone)
+
+    def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
+        return closer
+
+    server = await ws_create_server(accept, "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        await loop.sock_connect(peer, server.sockets[0].getsockname())
+        began = monotonic_s()
+        await loop.sock_sendall(peer, HANDSHAKE)
+        async with asyncio.timeout(20):
+            await gone.wait()
+        assert closer.backlog > 0
+        assert monotonic_s() - began >= 0.15
+    server.close()
+    await server.wait_closed()
+
+
+class Twice(WSListener):
+    """Closes and closes again."""
+
+    def __init__(self, gone: asyncio.Event) -> None:
+        self._gone = gone
+        self.transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+        for _ in range(2):
+            close_websocket(transport, WSCloseCode.OK, grace_s=0.0)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        close_websocket(transport, WSCloseCode.OK, grace_s=0.0)
+        self._gone.set()
+
+
+async def test_closing_what_is_closed_is_no_error() -> None:
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    problems: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _, context: problems.append(context))
+
+    def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
+        return Twice(gone)
+
+    server = await ws_create_server(accept, "127.0.0.1", 0)
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        await loop.sock_connect(peer, server.sockets[0].getsockname())
+        await loop.sock_sendall(peer, HANDSHAKE)
+        async with asyncio.timeout(20):
+            await gone.wait()
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+    assert problems == []
+    server.close()
+    await server.wait_closed()

@@ -1,0 +1,22 @@
+"""Every test of the edge runs on both event loops, and none may block them."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+import uvloop
+from blockbuster import blockbuster_ctx
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,  # noqa: ARG001
+    item: pytest.Item,  # noqa: ARG001
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Fail on a call that would stop the event loop from within the product."""
+    with blockbuster_ctx(["edge", "backhaul.links", "backhaul.transports"]):
+        yield

@@ -1,0 +1,22 @@
+"""Places for calls are shared: nobody gets one too many."""
+
+from region_agent.core.pool_events import Capacity
+
+
+def test_no_more_places_are_given_than_there_are() -> None:
+    capacity = Capacity(2)
+    assert [capacity.try_acquire() for _ in range(4)] == [True, True, False, False]
+    assert capacity.in_use == 2
+
+
+def test_a_place_that_is_given_back_can_be_had_again() -> None:
+    capacity = Capacity(1)
+    assert capacity.try_acquire()
+    capacity.release()
+    assert capacity.in_use == 0
+    assert capacity.try_acquire()
+    assert not capacity.try_acquire()
+
+
+def test_without_places_there_is_none() -> None:
+    assert not Capacity(0).try_acquire()
