@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 __all__ = ["forget_fabric", "recall_fabric", "remember_fabric"]
@@ -27,10 +28,10 @@ def remember_fabric(description: dict[str, Any]) -> None:
 def recall_fabric() -> dict[str, Any]:
     """Return the description of the fabric that was started last, or nothing."""
     try:
-        description = orjson.loads(_path().read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+        description = msgspec.json.decode(_path().read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError):
         return {}
-    return description if isinstance(description, dict) else {}
+    return description
 
 
 def forget_fabric() -> None:

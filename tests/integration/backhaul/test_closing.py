@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+from pathlib import Path
 
+import pytest
 from picows import (
     WSCloseCode,
     WSListener,
@@ -13,6 +15,13 @@ from picows import (
 )
 
 from backhaul.clock import monotonic_s
+from backhaul.pki import (
+    Role,
+    client_context,
+    create_authority,
+    issue,
+    server_context,
+)
 from backhaul.transports.closing import close_websocket
 
 HANDSHAKE = (
@@ -38,24 +47,33 @@ class Closer(WSListener):
         self._gone.set()
 
 
-async def test_a_peer_that_reads_nothing_cannot_hold_the_socket() -> None:
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_peer_that_reads_nothing_cannot_hold_the_socket(
+    tmp_path: Path, *, secure: bool
+) -> None:
+    create_authority(tmp_path)
+    ours = server_context(issue(tmp_path, Role.REGION_AGENT, "home"))
+    theirs = client_context(issue(tmp_path, Role.EDGE, "edge-1"))
     gone = asyncio.Event()
     closer = Closer(gone)
 
     def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
         return closer
 
-    server = await ws_create_server(accept, "127.0.0.1", 0)
-    loop = asyncio.get_running_loop()
-    with socket.socket() as peer:
-        peer.setblocking(False)
-        await loop.sock_connect(peer, server.sockets[0].getsockname())
-        began = monotonic_s()
-        await loop.sock_sendall(peer, HANDSHAKE)
-        async with asyncio.timeout(20):
-            await gone.wait()
-        assert closer.backlog > 0
-        assert monotonic_s() - began >= 0.15
+    server = await ws_create_server(
+        accept, "127.0.0.1", 0, ssl=ours if secure else None
+    )
+    port = server.sockets[0].getsockname()[1]
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=theirs if secure else None
+    )
+    began = monotonic_s()
+    writer.write(HANDSHAKE)  # and never read more than the reader buffers
+    async with asyncio.timeout(20):
+        await gone.wait()
+    assert closer.backlog > 0
+    assert monotonic_s() - began >= 0.15
+    writer.transport.abort()
     server.close()
     await server.wait_closed()
 

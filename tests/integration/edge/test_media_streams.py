@@ -421,6 +421,7 @@ async def test_a_peer_that_does_not_read_is_cut_off(
         # It is counted when its socket is gone, unread bytes and all.
         name = "edge_media_frames_total"
         await wait(lambda: bench.metric(name, outcome="received") == 1)
+        socket.transport.resume_reading()
 
 
 async def test_after_a_proper_end_the_action_hangs_up(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from backhaul.channels import Channel
 from backhaul.clock import monotonic_s
@@ -38,6 +39,7 @@ from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
 from lab.realtime_faults import Fault
 from lab.realtime_record import SessionRecord
 from lab.speech_files import greeting_line, load_line
+from region_agent.metrics import AgentCollector
 from region_agent.service import RegionAgent
 from region_agent.settings import load_settings
 
@@ -330,6 +332,20 @@ async def test_a_call_is_byte_exact_both_ways(bench: Bench) -> None:
     )
     assert call.sha256 == record.said.wire()["sha256"]
     assert record.errors == []
+
+
+async def test_a_call_is_written_down(start: StartBench) -> None:
+    bench = await start(config=CONFIG + 'transcription_model = "gpt-transcribe"\n')
+    edge = await bench.connect()
+    call = await edge.call("1")
+    call.speak(QUESTION + SILENCE)
+    seen = bench.agent.listener.counters
+    await eventually(lambda: seen.transcripts_caller == seen.transcripts_model == 1)
+    registry = CollectorRegistry()
+    registry.register(AgentCollector(bench.agent.sessions, bench.agent.listener))
+    metrics = generate_latest(registry).decode()
+    assert 'transcript_items_total{speaker="caller"} 1.0' in metrics
+    assert 'transcript_items_total{speaker="model"} 1.0' in metrics
 
 
 async def test_what_the_edge_plays_is_seeded_into_the_session(bench: Bench) -> None:

@@ -15,6 +15,7 @@ from region_agent.core.realtime_protocol import (
     audio_of,
     create_response,
     decode_event,
+    error_label,
     say_exactly,
     update_session,
 )
@@ -27,6 +28,19 @@ def session_of(profile: Profile) -> dict[str, Any]:
     assert event["type"] == "session.update"
     session: dict[str, Any] = event["session"]
     return session
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [
+        ("insufficient_quota", "insufficient_quota"),
+        ("response_cancel_not_active", "response_cancel_not_active"),
+        ("brand_new", "other"),
+        ("", "other"),
+    ],
+)
+def test_error_labels_are_few(code: str, label: str) -> None:
+    assert error_label(code) == label
 
 
 def test_a_session_speaks_mulaw_both_ways() -> None:
