@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from enum import Enum
+from typing import Any
 
 from backhaul.core import circuit_breaker, link
 from edge.core import call_machine
@@ -16,7 +17,8 @@ Drawn from the tables in the code by `python -m lab.state_diagrams`; a test fail
 this page is stale. What leaves a state as it is has no arrow.
 """
 
-_Table = Mapping[tuple[Enum, object], Enum]
+_Table = Mapping[Any, Enum]
+"""From (state, cause) to the next state."""
 
 
 def render() -> str:
