@@ -143,7 +143,7 @@ class _MediaStream(WSListener):
         if kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
             self._on_text(frame, first=kind is WSMsgType.TEXT)
         elif kind is WSMsgType.CLOSE:
-            transport.disconnect()
+            close_websocket(transport, WSCloseCode.OK)
         elif kind is WSMsgType.BINARY:
             self._fail("binary frame")
 

@@ -37,6 +37,8 @@ __all__ = ["ExpireNow", "MessageReceived", "RealtimeSession", "SessionEvent"]
 
 _MAX_RECORDED_ERRORS = 100
 
+_Handlers = dict[type[ClientEvent], Callable[[Any, float], None]]
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
@@ -113,19 +115,7 @@ class RealtimeSession:
             speaker=self._speaker,
             on_refused=lambda refusal, at: self._send_error(refusal, None, at),
         )
-        self._handlers: dict[type[ClientEvent], Callable[[Any, float], None]] = {
-            UpdateSession: self._on_update,
-            AppendAudio: self._on_append,
-            CommitAudio: self._on_commit,
-            ClearAudio: self._on_clear,
-            ClearOutputAudio: self._on_clear_output,
-            CreateItem: self._on_create_item,
-            TruncateItem: self._on_truncate,
-            DeleteItem: self._on_delete,
-            RetrieveItem: self._on_retrieve,
-            CreateResponse: self._on_create_response,
-            CancelResponse: self._on_cancel,
-        }
+        self._handlers = self._handlers_by_type()
         if refusal is not None:
             self._timeline.at(now + connect_s, lambda at: self._refuse(refusal, at))
             return
@@ -150,6 +140,21 @@ class RealtimeSession:
     def expire(self, *, now: float) -> tuple[Action, ...]:
         """Return what is due."""
         return self._timeline.run(now=now)
+
+    def _handlers_by_type(self) -> _Handlers:
+        return {
+            UpdateSession: self._on_update,
+            AppendAudio: self._on_append,
+            CommitAudio: self._on_commit,
+            ClearAudio: self._on_clear,
+            ClearOutputAudio: self._on_clear_output,
+            CreateItem: self._on_create_item,
+            TruncateItem: self._on_truncate,
+            DeleteItem: self._on_delete,
+            RetrieveItem: self._on_retrieve,
+            CreateResponse: self._on_create_response,
+            CancelResponse: self._on_cancel,
+        }
 
     def _on_message(self, data: str | bytes, now: float) -> None:
         event_id: str | None = None

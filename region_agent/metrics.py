@@ -23,23 +23,28 @@ class AgentCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the present state as metric families."""
-        yield from self._pools()
+        yield from self._stock()
+        yield from self._leases()
+        yield from self._openings()
         yield from self._realtime()
         yield from self._calls()
+        yield from self._audio()
+        yield from self._conversations()
 
-    def _pools(self) -> Iterator[Metric]:
-        pools = {name: s.pool for name, s in self._sessions.by_profile.items()}
+    def _stock(self) -> Iterator[Metric]:
         yield _gauge(
             "pool_sessions",
             "Sessions by where they stand.",
             ("profile", "state"),
             (
                 ((name, state), count)
-                for name, pool in pools.items()
-                for state, count in asdict(pool.stock()).items()
+                for name, sessions in self._sessions.by_profile.items()
+                for state, count in asdict(sessions.pool.stock()).items()
             ),
         )
-        counters = {name: pool.counters for name, pool in pools.items()}
+
+    def _leases(self) -> Iterator[Metric]:
+        counters = self._pool_counters()
         yield _counter(
             "lease_grants",
             "Leases granted, from stock or from a session opened for them.",
@@ -59,6 +64,9 @@ class AgentCollector(Collector):
             ("profile",),
             (((name,), seen.leases_expired) for name, seen in counters.items()),
         )
+
+    def _openings(self) -> Iterator[Metric]:
+        counters = self._pool_counters()
         yield _counter(
             "session_opens",
             "Sessions opened, and opens that failed.",
@@ -82,6 +90,10 @@ class AgentCollector(Collector):
                 )
             ),
         )
+
+    def _pool_counters(self) -> dict[str, PoolCounters]:
+        by_profile = self._sessions.by_profile
+        return {name: s.pool.counters for name, s in by_profile.items()}
 
     def _realtime(self) -> Iterator[Metric]:
         seen = self._sessions.counters
@@ -108,7 +120,7 @@ class AgentCollector(Collector):
         )
 
     def _calls(self) -> Iterator[Metric]:
-        listener, seen = self._listener, self._listener.counters
+        listener = self._listener
         yield GaugeMetricFamily(
             "active_calls", "Calls being talked on.", listener.active_calls
         )
@@ -125,6 +137,9 @@ class AgentCollector(Collector):
             ("reason",),
             (((reason,), count) for reason, count in listener.leases_refused.items()),
         )
+
+    def _audio(self) -> Iterator[Metric]:
+        seen = self._listener.counters
         directions = (
             ("in", seen.audio_frames_in, seen.audio_bytes_in),
             ("out", seen.audio_frames_out, seen.audio_bytes_out),
@@ -141,6 +156,9 @@ class AgentCollector(Collector):
             ("direction",),
             (((name,), size) for name, _, size in directions),
         )
+
+    def _conversations(self) -> Iterator[Metric]:
+        seen = self._listener.counters
         yield _counter(
             "transcript_items",
             "Items of conversations that were written down, by speaker.",

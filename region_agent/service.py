@@ -46,18 +46,7 @@ class RegionAgent:
         self._context = server_context(
             TlsFiles.of(settings.pki_dir, Role.REGION_AGENT, settings.region)
         )
-        self.listener = LinkListener(
-            hello=Hello(
-                version=PROTOCOL_VERSION,
-                name=settings.agent_id,
-                region=settings.region,
-            ),
-            config=LinkConfig(
-                heartbeat_interval_s=settings.heartbeat_interval_s,
-                heartbeat_timeout_s=settings.heartbeat_timeout_s,
-            ),
-            stock_interval_s=settings.stock_interval_s,
-        )
+        self.listener = _listener(settings)
         endpoint = _endpoint(settings)
         self.sessions = Sessions(
             profiles,
@@ -78,20 +67,7 @@ class RegionAgent:
         self.registration = Registration(
             settings.redis_url, ttl_s=settings.register_ttl_s
         )
-        registry = CollectorRegistry()
-        registry.register(AgentCollector(self.sessions, self.listener))
-        views = AgentViews(
-            agent_id=settings.agent_id,
-            region=settings.region,
-            sessions=self.sessions,
-            listener=self.listener,
-            greetings=self.greetings,
-        )
-        self._admin = HttpListener(
-            admin_application(
-                token=settings.admin_token, registry=registry, views=views.by_path()
-            )
-        )
+        self._admin = self._admin_listener()
 
     @property
     def link_port(self) -> int:
@@ -148,6 +124,23 @@ class RegionAgent:
             "admin_port": self.admin_port,
         }
 
+    def _admin_listener(self) -> HttpListener:
+        settings = self._settings
+        registry = CollectorRegistry()
+        registry.register(AgentCollector(self.sessions, self.listener))
+        views = AgentViews(
+            agent_id=settings.agent_id,
+            region=settings.region,
+            sessions=self.sessions,
+            listener=self.listener,
+            greetings=self.greetings,
+        )
+        return HttpListener(
+            admin_application(
+                token=settings.admin_token, registry=registry, views=views.by_path()
+            )
+        )
+
     def _record(self) -> AgentRecord:
         settings = self._settings
         address = f"{settings.listen_host}:{self.link_port}"
@@ -159,6 +152,19 @@ class RegionAgent:
             started_unix_s=unix_s(),
             version=version("warmline"),
         )
+
+
+def _listener(settings: RegionAgentSettings) -> LinkListener:
+    return LinkListener(
+        hello=Hello(
+            version=PROTOCOL_VERSION, name=settings.agent_id, region=settings.region
+        ),
+        config=LinkConfig(
+            heartbeat_interval_s=settings.heartbeat_interval_s,
+            heartbeat_timeout_s=settings.heartbeat_timeout_s,
+        ),
+        stock_interval_s=settings.stock_interval_s,
+    )
 
 
 def _endpoint(settings: RegionAgentSettings) -> RealtimeEndpoint:

@@ -1,0 +1,88 @@
+"""Calls over real processes: an interruption, and a region that dies in mid-call."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from lab.fabric import Fabric, FabricOptions
+from lab.speech_files import caller_lines
+from lab.twilio import CallPlan, Turn, TwilioStandIn
+
+CALLS = 3
+
+
+@asynccontextmanager
+async def fabric_and_carrier() -> AsyncIterator[tuple[Fabric, TwilioStandIn]]:
+    options = FabricOptions(
+        regions=2, agents=1, edges=1, warm_sessions=CALLS + 1, realistic=False
+    )
+    async with Fabric(options) as fabric:
+        carrier = TwilioStandIn(fabric.account_sid, fabric.auth_token)
+        try:
+            yield fabric, carrier
+        finally:
+            await carrier.aclose()
+
+
+def plan(fabric: Fabric, *turns: Turn) -> CallPlan:
+    return CallPlan(
+        webhook_url=f"{fabric.public_url(fabric.edges[0])}/twilio/voice",
+        from_number=fabric.edges[0].caller,
+        to_number=fabric.describe()["numbers"][0],
+        turns=turns,
+    )
+
+
+async def bridged_calls(fabric: Fabric) -> int:
+    edge = fabric.describe()["edges"][0]
+    headers = {"Authorization": f"Bearer {edge['admin_token']}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.get(f"{edge['admin_url']}/api/calls") as response,
+    ):
+        calls = (await response.json())["live"]
+    return sum(call["state"] == "bridged" for call in calls)
+
+
+@pytest.mark.timeout(180)
+async def test_a_caller_who_talks_over_the_voice_silences_it(tmp_path: Path) -> None:
+    first, second, *_ = caller_lines()
+    async with fabric_and_carrier() as (fabric, carrier):
+        async with asyncio.timeout(120):
+            report = await carrier.place_call(
+                plan(fabric, Turn(first.audio), Turn(second.audio, 0.3))
+            )
+    over = report.turns[1]
+    assert report.clears >= 1
+    assert over.interrupted_stop_ms is not None
+    assert over.interrupted_stop_ms < second.duration_s * 1000
+    assert over.reply_first_audio_ms is not None
+    assert report.errors == ()
+    report.save_wav(tmp_path / "heard.wav")
+    assert (tmp_path / "heard.wav").read_bytes()[:4] == b"RIFF"
+
+
+@pytest.mark.timeout(180)
+async def test_a_killed_region_costs_a_reconnect_and_no_call() -> None:
+    said = [Turn(line.audio) for line in caller_lines()[:2]]
+    async with fabric_and_carrier() as (fabric, carrier):
+        calls = asyncio.gather(
+            *(carrier.place_call(plan(fabric, *said)) for _ in range(CALLS))
+        )
+        async with asyncio.timeout(60):
+            while await bridged_calls(fabric) < CALLS:
+                await asyncio.sleep(0.05)
+        await fabric.kill("us-east-1")
+        async with asyncio.timeout(120):
+            reports = await calls
+    for report in reports:
+        assert report.answered
+        assert report.ended_by == "caller"
+        assert len(report.stream_sids) == 2
+        assert len(report.turns) == 2
+        assert all(turn.reply_first_audio_ms is not None for turn in report.turns)
+        assert report.errors == ()
