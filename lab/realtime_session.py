@@ -92,18 +92,7 @@ class RealtimeSession:
         self._conversation = record.conversation
         self._config = SessionConfig(record.model)
         self._timeline = Timeline(ids)
-        replies = tuple(line for line in lines if line.name.startswith("reply-"))
-        self._speaker = Speaker(
-            timeline=self._timeline,
-            ids=ids,
-            rng=rng,
-            latency=latency,
-            config=self._config,
-            record=record,
-            script=Script(replies, lines),
-            faults=faults,
-            on_spoken=lambda ends, at: self._listener.await_idle(ends, now=at),
-        )
+        self._speaker = self._new_speaker(lines, faults)
         self._listener = Listener(
             timeline=self._timeline,
             ids=ids,
@@ -140,6 +129,20 @@ class RealtimeSession:
     def expire(self, *, now: float) -> tuple[Action, ...]:
         """Return what is due."""
         return self._timeline.run(now=now)
+
+    def _new_speaker(self, lines: tuple[SpeechLine, ...], faults: FaultPlan) -> Speaker:
+        replies = tuple(line for line in lines if line.name.startswith("reply-"))
+        return Speaker(
+            timeline=self._timeline,
+            ids=self._ids,
+            rng=self._rng,
+            latency=self._latency,
+            config=self._config,
+            record=self._record,
+            script=Script(replies, lines),
+            faults=faults,
+            on_spoken=lambda ends, at: self._listener.await_idle(ends, now=at),
+        )
 
     def _handlers_by_type(self) -> _Handlers:
         return {

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from region_agent.core.pool_events import PoolCounters
 from region_agent.listener import LinkListener
 from region_agent.sessions import Sessions
 

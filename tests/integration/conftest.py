@@ -1,4 +1,4 @@
-"""An edge in this process, and a scripted agent behind a real mTLS link."""
+"""An edge in this process, a scripted agent behind a real link, a double of an edge."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,7 +8,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
+from aiohttp import web
 from twilio.request_validator import RequestValidator
+from websockets.asyncio.server import Server, serve
 
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
@@ -32,6 +35,8 @@ from backhaul.settings import Region, Secret
 from backhaul.transports.websocket import serve_websocket
 from edge.service import Edge
 from edge.settings import EdgeSettings
+from lab.twilio import TwilioStandIn
+from tests.integration.edge_double import ACCOUNT, TOKEN, EdgeDouble
 
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 OLD_TOKEN = "fedcba9876543210fedcba9876543210"
@@ -242,3 +247,31 @@ async def bench(make_bench: MakeBench) -> Bench:
 @pytest.fixture
 def wait() -> Callable[..., Awaitable[None]]:
     return eventually
+
+
+@pytest_asyncio.fixture
+async def edge() -> AsyncIterator[EdgeDouble]:
+    double = EdgeDouble()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", double.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server: Server = await serve(
+        double.stream, "127.0.0.1", 0, process_request=double.check
+    )
+    double.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    port = next(iter(server.sockets)).getsockname()[1]
+    double.stream_url = f"ws://127.0.0.1:{port}/twilio/media/tok"
+    yield double
+    server.close()
+    await server.wait_closed()
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def stand_in() -> AsyncIterator[TwilioStandIn]:
+    caller = TwilioStandIn(ACCOUNT, TOKEN)
+    yield caller
+    await caller.aclose()

@@ -3,151 +3,21 @@
 import asyncio
 import base64
 import hashlib
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any, cast, get_args
 
 import aiohttp
 import pytest
-from openai import AsyncOpenAI
-from openai.resources.realtime.realtime import AsyncRealtimeConnection
-from openai.types.realtime import (
-    RealtimeServerEvent,
-    RealtimeSessionCreateRequestParam,
-)
-from pydantic import BaseModel, TypeAdapter
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
 from lab.speech_files import greeting_line, load_line
-
-Json = dict[str, Any]
-
-DEADLINE_S = 20
-FRAME = 160
-MODEL = "gpt-realtime-2.1"
-PACED = replace(RealtimeLatency.none(), first_audio_s=(0.05, 0.05), audio_speed=20.0)
-
-
-def adapters() -> dict[str, TypeAdapter[Any]]:
-    """Return what judges each type of server event."""
-    (union, *_) = get_args(RealtimeServerEvent)
-    models: tuple[type[BaseModel], ...] = get_args(union)
-    return {
-        get_args(model.model_fields["type"].annotation)[0]: TypeAdapter(model)
-        for model in models
-    }
-
-
-ADAPTERS = adapters()
-SESSION_EXTRAS = {"id", "object", "expires_at"}
-
-
-def judge(raw: str | bytes) -> Json:
-    """Return the event in *raw* if the SDK's own type takes it, strictly."""
-    event: Json = json.loads(raw)
-    judged = ADAPTERS[event["type"]].validate_json(raw, strict=True)
-    # The SDK's models allow extra fields: none may be one they do not declare.
-    assert not extras(judged) - SESSION_EXTRAS
-    return event
-
-
-def extras(value: object) -> set[str]:
-    if isinstance(value, list):
-        return set().union(*map(extras, value))
-    if not isinstance(value, BaseModel):
-        return set()
-    found = set(value.model_extra or ())
-    return found.union(
-        *(extras(getattr(value, name)) for name in value.model_fields_set)
-    )
-
-
-@asynccontextmanager
-async def running(
-    latency: RealtimeLatency | None = None,
-) -> AsyncIterator[RealtimeServer]:
-    settings = RealtimeServerSettings(latency=latency or RealtimeLatency.none())
-    async with RealtimeServer(settings) as server:
-        yield server
-
-
-@asynccontextmanager
-async def openai_client(
-    server: RealtimeServer, api_key: str = "sk-lab"
-) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(
-        api_key=api_key,
-        websocket_base_url=server.base_url,
-        base_url=server.base_url.replace("ws", "http", 1),
-    ) as client:
-        yield client
-
-
-class Judged:
-    """A connection of the SDK, every message of which is judged."""
-
-    def __init__(self, connection: AsyncRealtimeConnection) -> None:
-        self.sdk = connection
-        self.events: list[Json] = []
-
-    async def until(self, kind: str) -> Json:
-        """Return the next event of type *kind*."""
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                event = judge(await self.sdk.recv_bytes())
-                self.events.append(event)
-                if event["type"] == kind:
-                    return event
-
-    async def configure(self, **more: Any) -> Json:
-        session: RealtimeSessionCreateRequestParam = {
-            "type": "realtime",
-            "audio": {
-                "input": {
-                    "format": {"type": "audio/pcmu"},
-                    "transcription": {"model": "gpt-transcribe"},
-                    "turn_detection": {"type": "server_vad"},
-                },
-                "output": {"format": {"type": "audio/pcmu"}},
-            },
-        }
-        session.update(cast("RealtimeSessionCreateRequestParam", more))
-        await self.sdk.session.update(session=session)
-        return await self.until("session.updated")
-
-    async def say(self, audio: bytes) -> None:
-        for offset in range(0, len(audio), FRAME):
-            frame = base64.b64encode(audio[offset : offset + FRAME]).decode()
-            await self.sdk.input_audio_buffer.append(audio=frame)
-
-    def types(self) -> list[str]:
-        return [event["type"] for event in self.events]
-
-
-@asynccontextmanager
-async def connected(server: RealtimeServer) -> AsyncIterator[Judged]:
-    async with (
-        openai_client(server) as client,
-        client.realtime.connect(model=MODEL) as connection,
-    ):
-        judged = Judged(connection)
-        await judged.until("session.created")
-        yield judged
-
-
-async def misbehave(server: RealtimeServer, kind: str, **more: Any) -> Json:
-    async with (
-        aiohttp.ClientSession() as http,
-        http.post(
-            f"{server.control_url}/lab/misbehave", json={"kind": kind, **more}
-        ) as answer,
-    ):
-        assert answer.status == 200
-        result: Json = await answer.json()
-        return result
+from tests.interop.sdk import (
+    DEADLINE_S,
+    MODEL,
+    PACED,
+    connected,
+    judge,
+    openai_client,
+    running,
+)
 
 
 async def test_a_spoken_turn_with_the_official_client() -> None:
@@ -299,77 +169,6 @@ async def test_a_wrong_session_ends_at_once(
         assert socket.close_code == 4000
 
 
-@pytest.mark.parametrize(
-    ("kind", "status"), [("rate_limited", 429), ("server_error", 503)]
-)
-async def test_refused_connections(kind: str, status: int) -> None:
-    async with running() as server, openai_client(server) as client:
-        await misbehave(server, kind, count=1, seconds=7)
-        with pytest.raises(InvalidStatus) as caught:
-            await client.realtime.connect(model=MODEL).enter()
-        response = caught.value.response
-        assert response.status_code == status
-        assert (response.headers.get("Retry-After") == "7") is (status == 429)
-        async with connected(server) as second:
-            await second.configure()
-
-
-async def test_a_silent_connection() -> None:
-    async with running() as server, openai_client(server) as client:
-        await misbehave(server, "silent")
-        async with client.realtime.connect(model=MODEL) as connection:
-            await connection.response.create()
-            # What another connection is told proves that this one had its chance.
-            async with connected(server) as second:
-                await second.configure()
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await connection.recv_bytes()
-
-
-async def test_a_socket_closed_in_the_middle_of_a_response() -> None:
-    async with running(PACED) as server, connected(server) as client:
-        await misbehave(server, "close_1011")
-        await client.configure()
-        await client.sdk.response.create()
-        with pytest.raises(ConnectionClosed) as caught:
-            await client.until("response.done")
-        assert caught.value.rcvd is not None
-        assert caught.value.rcvd.code == 1011
-        assert "response.output_audio.delta" in client.types()
-
-
-async def test_slow_first_audio() -> None:
-    async with running() as server, connected(server) as client:
-        await misbehave(server, "slow_first_audio", seconds=0.5)
-        await client.sdk.response.create()
-        await client.until("response.done")
-        (response,) = server.sessions[0].responses
-        assert response.wire()["first_audio_ms"] >= 500
-
-
-@pytest.mark.parametrize("kind", ["malformed", "unknown_event"])
-async def test_events_that_are_none_of_the_api(kind: str) -> None:
-    async with running() as server, connected(server) as client:
-        await misbehave(server, kind)
-        await client.sdk.response.create()
-        strange: list[str] = []
-        event: Json = {}
-        while event.get("type") != "response.done":
-            async with asyncio.timeout(DEADLINE_S):
-                raw = await client.sdk.recv_bytes()
-            try:
-                event = judge(raw)
-            except ValueError:
-                strange.append("not JSON")
-            except KeyError as error:
-                strange.append(str(error.args[0]))
-        if kind == "malformed":
-            assert strange == ["not JSON", "type"]
-        else:
-            assert set(strange) == {"response.output_mood.delta"}
-
-
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     settings = RealtimeServerSettings(
         latency=RealtimeLatency.none(), max_queued_messages=20
@@ -385,45 +184,6 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
         await socket.send_json({"type": "response.create"})
         received = [message async for message in socket]
         assert len(received) < 30
-
-
-async def test_a_failed_response() -> None:
-    async with running() as server, connected(server) as client:
-        await misbehave(server, "failed_response")
-        await client.sdk.response.create()
-        response = (await client.until("response.done"))["response"]
-        assert response["status"] == "failed"
-        assert response["status_details"]["error"]["code"] == "server_error"
-        assert "response.output_audio.delta" not in client.types()
-
-
-async def test_a_delta_after_the_end() -> None:
-    async with running() as server, connected(server) as client:
-        await misbehave(server, "delta_after_done")
-        await client.sdk.response.create()
-        await client.until("response.done")
-        await client.until("response.output_audio.delta")
-
-
-async def test_a_session_that_expires_now() -> None:
-    async with running() as server, connected(server) as client:
-        assert (await misbehave(server, "expire_now"))["expired"] == 1
-        assert (await client.until("error"))["error"]["code"] == "session_expired"
-        with pytest.raises(ConnectionClosed) as caught:
-            await client.until("error")
-        assert caught.value.rcvd is not None
-        assert caught.value.rcvd.code == 1001
-
-
-async def test_misbehaviour_can_be_called_off_and_nonsense_is_refused() -> None:
-    async with running() as server, aiohttp.ClientSession() as http:
-        planned = await misbehave(server, "rate_limited", count=9)
-        assert planned["pending"] == {"rate_limited": 9}
-        assert (await misbehave(server, "none"))["pending"] == {}
-        for body in (b"{", b'{"kind":"dance"}', b'{"kind":"none","count":0}', b"[]"):
-            url = f"{server.control_url}/lab/misbehave"
-            async with http.post(url, data=body) as answer:
-                assert answer.status == 400
 
 
 async def test_the_control_endpoint_shows_what_was_heard_and_said() -> None:

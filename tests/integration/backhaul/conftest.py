@@ -1,11 +1,14 @@
-"""Every test of the links runs on both event loops, and none may block them."""
+"""The link bench; every test runs on both event loops, and none may block them."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
 from blockbuster import blockbuster_ctx
+
+from tests.integration.backhaul.links import Bench, serving
 
 
 def pytest_asyncio_loop_factories(
@@ -20,3 +23,9 @@ def no_blocking_calls() -> Iterator[None]:
     """Fail on a call that would stop the event loop from within the product."""
     with blockbuster_ctx(["backhaul.links", "backhaul.transports"]):
         yield
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with serving(tmp_path) as bench:
+        yield bench

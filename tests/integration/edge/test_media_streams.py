@@ -4,15 +4,11 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
 from twilio.request_validator import RequestValidator
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from backhaul.core.messages import Clear, CloseReason
@@ -20,87 +16,26 @@ from backhaul.pki import Role, issue, server_context
 from backhaul.settings import Region
 from backhaul.transports.websocket import serve_websocket
 from edge.service import Edge
+from tests.integration.edge.streams import (
+    AUDIO,
+    AUTH_TOKEN,
+    GREETING_AUDIO,
+    close_code,
+    heard,
+    media,
+    ring,
+    start,
+    stream,
+)
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench
-
-AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
-GREETING_AUDIO = bytes(range(256)) * 10
-AUDIO = bytes(range(160))
-
-
-async def ring(bench: "Bench", form: dict[str, str] | None = None) -> str:
-    """Post the webhook and return the stream's URL."""
-    _, text = await bench.post(form=form)
-    return ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
-
-
-@asynccontextmanager
-async def stream(
-    bench: "Bench", url: str, *, signature: str | None = None
-) -> AsyncIterator[ClientConnection]:
-    if signature is None:
-        signature = RequestValidator(AUTH_TOKEN).compute_signature(url, {})
-    path = url.removeprefix("wss://voice.example.com")
-    async with connect(
-        f"ws://127.0.0.1:{bench.edge.media_port}{path}",
-        additional_headers={"x-twilio-signature": signature},
-        compression=None,
-    ) as socket:
-        yield socket
-
-
-def start(call_number: int = 1) -> str:
-    return json.dumps(
-        {
-            "event": "start",
-            "sequenceNumber": "1",
-            "streamSid": "MZ1",
-            "start": {
-                "accountSid": "AC" + "0" * 32,
-                "callSid": f"CA{call_number:032x}",
-                "streamSid": "MZ1",
-                "tracks": ["inbound"],
-                "mediaFormat": {
-                    "encoding": "audio/x-mulaw",
-                    "sampleRate": 8000,
-                    "channels": 1,
-                },
-                "customParameters": {},
-            },
-        }
-    )
-
-
-def media(audio: bytes = AUDIO, **changes: Any) -> str:
-    body = {"track": "inbound", "payload": base64.b64encode(audio).decode()}
-    message = {"event": "media", "sequenceNumber": "2", "streamSid": "MZ1"}
-    return json.dumps(message | {"media": body | changes})
 
 
 def rare(event: str, **body: Any) -> str:
     return json.dumps(
         {"event": event, "sequenceNumber": "3", "streamSid": "MZ1", event: body}
     )
-
-
-async def heard(socket: ClientConnection, *, at_least: int) -> bytes:
-    audio = b""
-    while len(audio) < at_least:
-        message = json.loads(await socket.recv())
-        assert message["event"] == "media"
-        assert message["streamSid"] == "MZ1"
-        audio += base64.b64decode(message["media"]["payload"])
-    return audio
-
-
-async def close_code(socket: ClientConnection) -> int | None:
-    """Read until the edge closes and return its code."""
-    try:
-        while True:
-            await socket.recv()
-    except ConnectionClosed as closed:
-        return closed.rcvd.code if closed.rcvd else None
 
 
 async def test_a_call_from_greeting_to_hang_up(bench: "Bench", wait: Any) -> None:
@@ -287,97 +222,6 @@ async def test_a_stream_without_audio_ends_cleanly(bench: "Bench", wait: Any) ->
     assert len(bench.edge.calls) == 0
 
 
-async def test_a_lost_session_is_reconnected_once_then_the_caller_is_told(
-    bench: "Bench", wait: Any
-) -> None:
-    url = await ring(bench)
-    async with stream(bench, url) as socket:
-        await socket.send(start())
-        await wait(lambda: bool(bench.agent.calls))
-        bench.agent.calls[0].channel.close(CloseReason.SESSION_LOST)
-        assert await close_code(socket) == 1000
-    form = bench.sids() | {"CallStatus": "in-progress"}
-    answers = [await bench.post("/twilio/resume/1", form) for _ in range(2)]
-    assert answers[0] == answers[1]
-    connect = ET.fromstring(answers[0][1])[0]  # noqa: S314 - our own
-    assert connect.get("action", "").endswith("/twilio/resume/2")
-    async with stream(bench, connect[0].get("url", "")) as socket:
-        await socket.send(start())
-        await wait(lambda: len(bench.agent.calls) == 2)
-        again = bench.agent.calls[1]
-        assert again.message.resumed
-        assert again.message.greeting_text == ""
-        again.channel.send_audio(AUDIO)
-        assert await heard(socket, at_least=160) == AUDIO
-        again.channel.close(CloseReason.SESSION_LOST)
-        await close_code(socket)
-    _, text = await bench.post("/twilio/resume/2", form)
-    assert [verb.tag for verb in ET.fromstring(text)] == ["Say", "Hangup"]  # noqa: S314
-
-
-async def test_a_dead_agent_leads_to_another_region(
-    make_bench: "MakeBench", wait: Any
-) -> None:
-    bench = await make_bench(("home", "away"))
-    url = await ring(bench)
-    async with stream(bench, url) as socket:
-        await socket.send(start())
-        await heard(socket, at_least=len(GREETING_AUDIO))
-        bench.agents["home"].warm = 0
-        await bench.agents["home"].aclose()
-        assert await close_code(socket) == 1000
-    form = bench.sids() | {"CallStatus": "in-progress"}
-    _, text = await bench.post("/twilio/resume/1", form)
-    url = ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
-    async with stream(bench, url) as socket:
-        await socket.send(start())
-        await wait(lambda: len(bench.agents["away"].calls) == 1)
-
-
-async def test_an_agent_that_dies_while_it_rings_leads_to_another_region(
-    make_bench: "MakeBench", wait: Any
-) -> None:
-    bench = await make_bench(("home", "away"))
-    url = await ring(bench)
-    await bench.agents["home"].aclose()
-    home = next(a for a in bench.edge.links.agents.values() if a.region == "home")
-    await wait(lambda: not home.ready)
-    async with stream(bench, url) as socket:
-        await socket.send(start())
-        assert await close_code(socket) == 1000
-    form = bench.sids() | {"CallStatus": "in-progress"}
-    _, text = await bench.post("/twilio/resume/1", form)
-    url = ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
-    async with stream(bench, url) as socket:
-        await socket.send(start())
-        await wait(lambda: len(bench.agents["away"].calls) == 1)
-
-
-async def test_a_start_after_the_end_of_its_call_is_refused(bench: "Bench") -> None:
-    url = await ring(bench)
-    async with stream(bench, url) as socket:
-        await bench.post("/twilio/status", bench.sids() | {"CallStatus": "completed"})
-        await socket.send(start())
-        assert await close_code(socket) == 1008
-    assert bench.agent.calls == []
-
-
-async def test_a_renewed_call_has_one_token(bench: "Bench") -> None:
-    """Twilio may come back without ever having opened the first stream."""
-    old_url = await ring(bench)
-    form = bench.sids() | {"CallStatus": "in-progress"}
-    _, text = await bench.post("/twilio/resume/1", form)
-    assert "<Stream" in text
-    with pytest.raises(InvalidStatus):
-        async with stream(bench, old_url):
-            pass
-    await bench.post("/twilio/status", bench.sids() | {"CallStatus": "completed"})
-    new_url = ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
-    with pytest.raises(InvalidStatus):
-        async with stream(bench, new_url):
-            pass
-
-
 async def test_a_silent_peer_is_pinged_and_given_up(
     make_bench: "MakeBench", wait: Any
 ) -> None:
@@ -422,20 +266,6 @@ async def test_a_peer_that_does_not_read_is_cut_off(
         name = "edge_media_frames_total"
         await wait(lambda: bench.metric(name, outcome="received") == 1)
         socket.transport.resume_reading()
-
-
-async def test_after_a_proper_end_the_action_hangs_up(
-    bench: "Bench", wait: Any
-) -> None:
-    url = await ring(bench)
-    async with stream(bench, url) as socket:
-        await socket.send(start())
-        await wait(lambda: bool(bench.agent.calls))
-        bench.agent.calls[0].channel.close(CloseReason.MODEL_HUNG_UP)
-        assert await close_code(socket) == 1000
-    form = bench.sids() | {"CallStatus": "in-progress"}
-    _, text = await bench.post("/twilio/resume/1", form)
-    assert [verb.tag for verb in ET.fromstring(text)] == ["Hangup"]  # noqa: S314
 
 
 async def test_nothing_personal_is_logged(

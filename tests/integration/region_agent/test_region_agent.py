@@ -1,267 +1,30 @@
-"""A region agent in this process, between a real link and the Realtime stand-in."""
+"""A region agent over a real link: its stock, its leases and its end."""
 
 import asyncio
-import contextlib
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pytest
-from prometheus_client import CollectorRegistry, generate_latest
-
-from backhaul.channels import Channel
 from backhaul.clock import monotonic_s
-from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
-    PROTOCOL_VERSION,
-    Clear,
     CloseReason,
-    Greeting,
-    Hello,
     LeaseGranted,
     LeaseRefused,
     LeaseRelease,
-    LeaseRequest,
-    Message,
-    Open,
-    Opened,
     Stock,
 )
-from backhaul.links import MAX_BACKLOG_BYTES, Link
-from backhaul.pki import Role, TlsFiles, client_context, create_authority, issue
-from backhaul.settings import read_deployment
+from backhaul.links import MAX_BACKLOG_BYTES
+from backhaul.pki import Role
 from backhaul.store import open_store
-from backhaul.transports.websocket import connect_websocket
-from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
+from lab.realtime import RealtimeLatency
 from lab.realtime_faults import Fault
-from lab.realtime_record import SessionRecord
-from lab.speech_files import greeting_line, load_line
-from region_agent.metrics import AgentCollector
-from region_agent.service import RegionAgent
-from region_agent.settings import load_settings
-
-GREETING = greeting_line()
-QUESTION = load_line("caller-2").audio
-SILENCE = b"\xff" * 8000
-PACED = replace(RealtimeLatency.none(), first_audio_s=(0.02, 0.02), audio_speed=10.0)
-
-CONFIG = f"""
-[regions.home]
-agents = []
-[profiles.greeted]
-instructions = "Be kind."
-greeting = "{GREETING.text}"
-[profiles.plain]
-instructions = "Be brief."
-warm_sessions = 1
-[profiles.patient]
-instructions = "Listen."
-caller_speaks_first = true
-"""
-
-
-async def eventually(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
-    """Wait until *condition* holds; fail when it never does."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-@dataclass
-class Call:
-    """The edge's end of one call."""
-
-    audio: bytearray = field(default_factory=bytearray)
-    messages: list[Message] = field(default_factory=list)
-    audio_at_clear: list[int] = field(default_factory=list)
-    closed: CloseReason | None = None
-    channel: Channel | None = None
-
-    @property
-    def session_id(self) -> str:
-        return next((m.session_id for m in self.messages if isinstance(m, Opened)), "")
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.audio).hexdigest()
-
-    def speak(self, audio: bytes) -> None:
-        assert self.channel is not None
-        for start in range(0, len(audio), 160):
-            self.channel.send_audio(audio[start : start + 160])
-
-    def on_audio(self, audio: bytes) -> None:
-        self.audio += audio
-
-    def on_message(self, message: Message) -> None:
-        self.messages.append(message)
-        if isinstance(message, Clear):
-            self.audio_at_clear.append(len(self.audio))
-
-    def on_channel_closed(self, reason: CloseReason) -> None:
-        self.closed = reason
-
-
-@dataclass
-class EdgeEnd:
-    """The edge's end of one link."""
-
-    name: str
-    greetings: dict[str, Greeting] = field(default_factory=dict)
-    stock: list[Stock] = field(default_factory=list)
-    answers: dict[str, LeaseGranted | LeaseRefused] = field(default_factory=dict)
-    ready: bool = False
-    closed: str | None = None
-    link: Link | None = None
-
-    @property
-    def open_link(self) -> Link:
-        assert self.link is not None
-        return self.link
-
-    async def lease(
-        self, lease_id: str, profile: str = "patient"
-    ) -> LeaseGranted | LeaseRefused:
-        self.open_link.send(LeaseRequest(lease_id, f"CA{lease_id}", profile))
-        await eventually(lambda: lease_id in self.answers)
-        return self.answers[lease_id]
-
-    async def call(self, lease_id: str, profile: str = "patient", **given: Any) -> Call:
-        await self.lease(lease_id, profile)
-        call = Call()
-        call.channel = self.open_link.open_channel(
-            call, Open(lease_id, f"CA{lease_id}", profile, **given)
-        )
-        await eventually(lambda: bool(call.session_id))
-        return call
-
-    async def refused(self, lease_id: str) -> CloseReason | None:
-        call = Call()
-        self.open_link.open_channel(call, Open(lease_id, "CA1", "patient"))
-        await eventually(lambda: call.closed is not None)
-        return call.closed
-
-    def on_link_ready(self, link: Link) -> None:  # noqa: ARG002
-        self.ready = True
-
-    def on_link_message(self, link: Link, message: Message) -> None:  # noqa: ARG002
-        match message:
-            case Greeting(profile):
-                self.greetings[profile] = message
-            case Stock():
-                self.stock.append(message)
-            case LeaseGranted(lease_id) | LeaseRefused(lease_id):
-                self.answers[lease_id] = message
-            case _:
-                pass
-
-    def on_channel_opened(
-        self,
-        channel: Channel,  # noqa: ARG002
-        message: Open,  # noqa: ARG002
-    ) -> Call:
-        raise AssertionError("agents open no channels")
-
-    def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002
-        self.closed = reason
-
-
-@dataclass
-class Bench:
-    """The agent, the stand-in behind it, and ways to link to it."""
-
-    agent: RegionAgent
-    model: RealtimeServer
-    pki: Path
-    edges: list[EdgeEnd] = field(default_factory=list)
-
-    async def connect(self, name: str = "edge-1", role: Role = Role.EDGE) -> EdgeEnd:
-        edge = EdgeEnd(name)
-        issue(self.pki, role, name)
-        edge.link = Link(
-            hello=Hello(PROTOCOL_VERSION, name),
-            config=LinkConfig(heartbeat_timeout_s=20.0),
-            owner=edge,
-            check_peer=lambda _certificate, _hello: None,
-        )
-        self.edges.append(edge)
-        await connect_websocket(
-            edge.link,
-            f"127.0.0.1:{self.agent.link_port}",
-            context=client_context(TlsFiles.of(self.pki, role, name)),
-            timeout_s=10,
-        )
-        await eventually(lambda: edge.ready or edge.closed is not None)
-        return edge
-
-    def record(self, call: Call) -> SessionRecord:
-        record = self.model.ledger.get(call.session_id)
-        assert record is not None
-        return record
-
-    async def wait_warm(self) -> None:
-        await eventually(lambda: self.agent.sessions.warm() == WARM)
-
-
-WARM = {"greeted": 2, "plain": 1, "patient": 2}
-StartBench = Callable[..., Awaitable[Bench]]
-
-
-@contextlib.asynccontextmanager
-async def running(
-    directory: Path, latency: RealtimeLatency, environ: dict[str, str], config: str
-) -> AsyncIterator[Bench]:
-    create_authority(directory / "pki")
-    issue(directory / "pki", Role.REGION_AGENT, "home")
-    path = directory / "warmline.toml"
-    path.write_text(config)
-    async with RealtimeServer(RealtimeServerSettings(latency=latency)) as model:
-        given = {
-            "REGION_AGENT_REGION": "home",
-            "REGION_AGENT_LISTEN_HOST": "127.0.0.1",
-            "REGION_AGENT_LISTEN_PORT": "0",
-            "REGION_AGENT_ADMIN_PORT": "0",
-            "REGION_AGENT_ADMIN_TOKEN": "letmein",
-            "REGION_AGENT_REALTIME_URL": model.url,
-            "REGION_AGENT_HEARTBEAT_TIMEOUT_S": "20",
-            "OPENAI_API_KEY": "sk-lab",
-            # Nothing listens there: calls must not care.
-            "REDIS_URL": "redis://127.0.0.1:1/0",
-        }
-        deployment = read_deployment(path)
-        settings = load_settings(deployment, environ=given | environ)
-        bench = Bench(RegionAgent(settings, deployment), model, directory / "pki")
-        await bench.agent.start()
-        try:
-            yield bench
-        finally:
-            for edge in bench.edges:
-                edge.open_link.close("test ends")
-            await bench.agent.stop()
-
-
-@pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[StartBench]:
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def start(
-            latency: RealtimeLatency = PACED, config: str = CONFIG, **environ: str
-        ) -> Bench:
-            started: AbstractAsyncContextManager[Bench]
-            started = running(tmp_path, latency, environ, config)
-            return await stack.enter_async_context(started)
-
-        yield start
-
-
-@pytest.fixture
-async def bench(start: StartBench) -> Bench:
-    bench = await start()
-    await bench.wait_warm()
-    return bench
+from tests.integration.region_agent.bench import (
+    CONFIG,
+    GREETING,
+    WARM,
+    Bench,
+    StartBench,
+    eventually,
+)
 
 
 async def test_renders_the_greeting_and_pushes_it_to_every_edge(bench: Bench) -> None:
@@ -320,157 +83,11 @@ async def test_a_cold_lease_waits_for_a_session(start: StartBench) -> None:
     assert await edge.lease("1", "plain") == LeaseGranted("1", warm=False)
 
 
-async def test_a_call_is_byte_exact_both_ways(bench: Bench) -> None:
-    edge = await bench.connect()
-    call = await edge.call("1")
-    call.speak(QUESTION + SILENCE)
-    record = bench.record(call)
-    await eventually(lambda: [r.status for r in record.responses] == ["completed"])
-    await eventually(lambda: len(call.audio) == record.said.byte_count)
-    assert (
-        record.heard.wire()["sha256"] == hashlib.sha256(QUESTION + SILENCE).hexdigest()
-    )
-    assert call.sha256 == record.said.wire()["sha256"]
-    assert record.errors == []
-
-
-async def test_a_call_is_written_down(start: StartBench) -> None:
-    bench = await start(config=CONFIG + 'transcription_model = "gpt-transcribe"\n')
-    edge = await bench.connect()
-    call = await edge.call("1")
-    call.speak(QUESTION + SILENCE)
-    seen = bench.agent.listener.counters
-    await eventually(lambda: seen.transcripts_caller == seen.transcripts_model == 1)
-    registry = CollectorRegistry()
-    registry.register(AgentCollector(bench.agent.sessions, bench.agent.listener))
-    metrics = generate_latest(registry).decode()
-    assert 'transcript_items_total{speaker="caller"} 1.0' in metrics
-    assert 'transcript_items_total{speaker="model"} 1.0' in metrics
-
-
-async def test_what_the_edge_plays_is_seeded_into_the_session(bench: Bench) -> None:
-    edge = await bench.connect()
-    call = await edge.call("1", "greeted", greeting_text=GREETING.text)
-    record = bench.record(call)
-    await eventually(lambda: len(record.conversation.items) == 1)
-    (item,) = record.conversation.items
-    assert item.wire["role"] == "assistant"
-    assert item.wire["content"] == [{"type": "output_text", "text": GREETING.text}]
-    assert record.responses == []
-
-
-@pytest.mark.parametrize(
-    ("profile", "given", "line"),
-    [
-        ("greeted", {}, GREETING.name),
-        ("greeted", {"resumed": True}, "reply-1"),
-        ("plain", {}, "reply-1"),
-    ],
-)
-async def test_the_model_begins_when_the_edge_plays_nothing(
-    bench: Bench, profile: str, given: dict[str, Any], line: str
-) -> None:
-    edge = await bench.connect()
-    call = await edge.call("1", profile, **given)
-    record = bench.record(call)
-    await eventually(lambda: [r.status for r in record.responses] == ["completed"])
-    assert record.responses[0].line == line
-    assert record.errors == []
-
-
-async def test_the_caller_interrupts(start: StartBench) -> None:
-    # In real time, so that the caller's question comes in the middle of the answer.
-    bench = await start(replace(PACED, audio_speed=1.0))
-    await bench.wait_warm()
-    edge = await bench.connect()
-    call = await edge.call("1", "plain")
-    await eventually(lambda: len(call.audio) > 0)
-    call.speak(QUESTION)
-    record = bench.record(call)
-    await eventually(lambda: record.responses[0].status == "cancelled")
-    await eventually(lambda: bool(call.audio_at_clear))
-    call.speak(SILENCE)
-    await eventually(lambda: len(record.responses) > 1)
-    await eventually(lambda: record.responses[1].first_audio_at is not None)
-    first = record.responses[0].audio.byte_count
-    second = record.responses[1]
-    await eventually(lambda: second.status == "completed")
-    await eventually(
-        lambda: len(call.audio) == call.audio_at_clear[-1] + second.audio.byte_count
-    )
-    assert call.audio_at_clear[-1] <= first
-
-
-async def test_a_lost_session_ends_only_its_own_call(bench: Bench) -> None:
-    edge = await bench.connect()
-    other = await edge.call("1")
-    bench.model.faults.plan(Fault.CLOSE_1011, count=1, seconds=0)
-    lost = await edge.call("2", "plain")
-    await eventually(lambda: lost.closed is CloseReason.SESSION_LOST)
-    other.speak(QUESTION + SILENCE)
-    record = bench.record(other)
-    await eventually(lambda: [r.status for r in record.responses] == ["completed"])
-    await eventually(lambda: other.sha256 == record.said.wire()["sha256"])
-    assert other.closed is None
-    await bench.wait_warm()
-
-
 async def test_an_expired_session_is_replaced_in_stock(bench: Bench) -> None:
     bench.model.expire_sessions(3)
     pools = bench.agent.sessions.by_profile.values()
     await eventually(lambda: sum(s.pool.counters.closed for s in pools) == 3)
     await bench.wait_warm()
-
-
-async def test_a_failed_response_is_asked_for_again_once(bench: Bench) -> None:
-    edge = await bench.connect()
-    bench.model.faults.plan(Fault.FAILED_RESPONSE, count=1, seconds=0)
-    call = await edge.call("1", "plain")
-    record = bench.record(call)
-    await eventually(
-        lambda: [r.status for r in record.responses] == ["failed", "completed"]
-    )
-    bench.model.faults.plan(Fault.FAILED_RESPONSE, count=9, seconds=0)
-    again = await edge.call("2", "plain")
-    record = bench.record(again)
-    await eventually(
-        lambda: [r.status for r in record.responses] == ["failed", "failed"]
-    )
-    counters = bench.agent.listener.counters
-    await eventually(lambda: counters.responses_failed == 3)
-    assert counters.responses_retried == 2
-    assert again.closed is None
-
-
-@pytest.mark.parametrize(
-    ("fault", "counter"),
-    [
-        (Fault.UNKNOWN_EVENT, "events_unknown"),
-        (Fault.MALFORMED, "events_malformed"),
-    ],
-)
-async def test_odd_events_are_counted_and_the_turn_goes_on(
-    bench: Bench, fault: Fault, counter: str
-) -> None:
-    edge = await bench.connect()
-    await eventually(lambda: "greeted" in edge.greetings)
-    bench.model.faults.plan(fault, count=1, seconds=0)
-    call = await edge.call("1", "plain")
-    record = bench.record(call)
-    await eventually(lambda: [r.status for r in record.responses] == ["completed"])
-    await eventually(lambda: call.sha256 == record.said.wire()["sha256"])
-    assert getattr(bench.agent.sessions.counters, counter) > 0
-
-
-async def test_audio_after_the_end_of_its_response_is_dropped(bench: Bench) -> None:
-    edge = await bench.connect()
-    await eventually(lambda: "greeted" in edge.greetings)
-    bench.model.faults.plan(Fault.DELTA_AFTER_DONE, count=1, seconds=0)
-    call = await edge.call("1", "plain")
-    await eventually(lambda: bench.agent.listener.counters.stale_deltas > 0)
-    said = bench.record(call).said
-    await eventually(lambda: len(call.audio) >= said.byte_count)
-    assert call.sha256 == said.wire()["sha256"]
 
 
 async def test_a_rate_limit_is_waited_out(bench: Bench) -> None:
@@ -505,18 +122,6 @@ async def test_an_endpoint_that_says_nothing_is_given_up(start: StartBench) -> N
     pool = bench.agent.sessions.by_profile["plain"].pool
     await eventually(lambda: pool.counters.failed == 1)
     await bench.wait_warm()
-
-
-async def test_a_hang_up_ends_the_session(bench: Bench) -> None:
-    edge = await bench.connect()
-    call = await edge.call("1")
-    assert call.channel is not None
-    call.channel.close(CloseReason.CALLER_HUNG_UP)
-    record = bench.record(call)
-    await eventually(lambda: record.state == "closed")
-    assert record.close_code == 1000
-    assert bench.agent.sessions.capacity.in_use == 0
-    assert bench.agent.listener.calls_ended == {CloseReason.CALLER_HUNG_UP: 1}
 
 
 async def test_a_lost_link_frees_its_calls_and_leases(bench: Bench) -> None:
