@@ -31,7 +31,7 @@ bench: $(STAMP)  ## reproduce the figures in the README
 	$(BIN)/python bench/first_audio.py
 
 clean:           ## remove everything the other targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .warmline
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 $(UV):
 	python3 -m venv $(VENV)

@@ -27,6 +27,8 @@ __all__ = ["CallOutcome", "DemoOptions", "run_demo", "summarize"]
 
 _TURNS = 2
 _MAX_CALLS = 500
+_WHOLE_MS = 100
+"""From here on, a tenth of a millisecond means nothing."""
 _SPARE_SESSIONS = 1.5
 """Warm sessions per expected call: random choices are never perfectly even."""
 
@@ -266,6 +268,10 @@ def _table(figures: dict[str, Any]) -> Table:
 
 
 def _cell(values: dict[str, float | None]) -> str:
-    return " / ".join(
-        "-" if value is None else f"{value:.3g}" for value in values.values()
-    )
+    return " / ".join(map(_shown, values.values()))
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < _WHOLE_MS else f"{value:.0f}"

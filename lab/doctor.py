@@ -25,6 +25,7 @@ __all__ = ["Finding", "examine", "run_doctor"]
 _TIMEOUT_S = 5.0
 _MAX_CLOCK_OFFSET_S = 30.0
 _EXAMPLE_HOST = "voice.example.com"
+_EXAMPLE_NUMBERS = frozenset({"+14155550100"})
 _VARIABLES = {
     "twilio_auth_tokens: missing": "set TWILIO_AUTH_TOKEN",
     "openai_api_key: missing": "set OPENAI_API_KEY",
@@ -73,6 +74,8 @@ async def examine(deployment: DeploymentFile, *, running: bool) -> list[Finding]
 def _edges(deployment: DeploymentFile) -> Iterator[Finding]:
     if not deployment.edges:
         yield Finding(False, "edges: empty; Twilio could reach nobody")
+    for number in _EXAMPLE_NUMBERS & set(deployment.numbers):
+        yield Finding(False, f"numbers: still the example's {number}")
     for name in deployment.edges:
         try:
             load_edge(deployment, name)
@@ -117,9 +120,10 @@ def _certificates(deployment: DeploymentFile) -> Iterator[Finding]:
     for role, name in owners:
         files = TlsFiles.of(directory, role, name)
         problems = certificate_problems(files, now_unix_s=unix_s())
-        yield from (Finding(False, f"certificate: {line}") for line in problems)
+        whose = f"certificate of {role.value} {name}"
+        yield from (Finding(False, f"{whose}: {line}") for line in problems)
         if not problems:
-            yield Finding(True, f"certificate of {role.value} {name}")
+            yield Finding(True, whose)
 
 
 async def _agents(deployment: DeploymentFile) -> list[Finding]:

@@ -29,6 +29,7 @@ __all__ = ["Fabric", "FabricError", "FabricOptions"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_GRACE_S = 5.0
+_PREFIX = "warmline-fabric-"
 
 
 @dataclass(slots=True)
@@ -56,7 +57,9 @@ class Fabric:
         self._on_progress = on_progress
         self._processes: dict[str, _Running] = {}
         self._stores: dict[str, Store] = {}
-        self._directory = Path(tempfile.mkdtemp(prefix="warmline-fabric-"))
+        _remove_leftovers()
+        prefix = f"{_PREFIX}{os.getpid()}-"
+        self._directory = Path(tempfile.mkdtemp(prefix=prefix))
         self._config: dict[str, Any] = tomllib.loads(options.config.read_text())
         self.admin_token = secrets.token_urlsafe(16)
         self.auth_token = secrets.token_hex(16)
@@ -344,6 +347,14 @@ class Fabric:
             "admin_url": f"http://127.0.0.1:{running.ports['admin_port']}",
             "admin_token": self.admin_token,
         }
+
+
+def _remove_leftovers() -> None:
+    """Remove the directories of fabrics that were killed."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = directory.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _clean_environment() -> dict[str, str]:

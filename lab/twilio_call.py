@@ -125,7 +125,8 @@ class Call:
                 pass  # the end of the call, taken by the caller of this
 
     async def _connect(self, verb: Connect, notices: asyncio.TaskGroup) -> None:
-        self._note(f"Connect {verb.stream.url}")
+        # Without the stream's URL: its last part is a token.
+        self._note("Connect")
         end = await self._stream(verb.stream, notices)
         self._log.note(f"media stream {end.name.lower()}")
         if not verb.action:

@@ -283,7 +283,7 @@ async def test_doctor_misses_certificates(
         code, _, wrong = await doctor(environ | KEYS, config)
     assert code == 1
     assert len(wrong) == 2
-    assert all(line.startswith("certificate: ") for line in wrong)
+    assert all(line.startswith("certificate of ") for line in wrong)
 
 
 async def test_doctor_knows_the_url_of_the_example(
@@ -357,6 +357,6 @@ async def test_doctor_names_everything_that_is_wrong_at_once(
     given = environ | {"OPENAI_API_KEY": KEYS["OPENAI_API_KEY"]}
     code, good, wrong = await doctor(given, config, "--running")
     assert code == 1
-    for wanted in ("TWILIO_AUTH_TOKEN", "certificate: ", f"agent {gone}", "endpoint"):
+    for wanted in ("TWILIO_AUTH_TOKEN", "certificate of ", f"agent {gone}", "endpoint"):
         assert any(wanted in line for line in wrong), wanted
     assert not any("answers" in line or "accepts" in line for line in good)
