@@ -8,9 +8,11 @@ from backhaul.core.messages import (
     Close,
     CloseReason,
     Message,
+    Open,
     decode_message,
     encode_message,
 )
+from backhaul.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
     from backhaul.links import Link
@@ -124,6 +126,8 @@ class Channel:
             self._handler.on_audio(frame.payload)
             return
         message = decode_message(frame.payload)
+        if isinstance(message, Open):
+            raise RemoteProtocolError("channel opened twice")
         if isinstance(message, Close):
             self.drop(message.reason)
         else:

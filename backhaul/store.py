@@ -6,7 +6,6 @@ never retried, and a circuit breaker makes a dead store cost nothing.
 
 import asyncio
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Awaitable
@@ -24,6 +23,7 @@ from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
 from backhaul.core.circuit_breaker import BreakerConfig, CircuitBreaker
 from backhaul.errors import SettingsError, StoreError
+from backhaul.owned_directory import make_owned_directory
 
 __all__ = ["AgentRecord", "Store", "open_store"]
 
@@ -169,7 +169,7 @@ async def open_store(
             # The URL may hold a password: neither it nor its parts are shown.
             raise SettingsError(("redis_url: not a usable Redis URL",)) from None
     parent = data_dir or Path(tempfile.gettempdir())
-    directory = await asyncio.to_thread(_make_directory, parent)
+    directory = await asyncio.to_thread(make_owned_directory, _DIRECTORY_PREFIX, parent)
     server = _EmbeddedServer(directory)
     try:
         await server.start()
@@ -237,29 +237,3 @@ class _EmbeddedServer:
     def _last_words(self) -> str:
         lines = self._log_path.read_text(errors="replace").splitlines()
         return lines[-1] if lines else "it said nothing"
-
-
-def _make_directory(parent: Path) -> Path:
-    """Make a directory (0700) of ours; remove those of owners that were killed."""
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in parent.glob(f"{_DIRECTORY_PREFIX}*"):
-        if _is_stale(path):
-            shutil.rmtree(path, ignore_errors=True)
-    return Path(
-        tempfile.mkdtemp(prefix=f"{_DIRECTORY_PREFIX}{os.getpid()}-", dir=parent)
-    )
-
-
-def _is_stale(path: Path) -> bool:
-    owner = path.name.removeprefix(_DIRECTORY_PREFIX).partition("-")[0]
-    try:
-        is_ours = path.lstat().st_uid == os.geteuid()
-    except OSError:
-        return False
-    try:
-        os.kill(int(owner), 0)
-    except ProcessLookupError:
-        return is_ours
-    except (ValueError, OverflowError, PermissionError):
-        return False
-    return False

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import tomli_w
 
 from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
+from backhaul.owned_directory import make_owned_directory
 from backhaul.pki import Role, create_authority, issue
 from backhaul.store import Store, open_store
 from lab.fabric_options import FabricError, FabricOptions
@@ -29,7 +29,6 @@ __all__ = ["Fabric", "FabricError", "FabricOptions"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_GRACE_S = 5.0
-_PREFIX = "warmline-fabric-"
 
 
 @dataclass(slots=True)
@@ -57,9 +56,7 @@ class Fabric:
         self._on_progress = on_progress
         self._processes: dict[str, _Running] = {}
         self._stores: dict[str, Store] = {}
-        _remove_leftovers()
-        prefix = f"{_PREFIX}{os.getpid()}-"
-        self._directory = Path(tempfile.mkdtemp(prefix=prefix))
+        self._directory = make_owned_directory("warmline-fabric-")
         self._config: dict[str, Any] = tomllib.loads(options.config.read_text())
         self.admin_token = secrets.token_urlsafe(16)
         self.auth_token = secrets.token_hex(16)
@@ -347,14 +344,6 @@ class Fabric:
             "admin_url": f"http://127.0.0.1:{running.ports['admin_port']}",
             "admin_token": self.admin_token,
         }
-
-
-def _remove_leftovers() -> None:
-    """Remove the directories of fabrics that were killed."""
-    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        pid = directory.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _clean_environment() -> dict[str, str]:

@@ -14,6 +14,7 @@ from backhaul.core.messages import (
     CloseReason,
     Greeting,
     Hello,
+    Open,
     Stock,
 )
 from backhaul.errors import LinkConnectError
@@ -76,19 +77,6 @@ async def test_audio_may_follow_open_and_close_may_follow_audio(bench: Bench) ->
     assert edge.link.channel_count == agent.link.channel_count == 0
     # Whoever closes a channel knows it: nobody tells him.
     assert call.closed == []
-
-
-async def test_audio_of_any_length_arrives_whole(bench: Bench) -> None:
-    edge, agent = await bench.pair()
-    audio = bytes(range(256)) * 4096
-    assert len(audio) > MAX_PAYLOAD_BYTES
-    edge.open().open_channel.send_audio(audio)
-    await eventually(
-        lambda: (
-            sum(len(part) for call in agent.calls for part in call.audio) == len(audio)
-        )
-    )
-    assert b"".join(agent.calls[0].audio) == audio
 
 
 async def test_one_turn_of_the_loop_leaves_as_one_batch(bench: Bench) -> None:
@@ -185,6 +173,16 @@ async def test_a_link_without_a_transport_can_be_closed(bench: Bench) -> None:
     await eventually(lambda: bool(end.closed))
     assert end.closed == ["never connected"]
     assert end.link.transport_name == "none"
+
+
+async def test_a_channel_that_opens_twice_costs_the_link(bench: Bench) -> None:
+    edge, agent = await bench.pair()
+    call = edge.open()
+    await eventually(lambda: bool(agent.calls))
+    call.open_channel.send(Open("lease-2", "CA2", "desk"))
+    await eventually(lambda: bool(agent.closed))
+    assert agent.closed == ["channel opened twice"]
+    assert agent.link.counters.batches_refused == 1
 
 
 async def test_a_call_that_opens_on_a_lost_link_hears_it(bench: Bench) -> None:
