@@ -3,10 +3,8 @@
 from typing import ClassVar
 
 __all__ = [
-    "LinkClosedError",
     "LinkConnectError",
     "LinkError",
-    "LinkTimeoutError",
     "LocalProtocolError",
     "MediaStreamError",
     "ProtocolError",
@@ -18,7 +16,6 @@ __all__ = [
     "StoreError",
     "TwilioError",
     "WarmlineError",
-    "WebhookSignatureError",
 ]
 
 
@@ -62,27 +59,6 @@ class LinkConnectError(LinkError):
         self.reason = reason
 
 
-class LinkTimeoutError(LinkError):
-    """The peer of a link did not answer in time."""
-
-    code = "link_timeout"
-
-    def __init__(self, what: str, timeout_s: float) -> None:
-        super().__init__(f"no {what} within {timeout_s:g} s")
-        self.what = what
-        self.timeout_s = timeout_s
-
-
-class LinkClosedError(LinkError):
-    """The link closed while something was under way on it."""
-
-    code = "link_closed"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"link closed: {reason}")
-        self.reason = reason
-
-
 class ProtocolError(WarmlineError):
     """A protocol was violated."""
 
@@ -109,12 +85,6 @@ class TwilioError(WarmlineError):
     """Something on Twilio's side of a call was refused."""
 
     code = "twilio_error"
-
-
-class WebhookSignatureError(TwilioError):
-    """A request did not carry a valid X-Twilio-Signature."""
-
-    code = "signature_invalid"
 
 
 class MediaStreamError(TwilioError):

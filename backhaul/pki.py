@@ -116,14 +116,7 @@ def issue(directory: Path, role: Role, name: str, *, force: bool = False) -> Tls
     # certificate puts it right.
     if not force and not certificate_problems(files, now_unix_s=unix_s()):
         return files
-    try:
-        ca = x509.load_pem_x509_certificate(files.ca.read_bytes())
-        ca_key = serialization.load_pem_private_key(
-            (directory / "ca-key.pem").read_bytes(), password=None
-        )
-    except (OSError, ValueError) as exc:
-        raise SettingsError((f"{directory}: no usable authority: {exc}",)) from exc
-    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - our own kind
+    ca, ca_key = _load_authority(directory)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     uri = f"warmline://{role.value}/{name}"
@@ -142,6 +135,20 @@ def issue(directory: Path, role: Role, name: str, *, force: bool = False) -> Tls
     _write_key(files.key, key)
     _write_certificate(files.certificate, certificate)
     return files
+
+
+def _load_authority(
+    directory: Path,
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    try:
+        ca = x509.load_pem_x509_certificate((directory / "ca.pem").read_bytes())
+        ca_key = serialization.load_pem_private_key(
+            (directory / "ca-key.pem").read_bytes(), password=None
+        )
+    except (OSError, ValueError, TypeError) as exc:
+        raise SettingsError((f"{directory}: no usable authority: {exc}",)) from exc
+    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - our own kind
+    return ca, ca_key
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:

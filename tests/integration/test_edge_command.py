@@ -1,13 +1,11 @@
 """``python -m edge`` as an operator meets it."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import aiohttp
 import pytest
 
 from backhaul.pki import Role, create_authority, issue
+from tests.integration.services import started
 
 CONFIG = """
 [regions.home]
@@ -65,30 +64,12 @@ def rewrite(config: Path, text: str) -> None:
     config.write_text(text)
 
 
-@contextlib.asynccontextmanager
-async def started(
-    config: Path, environ: dict[str, str], *options: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edge", "--config", str(config), *options),
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
 async def finished(
     config: Path, environ: dict[str, str], *options: str
 ) -> tuple[int | None, str, list[str]]:
     async with (
         asyncio.timeout(DEADLINE_S),
-        started(config, environ, *options) as process,
+        started("edge", config, environ, *options) as process,
     ):
         out, err = await process.communicate()
         return process.returncode, out.decode(), err.decode().splitlines()
@@ -204,7 +185,7 @@ async def test_a_busy_port_is_one_line(config: Path, busy_port: int, port: str) 
 async def test_announces_itself_and_stops(config: Path) -> None:
     async with (
         asyncio.timeout(DEADLINE_S),
-        started(config, environment(), "--announce") as process,
+        started("edge", config, environment(), "--announce") as process,
         aiohttp.ClientSession() as http,
     ):
         assert process.stdout is not None
@@ -248,7 +229,9 @@ async def test_without_an_admin_token_there_is_no_admin_listener(
 ) -> None:
     async with (
         asyncio.timeout(DEADLINE_S),
-        started(config, environment(EDGE_ADMIN_TOKEN=""), "--announce") as process,
+        started(
+            "edge", config, environment(EDGE_ADMIN_TOKEN=""), "--announce"
+        ) as process,
     ):
         assert process.stdout is not None
         announced = json.loads(await process.stdout.readline())
@@ -262,7 +245,7 @@ async def test_without_an_admin_token_there_is_no_admin_listener(
 async def test_an_interrupt_ends_it_too(config: Path) -> None:
     async with (
         asyncio.timeout(DEADLINE_S),
-        started(config, environment(), "--announce") as process,
+        started("edge", config, environment(), "--announce") as process,
     ):
         assert process.stdout is not None
         await process.stdout.readline()

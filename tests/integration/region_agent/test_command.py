@@ -1,12 +1,9 @@
 """``python -m region_agent`` as an operator meets it."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import pytest
 
 from backhaul.pki import Role, create_authority, issue
 from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
+from tests.integration.services import started
 
 CONFIG = """
 [regions.home]
@@ -55,30 +53,12 @@ def environment(realtime_url: str, **changes: str) -> dict[str, str]:
     return kept | given | changes
 
 
-@contextlib.asynccontextmanager
-async def started(
-    config: Path, environ: dict[str, str], *options: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "region_agent", "--config", str(config), *options),
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
 async def finished(
     config: Path, environ: dict[str, str], *options: str
 ) -> tuple[int | None, str, str]:
     async with (
         asyncio.timeout(DEADLINE_S),
-        started(config, environ, *options) as process,
+        started("region_agent", config, environ, *options) as process,
     ):
         out, err = await process.communicate()
         return process.returncode, out.decode(), err.decode()
@@ -103,7 +83,9 @@ async def test_runs_announces_itself_and_stops(config: Path) -> None:
     async with (
         asyncio.timeout(DEADLINE_S),
         RealtimeServer(settings) as model,
-        started(config, environment(model.url), "--announce") as process,
+        started(
+            "region_agent", config, environment(model.url), "--announce"
+        ) as process,
         aiohttp.ClientSession() as http,
     ):
         assert process.stdout is not None
