@@ -14,8 +14,11 @@ from backhaul.errors import RemoteProtocolError
 __all__ = [
     "PROTOCOL_VERSION",
     "Clear",
+    "Cleared",
     "Close",
     "CloseReason",
+    "Digit",
+    "Flow",
     "Greeting",
     "Heartbeat",
     "HeartbeatReply",
@@ -27,7 +30,12 @@ __all__ = [
     "Message",
     "Open",
     "Opened",
+    "Played",
+    "Returned",
+    "SendDigits",
     "Stock",
+    "Transfer",
+    "TransferKind",
     "decode_message",
     "encode_message",
 ]
@@ -41,6 +49,9 @@ class CloseReason(StrEnum):
 
     CALLER_HUNG_UP = "caller_hung_up"
     MODEL_HUNG_UP = "model_hung_up"
+    SILENCE = "silence"
+    MAX_DURATION = "max_duration"
+    TRANSFERRED = "transferred"
     SESSION_LOST = "session_lost"
     LINK_LOST = "link_lost"
     LEASE_UNKNOWN = "lease_unknown"
@@ -141,8 +152,14 @@ class Open(_Message, tag="open", frozen=True):
     profile: str
     greeting_text: str = ""
     """What the edge has already begun to play; empty when it plays nothing."""
+    greeting_bytes: int = 0
+    """Audio (bytes of mu-law) that the edge plays on its own before the channel's."""
     resumed: bool = False
     """Whether the caller was already talking on an earlier stream of this call."""
+    caller: str = ""
+    """Who calls, as the carrier says; personal: never logged."""
+    over_sip: bool = False
+    """Whether the call reached the carrier over SIP."""
 
 
 class Opened(_Message, tag="opened", frozen=True):
@@ -152,7 +169,80 @@ class Opened(_Message, tag="opened", frozen=True):
 
 
 class Clear(_Message, tag="clear", frozen=True):
-    """The caller talks: drop what has been sent but not been played."""
+    """The caller talks: drop what has been sent but not been played.
+
+    The edge answers with `Cleared`.
+    """
+
+
+class Cleared(_Message, tag="cleared", frozen=True):
+    """What had not been played was dropped.
+
+    Positions count the bytes of mu-law that the edge played in this call, greeting
+    included, in the order in which it got them; a `Clear` does not turn them back.
+    """
+
+    position: int
+    """All that the edge had got when it cleared."""
+    heard: int
+    """How far the caller heard it; the rest, up to *position*, was dropped."""
+
+
+class Played(_Message, tag="played", frozen=True):
+    """The caller has heard everything up to *position* (bytes, see `Cleared`)."""
+
+    position: int
+
+
+class Digit(_Message, tag="digit", frozen=True):
+    """The caller pressed a key; personal: never logged."""
+
+    digit: str
+    """One of 0-9, *, #, A-D."""
+
+
+class Flow(_Message, tag="flow", frozen=True):
+    """The carrier reads too slowly: send no audio while *paused*."""
+
+    paused: bool
+
+
+class TransferKind(StrEnum):
+    """What a caller can be transferred to."""
+
+    NUMBER = "number"
+    SIP = "sip"
+    QUEUE = "queue"
+
+
+class Transfer(_Message, tag="transfer", frozen=True):
+    """Connect the caller to somebody else; the channel stays until they talk.
+
+    The edge answers with `Returned` when nobody could be reached, and closes the
+    channel with `TRANSFERRED` when somebody was.
+    """
+
+    kind: TransferKind
+    target: str
+    """E.164, ``sip:`` URI or name of a queue; personal: never logged."""
+    whisper: str = ""
+    """Said to who answers before the caller is connected."""
+    timeout_s: int = 30
+    """How long it rings (s)."""
+
+
+class SendDigits(_Message, tag="send_digits", frozen=True):
+    """Play touch tones to the caller's side; the edge answers with `Returned`."""
+
+    digits: str
+    """Of 0-9, *, #, and w for half a second of silence."""
+
+
+class Returned(_Message, tag="returned", frozen=True):
+    """The caller is back on the line after a `Transfer` or `SendDigits`."""
+
+    outcome: str
+    """``sent``, or why the transfer failed: busy, no-answer, failed, canceled."""
 
 
 class Close(_Message, tag="close", frozen=True):
@@ -174,6 +264,13 @@ Message = (
     | Open
     | Opened
     | Clear
+    | Cleared
+    | Played
+    | Digit
+    | Flow
+    | Transfer
+    | SendDigits
+    | Returned
     | Close
 )
 

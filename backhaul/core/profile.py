@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-__all__ = ["Profile", "TurnDetection", "VadKind"]
+from backhaul.core.tools import Tool, TransferTarget, url_problem
+
+__all__ = [
+    "CallLength",
+    "EventFeed",
+    "Profile",
+    "Recording",
+    "Silence",
+    "TurnDetection",
+    "VadKind",
+]
 
 
 class VadKind(StrEnum):
@@ -30,6 +40,81 @@ class TurnDetection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """server_vad: silence that ends a turn (ms). Too low cuts people off."""
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
     """semantic_vad: how soon the model takes the turn."""
+    interrupt_response: bool = True
+    """Whether the model's server stops its own reply when the caller speaks; false
+    leaves that to the agent, which does it a round trip later."""
+    create_response: bool = True
+    """Whether the model's server answers a turn by itself; false leaves that to the
+    agent."""
+
+
+class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens when nobody says anything."""
+
+    after_s: Annotated[float, Meta(ge=0)] = 30.0
+    """Silence on both sides before the caller is asked (s); 0: never. Too low nags
+    people who are looking something up."""
+    prompts: Annotated[int, Meta(ge=0, le=10)] = 2
+    """How often the caller is asked; after that much silence again, the call ends."""
+    prompt: str = "Are you still there?"
+    """Said to a silent caller."""
+    goodbye: str = "I cannot hear you, so I will hang up now. Goodbye."
+    """Last words to a caller who stays silent."""
+
+
+class CallLength(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a call may last."""
+
+    max_s: Annotated[float, Meta(ge=0, le=3500)] = 3300.0
+    """Longest call (s); 0: until the model's session ends, after an hour."""
+    warning_s: Annotated[float, Meta(ge=0)] = 60.0
+    """The caller is warned this long before (s); 0: not at all."""
+    warning: str = "We have one minute left."
+    """Said as a warning."""
+    goodbye: str = "Our time is up. Thank you for calling. Goodbye."
+    """Last words of a call that has lasted too long."""
+
+
+class EventFeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the events of a call go: transcripts, tool calls, interruptions, its end.
+
+    Every event is delivered at least once, in the order of its call as a rule.
+    """
+
+    to: str
+    """``redis``: the stream ``warmline:events`` of the region's Redis; or an https://
+    URL that gets ``POST {"events": [...]}``."""
+    headers: dict[str, str] = {}
+    """Headers for the URL; ``${NAME}`` stands for an environment variable."""
+    transcripts: bool = True
+    """Whether what was said is part of it."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        if self.to == "redis":
+            return ("headers: only for a URL",) if self.headers else ()
+        wrong = url_problem(self.to)
+        return (f"to: neither redis nor a usable URL ({wrong})",) if wrong else ()
+
+
+class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Recording of calls, the caller left and the voice right."""
+
+    to: str
+    """A directory, or ``s3://BUCKET/PREFIX``."""
+    format: Literal["wav", "mulaw"] = "wav"
+    """Two-channel WAV file of 16-bit samples, or of mu-law at half the size."""
+    announcement: str = ""
+    """Said before the greeting, such as "This call is recorded." Whether the law asks
+    for it depends on where you and your callers are."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        if not self.to:
+            return ("to: empty",)
+        if "://" in self.to and not self.to.startswith("s3://"):
+            return ("to: neither a directory nor s3://BUCKET/PREFIX",)
+        return ()
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +146,40 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warm_sessions: Annotated[int, Meta(ge=1)] = 2
     """Sessions each agent keeps ready. Too low: a burst of calls waits 350-500 ms
     for a cold session; each costs one socket and no money."""
+    min_interruption_ms: Annotated[int, Meta(ge=0, le=5000)] = 0
+    """The caller must have spoken for this long before the voice stops (ms), so that
+    a cough does not cut it; 0: any speech stops it. Too high feels deaf."""
+    silence: Silence = Silence()
+    length: CallLength = CallLength()
+    tools: tuple[Tool, ...] = ()
+    """Functions the model may call."""
+    may_hang_up: bool = True
+    """Give the model the tool `hang_up`; it works when its last words were heard."""
+    may_send_dtmf: bool = False
+    """Give the model the tool `send_dtmf`; the caller hears a short pause."""
+    transfers: dict[str, TransferTarget] = {}
+    """Whom the model may connect the caller to, by the name it uses."""
+    may_dial_any_number: bool = False
+    """Let the model transfer to any telephone number it was told. Somebody else's
+    number can be a costly one."""
+    events: EventFeed | None = None
+    """Where the events of its calls go; none: nowhere."""
+    recording: Recording | None = None
+    """Where its calls are recorded; none: nowhere."""
+
+    @property
+    def opening(self) -> str:
+        """What is played at the start of a call: announcement and greeting."""
+        announcement = self.recording.announcement if self.recording else ""
+        return " ".join(part for part in (announcement, self.greeting) if part)
+
+    @property
+    def agent_takes_turns(self) -> bool:
+        """Whether the agent, and not the model's server, interrupts and answers.
+
+        A server that interrupts by itself cuts the voice at every cough.
+        """
+        return self.min_interruption_ms > 0
 
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""
@@ -69,4 +188,31 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found.append("instructions must not be empty")
         if self.greeting_file and not self.greeting:
             found.append("greeting_file needs greeting, the text that it speaks")
-        return tuple(found)
+        if self.greeting_file and self.opening != self.greeting:
+            found.append(
+                "recording.announcement: record it in greeting_file, and put its words "
+                "into greeting"
+            )
+        if self.length.warning_s >= self.length.max_s > 0:
+            found.append("length.warning_s: not below length.max_s")
+        names = [tool.name for tool in self.tools]
+        found += [f"tools.{name}: named twice" for name in sorted({*_repeated(names)})]
+        return (*found, *self._problems_of_parts())
+
+    def _problems_of_parts(self) -> tuple[str, ...]:
+        parts: dict[str, Tool | TransferTarget | EventFeed | Recording | None] = {
+            **{f"tools.{tool.name}": tool for tool in self.tools},
+            **{f"transfers.{name}": to for name, to in self.transfers.items()},
+            "events": self.events,
+            "recording": self.recording,
+        }
+        return tuple(
+            f"{where}.{line}"
+            for where, part in parts.items()
+            if part is not None
+            for line in part.problems()
+        )
+
+
+def _repeated(names: list[str]) -> list[str]:
+    return [name for index, name in enumerate(names) if name in names[:index]]
