@@ -3,6 +3,8 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 UV    := $(BIN)/uv
 STAMP := $(VENV)/.synced
+# Conversations take as long as they are spoken, so more tests than cores may run at once.
+TEST_PROCESSES ?= 3
 
 .PHONY: demo test check coverage bench up clean
 .DELETE_ON_ERROR:
@@ -14,7 +16,7 @@ up: $(STAMP)     ## start the local fabric and leave it running
 	$(BIN)/warmline up
 
 test: $(STAMP)   ## run every test
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff check .

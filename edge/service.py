@@ -16,10 +16,11 @@ from backhaul.http import HttpListener
 from backhaul.pki import Role, TlsFiles, client_context
 from edge.admin import EdgeViews
 from edge.calls import Calls
-from edge.core.call_machine import ChannelClosed
+from edge.core.call_events import ChannelClosed
+from edge.fabric_collector import FabricCollector
 from edge.links import AgentLinks
 from edge.media_streams import MediaStreams
-from edge.metrics import EdgeMetrics, FabricCollector
+from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
 from edge.webhook import Webhook
 

@@ -67,6 +67,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     too high keeps sessions leased for calls that never start."""
     start_timeout_s: _Positive = 5.0
     """From an accepted Media Stream to its `start` (s)."""
+    away_timeout_s: _Positive = 30.0
+    """From the purposeful end of a Media Stream, for a transfer or to send touch
+    tones, to Twilio's next request (s); the ringing comes on top. Too low ends calls
+    that are being transferred; too high keeps sessions for callers who are gone."""
     lease_timeout_s: _Positive = 4.0
     """For one agent to answer a lease request (s), a cold session included. Twilio
     itself gives up on a webhook after 15 s."""
@@ -83,9 +87,11 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Largest Media Streams message and webhook body (bytes)."""
     max_bad_frames: Annotated[int, Meta(ge=0)] = 25
     """Unusable Media Streams messages before a stream is closed."""
-    max_backlog_bytes: Annotated[int, Meta(ge=65536)] = 4 * 1024 * 1024
+    max_backlog_bytes: Annotated[int, Meta(ge=65536)] = 1024 * 1024
     """Audio that may wait in this process for Twilio to read it (bytes); beyond it
-    the stream counts as lost. Ten minutes of speech are 6.6 MB as sent."""
+    the stream counts as lost. From 128 KiB on the agent is asked to hold its audio,
+    so this is room for what is on its way by then: a minute of speech is 660 KB as
+    sent. Too low loses calls on a slow network; too high costs memory."""
     heartbeat_interval_s: _Positive = 0.25
     """Between two heartbeats on a link (s)."""
     heartbeat_timeout_s: _Positive = 2.0

@@ -2,17 +2,85 @@
 
 from typing import Any
 
-from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+from twilio.twiml.voice_response import (
+    Connect,
+    Dial,
+    Enqueue,
+    Refer,
+    Stream,
+    VoiceResponse,
+)
 
-__all__ = ["connect_stream", "hang_up", "reject", "say_and_hang_up"]
+from edge.core.errand import Errand, ErrandKind
+
+__all__ = [
+    "connect_stream",
+    "dial",
+    "enqueue",
+    "hang_up",
+    "refer",
+    "reject",
+    "say",
+    "say_and_hang_up",
+]
 
 
-def connect_stream(stream_url: str, action_url: str) -> str:
-    """Return TwiML that streams the call, and comes back to *action_url* after."""
+def connect_stream(stream_url: str, action_url: str, *, digits: str = "") -> str:
+    """Return TwiML that streams the call, and comes back to *action_url* after.
+
+    Args:
+        stream_url: Where the Media Stream goes.
+        action_url: What Twilio requests after it.
+        digits: Touch tones that the caller's side hears first.
+    """
+    response: Any = VoiceResponse()
+    if digits:
+        response.play(digits=digits)
     connect: Any = Connect(action=action_url, method="POST")
     connect.append(Stream(url=stream_url))
-    response: Any = VoiceResponse()
     response.append(connect)
+    return str(response)
+
+
+def dial(
+    errand: Errand, *, shown_number: str | None, action_url: str, whisper_url: str
+) -> str:
+    """Return TwiML that rings somebody else.
+
+    Args:
+        errand: Whom, and for how long.
+        shown_number: Who seems to call; None: the caller.
+        action_url: What Twilio requests after it.
+        whisper_url: What who answers is told before they are connected.
+    """
+    verb: Any = Dial(
+        action=action_url,
+        method="POST",
+        timeout=errand.rings_s,
+        caller_id=shown_number,
+    )
+    add = verb.sip if errand.kind is ErrandKind.DIAL_SIP else verb.number
+    add(errand.target, url=whisper_url, method="POST")
+    return _only(verb)
+
+
+def enqueue(errand: Errand, *, action_url: str) -> str:
+    """Return TwiML that lets the caller wait in a queue for who serves it."""
+    return _only(Enqueue(errand.target, action=action_url, method="POST"))
+
+
+def refer(errand: Errand, *, action_url: str) -> str:
+    """Return TwiML that tells the caller's SIP side to call somebody else."""
+    verb: Any = Refer(action=action_url, method="POST")
+    verb.sip(errand.target)
+    return _only(verb)
+
+
+def say(text: str) -> str:
+    """Return TwiML that speaks *text* in Twilio's own voice; nothing if it is empty."""
+    response: Any = VoiceResponse()
+    if text:
+        response.say(text)
     return str(response)
 
 
@@ -35,4 +103,10 @@ def reject() -> str:
     """Return TwiML that refuses a call before it is answered (and paid for)."""
     response: Any = VoiceResponse()
     response.reject()
+    return str(response)
+
+
+def _only(verb: object) -> str:
+    response: Any = VoiceResponse()
+    response.append(verb)
     return str(response)

@@ -1,72 +1,44 @@
-"""What Twilio requests over HTTP: voice, resume and status webhooks."""
+"""What Twilio requests over HTTP, and who may request it."""
 
 import asyncio
 import random
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from backhaul.clock import monotonic_s
-from backhaul.core.messages import CloseReason, LeaseRefused
+from backhaul.core.messages import CloseReason
 from edge import twiml
-from edge.call import Call, CallTimes
+from edge.authentication import Authentication
+from edge.call import Call
+from edge.call_facts import Caller, CallTimes
 from edge.calls import Calls
-from edge.core.call_machine import CallCompleted, CallConfig, Resumed, StreamLost
-from edge.core.router import route
-from edge.core.signature import (
-    body_digest_matches,
-    signature_matches,
-    webhook_url_candidates,
+from edge.carrier_form import (
+    Action,
+    Addresses,
+    BadFormError,
+    CarrierForm,
+    read_form,
+    sip_user,
 )
-from edge.links import AgentLinks, Lease
-from edge.media_streams import MEDIA_PATH
+from edge.core.call_events import CallCompleted, Resumed, StreamLost
+from edge.core.call_machine import CallConfig
+from edge.errands import Errands
+from edge.links import AgentLinks
 from edge.metrics import EdgeMetrics
+from edge.placement import Placement
 from edge.settings import EdgeSettings
 
 __all__ = ["Webhook"]
 
 _log = structlog.get_logger()
 
-_CALL_SID = re.compile(r"CA[0-9a-f]{32}", re.ASCII)
-_ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}", re.ASCII)
-_MAX_PARAMETERS = 200
-_FINISHED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+_QUEUE_FAILURES = frozenset({"error", "queue-full", "system-error"})
 
-_Answer = Callable[["_Form"], Awaitable[web.Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """The parameters of a webhook that the edge reads."""
-
-    call_sid: str
-    to_number: str
-    call_status: str
-    stream_number: int
-    """Which of the call's streams ended, in a resume request."""
-
-
-class _BadRequestError(Exception):
-    """The request is signed but its parameters cannot be used."""
-
-
-def _read_form(parameters: tuple[tuple[str, str], ...], number: str) -> _Form:
-    values = dict(parameters)
-    call_sid, account_sid = values.get("CallSid", ""), values.get("AccountSid", "")
-    if not (_CALL_SID.fullmatch(call_sid) and _ACCOUNT_SID.fullmatch(account_sid)):
-        raise _BadRequestError
-    return _Form(
-        call_sid=call_sid,
-        to_number=values.get("To", ""),
-        call_status=values.get("CallStatus", ""),
-        stream_number=int(number),
-    )
+_Answer = Callable[[CarrierForm], Awaitable[web.Response]]
 
 
 class Webhook:
@@ -82,11 +54,12 @@ class Webhook:
         rng: random.Random,
     ) -> None:
         self._settings = settings
-        self._links = links
         self._calls = calls
         self._metrics = metrics
-        self._rng = rng
-        self._keys = tuple(key.reveal() for key in settings.twilio_auth_tokens)
+        self._placement = Placement(settings, links=links, metrics=metrics, rng=rng)
+        self._addresses = Addresses(settings)
+        self._errands = Errands(self._addresses, calls=calls, metrics=metrics)
+        self._authentication = Authentication(settings)
         self._under_way: dict[str, asyncio.Future[str]] = {}
         self.draining = False
 
@@ -94,9 +67,16 @@ class Webhook:
         """Return the public routes."""
         return [
             web.post("/twilio/voice", self._guarded("voice", self._voice)),
+            *(
+                web.post(
+                    rf"/twilio/{action.value}/{{number:[0-9]{{1,3}}}}",
+                    self._guarded(action.value, self._action(action)),
+                )
+                for action in Action
+            ),
             web.post(
-                r"/twilio/resume/{number:\d{1,3}}",
-                self._guarded("resume", self._resume),
+                r"/twilio/whisper/{token:[A-Za-z0-9_-]{32}}",
+                self._guarded("whisper", self._whisper),
             ),
             web.post("/twilio/status", self._guarded("status", self._status)),
         ]
@@ -133,67 +113,43 @@ class Webhook:
                 body = await request.read()
         except TimeoutError:
             return "too_slow", web.Response(status=408)
-        parameters = self._authentic_parameters(request, body)
+        parameters = self._authentication.parameters(request, body)
         if parameters is None:
             return "signature_invalid", web.Response(status=403)
         try:
-            form = _read_form(parameters, request.match_info.get("number", "0"))
-        except _BadRequestError:
+            form = read_form(parameters, request.match_info)
+        except BadFormError:
             return "bad_request", web.Response(status=400)
-        if not self._account_matches(parameters):
+        if not self._authentication.account_matches(parameters):
             return "account_unknown", web.Response(status=403)
         return "answered", await answer(form)
 
-    def _authentic_parameters(
-        self, request: web.Request, body: bytes
-    ) -> tuple[tuple[str, str], ...] | None:
-        parameters: tuple[tuple[str, str], ...] = ()
-        if not request.raw_path.startswith("/"):
-            return None  # a proxy's request form; the path would not be ours
-        if request.content_type == "application/x-www-form-urlencoded":
-            try:
-                parameters = tuple(
-                    parse_qsl(
-                        body.decode("ascii"),
-                        keep_blank_values=True,
-                        max_num_fields=_MAX_PARAMETERS,
-                    )
-                )
-            except ValueError:
-                return None
-        elif body and not body_digest_matches(request.query_string, body):
-            return None
-        matched = signature_matches(
-            request.headers.get("X-Twilio-Signature", ""),
-            keys=self._keys,
-            candidates=webhook_url_candidates(
-                self._settings.public_base_url, request.raw_path
-            ),
-            parameters=parameters,
-        )
-        return parameters if matched else None
-
-    def _account_matches(self, parameters: tuple[tuple[str, str], ...]) -> bool:
-        wanted = self._settings.account_sid
-        return not wanted or dict(parameters).get("AccountSid") == wanted
-
-    async def _voice(self, form: _Form) -> web.Response:
+    async def _voice(self, form: CarrierForm) -> web.Response:
         started_at = monotonic_s()
         text = await self._once(form, self._answer_call)
         self._metrics.webhook_seconds.observe(monotonic_s() - started_at)
         return _xml(text)
 
-    async def _resume(self, form: _Form) -> web.Response:
-        return _xml(await self._once(form, self._answer_resume))
+    def _action(self, action: Action) -> _Answer:
+        async def answer(form: CarrierForm) -> str:
+            return await self._answer_action(action, form)
 
-    async def _status(self, form: _Form) -> web.Response:
+        async def respond(form: CarrierForm) -> web.Response:
+            return _xml(await self._once(form, answer))
+
+        return respond
+
+    async def _whisper(self, form: CarrierForm) -> web.Response:
+        return _xml(self._errands.whisper(form))
+
+    async def _status(self, form: CarrierForm) -> web.Response:
         call = self._calls.get(form.call_sid)
-        if call is not None and form.call_status in _FINISHED:
+        if call is not None and form.finished:
             call.feed(CallCompleted())
         return web.Response(status=204)
 
     async def _once(
-        self, form: _Form, answer: Callable[[_Form], Awaitable[str]]
+        self, form: CarrierForm, answer: Callable[[CarrierForm], Awaitable[str]]
     ) -> str:
         """Run *answer* once for requests of one call that arrive at the same time."""
         running = self._under_way.get(form.call_sid)
@@ -209,17 +165,19 @@ class Webhook:
             future.set_result(text)
         return text
 
-    async def _answer_call(self, form: _Form) -> str:
+    async def _answer_call(self, form: CarrierForm) -> str:
         call = self._calls.get(form.call_sid)
         if call is not None:
             return call.twiml
         if self._calls.ended(form.call_sid) is not None:
             return twiml.hang_up()
-        profile = self._profile_of(form.to_number)
+        profile = self._profile_of(form.called)
         if profile is None:
             return twiml.reject()
         times = CallTimes(webhook_at=monotonic_s())
-        lease = None if self.draining else await self._lease(form.call_sid, profile)
+        lease = None
+        if not self.draining:
+            lease = await self._placement.lease(form.call_sid, profile)
         if lease is None:
             return twiml.say_and_hang_up(self._settings.apology)
         times.leased_at = monotonic_s()
@@ -227,34 +185,54 @@ class Webhook:
         call = Call(
             call_sid=form.call_sid,
             profile=profile,
+            caller=Caller(form.caller, form.called, over_sip=form.over_sip),
             lease=lease,
             token=token,
             twiml=self._stream_twiml(token, number=1),
-            config=CallConfig(token_ttl_s=self._settings.token_ttl_s),
+            config=CallConfig(
+                token_ttl_s=self._settings.token_ttl_s,
+                away_timeout_s=self._settings.away_timeout_s,
+            ),
+            metrics=self._metrics,
             on_ended=self._calls.remove,
             times=times,
         )
         self._calls.add(call)
         return call.twiml
 
-    async def _answer_resume(self, form: _Form) -> str:
+    async def _answer_action(self, action: Action, form: CarrierForm) -> str:
         call = self._calls.get(form.call_sid)
         if call is None:
-            ended = self._calls.ended(form.call_sid)
-            broken = ended is None or ended.reason in _BROKEN
-            return self._goodbye() if broken else twiml.hang_up()
-        if form.call_status in _FINISHED:
+            return self._answer_late(action, form)
+        if form.finished:
             call.feed(CallCompleted())
             return twiml.hang_up()
-        if form.stream_number < call.machine.streams:
+        if (
+            form.stream_number < call.machine.streams
+            or (action, form.stream_number) == call.last_action
+        ):
             return call.twiml  # this request was answered before
+        text = self._errands.answer(call, action, form)
+        if text is not None:
+            return text
         call.feed(StreamLost(CloseReason.MEDIA_STREAM_LOST))
         return await self._reconnect(call)
+
+    def _answer_late(self, action: Action, form: CarrierForm) -> str:
+        """Return how a call goes on that is over for this edge."""
+        ended = self._calls.ended(form.call_sid)
+        if action is Action.QUEUED:
+            failed = form.result in _QUEUE_FAILURES
+            return self._goodbye() if failed else twiml.hang_up()
+        if ended is None or ended.reason in _BROKEN:
+            return self._goodbye()
+        repeated = (action, form.stream_number) == ended.last_action
+        return ended.twiml if repeated else twiml.hang_up()
 
     async def _reconnect(self, call: Call) -> str:
         lease = None
         if call.machine.may_resume and not self.draining:
-            lease = await self._lease(call.call_sid, call.profile)
+            lease = await self._placement.lease(call.call_sid, call.profile)
         if lease is None:
             return self._goodbye()
         if not call.machine.may_resume:
@@ -266,43 +244,15 @@ class Webhook:
         call.feed(Resumed())
         return text
 
-    async def _lease(self, call_sid: str, profile: str) -> Lease | None:
-        """Return a session of the best agent that has one, within the time there is."""
-        try:
-            async with asyncio.timeout(self._settings.webhook_budget_s):
-                return await self._ask_agents(call_sid, profile)
-        except TimeoutError:
-            _log.warning("call.unplaced", call_sid=call_sid, reasons="out of time")
-            return None
-
-    async def _ask_agents(self, call_sid: str, profile: str) -> Lease | None:
-        agents = self._links.agents
-        decision = route(
-            (agent.snapshot(profile) for agent in agents.values()),
-            preferred_region=self._settings.preferred_region,
-            rng=self._rng,
-        )
-        for address in decision.candidates:
-            agent = agents[address]
-            got = await self._links.lease(agent, call_sid=call_sid, profile=profile)
-            if isinstance(got, LeaseRefused):
-                outcome = got.reason.value
-            else:
-                outcome = "warm" if got.warm else "cold"
-            self._metrics.leases.labels(region=agent.region, outcome=outcome).inc()
-            if not isinstance(got, LeaseRefused):
-                return got
-        _log.warning("call.unplaced", call_sid=call_sid, reasons=decision.reasons)
-        return None
-
     def _profile_of(self, called: str) -> str | None:
         numbers: Mapping[str, str] = self._settings.numbers
-        return numbers.get(called, numbers.get("*"))
+        known = (numbers.get(name) for name in (called, sip_user(called), "*"))
+        return next((profile for profile in known if profile), None)
 
     def _stream_twiml(self, token: str, *, number: int) -> str:
         return twiml.connect_stream(
-            f"{self._settings.media_base_url}{MEDIA_PATH}{token}",
-            f"{self._settings.public_base_url}/twilio/resume/{number}",
+            self._addresses.stream(token),
+            self._addresses.action(Action.RESUME, number),
         )
 
     def _goodbye(self) -> str:

@@ -76,15 +76,26 @@ def call(
     ] = None,
     caller: Annotated[str, typer.Option("--from")] = "+14155550123",
     called: Annotated[str, typer.Option("--to")] = "+14155550100",
+    script: Annotated[
+        Path | None, typer.Option(help="A conversation; it names both numbers.")
+    ] = None,
+    model_control: Annotated[
+        str, typer.Option(help="Control URL of the model stand-in, for a script.")
+    ] = "",
     save: Annotated[Path | None, typer.Option(help="Write what was heard.")] = None,
     json: _Json = False,
 ) -> None:
-    """Place one stand-in call and print its timeline.
+    """Place one stand-in call and print its timeline, or hold a conversation.
 
     Webhooks are signed with TWILIO_AUTH_TOKEN, or with the token of `warmline up`.
     """
-    from lab.one_call import run_call
+    from lab.one_call import run_call, run_scripted_call
 
+    if script is not None:
+        code = run_scripted_call(
+            edge, script=script, model_control=model_control, save=save, json=json
+        )
+        raise typer.Exit(code)
     code = run_call(
         edge,
         audio=audio,

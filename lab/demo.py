@@ -148,7 +148,7 @@ class _Demo:
             status_callback=f"{self._fabric.public_url(edge)}/twilio/status",
             from_number=edge.caller,
             to_number=self._called,
-            turns=tuple(Turn(line.audio) for line in said),
+            steps=tuple(Turn(line.audio) for line in said),
         )
         report = await stand_in.place_call(plan)
         self._done += 1

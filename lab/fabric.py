@@ -121,6 +121,7 @@ class Fabric:
                 for region in self.regions
             ],
             "realtime_url": self._realtime_url(),
+            "model_control_url": self.control_url(),
             "redis": {name: store.url for name, store in self._stores.items()},
             "twilio_auth_token": self.auth_token,
             "account_sid": self.account_sid,

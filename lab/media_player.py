@@ -7,6 +7,7 @@ Source: Twilio's Media Streams message reference (media, mark and clear to Twili
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = [
@@ -14,10 +15,12 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "SILENCE",
     "Burst",
+    "Cleared",
     "Gap",
     "MediaPlayer",
     "audible_end",
     "audible_start",
+    "heard_bytes",
 ]
 
 SAMPLE_RATE_HZ = 8000
@@ -54,6 +57,21 @@ def audible_end(payload: bytes) -> int | None:
     return min(last - last % FRAME_BYTES + FRAME_BYTES, len(payload))
 
 
+def heard_bytes(audio: bytes, find: Callable[[bytes], int]) -> int:
+    """Return how much of the beginning of *audio* was heard in one piece.
+
+    *find* returns where its argument was heard, -1 if nowhere.
+    """
+    low, high = 0, len(audio)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if find(audio[:middle]) >= 0:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 @dataclass(slots=True)
 class Burst:
     """One utterance as the caller heard it; times in seconds on the caller's clock.
@@ -81,6 +99,21 @@ class Gap:
     length_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The queue was emptied; the bytes between `heard_bytes` and `received_bytes` fell.
+
+    Attributes:
+        received_bytes: All audio received until then.
+        heard_bytes: How far the caller heard it, on the same count; audio that an
+            earlier clear dropped counts as passed.
+    """
+
+    at_s: float
+    received_bytes: int
+    heard_bytes: int
+
+
 class MediaPlayer:
     """Plays one call's audio; all times are monotonic seconds given by the caller.
 
@@ -89,7 +122,7 @@ class MediaPlayer:
         gaps: Every time the queue ran dry inside an utterance.
         received: Every payload byte received in order, whether or not it was heard.
         discarded_bytes: Bytes beyond ten minutes of queue (31931).
-        clears: How many times the queue was emptied by the peer.
+        clears: Every time the queue was emptied by the peer.
     """
 
     def __init__(self, *, started_at: float) -> None:
@@ -97,7 +130,8 @@ class MediaPlayer:
         self.gaps: list[Gap] = []
         self.received = bytearray()
         self.discarded_bytes = 0
-        self.clears = 0
+        self.clears: list[Cleared] = []
+        self._voice = bytearray()
         self._started_at = started_at
         self._line = bytearray()
         self._marks: deque[tuple[int, str]] = deque()
@@ -105,13 +139,34 @@ class MediaPlayer:
 
     def buffered_s(self, *, now: float) -> float:
         """Return how many seconds of audio wait to be played."""
-        return max(len(self._line) - self._sample(now), 0) / SAMPLE_RATE_HZ
+        return self.buffered_bytes(now=now) / SAMPLE_RATE_HZ
+
+    def buffered_bytes(self, *, now: float) -> int:
+        """Return how much audio waits to be played."""
+        return max(len(self._line) - self._sample(now), 0)
+
+    def voice(self, *, now: float) -> bytes:
+        """Return what of the received audio was heard until *now*, pauses left out."""
+        return bytes(self._voice[: self._voice_end(now)])
+
+    def find(self, audio: bytes, start: int, *, now: float) -> int:
+        """Return where *audio* begins in `voice` from *start* on, -1 if nowhere."""
+        return self._voice.find(audio, start, self._voice_end(now))
+
+    def is_audible(self, *, now: float) -> bool:
+        """Tell whether the caller is hearing more than silence."""
+        return any(
+            burst.audible_at is not None
+            and burst.audible_until is not None
+            and burst.audible_at <= now < burst.audible_until
+            for burst in self.bursts[-1:]
+        )
 
     def media(self, payload: bytes, *, now: float) -> None:
         """Queue *payload*; it plays at once when nothing is queued."""
         self.received += payload
         here = self._sample(now)
-        room = _MAX_BUFFERED_BYTES - max(len(self._line) - here, 0)
+        room = _MAX_BUFFERED_BYTES - self.buffered_bytes(now=now)
         if len(payload) > room:
             self.discarded_bytes += len(payload) - room
             payload = payload[:room]
@@ -126,7 +181,9 @@ class MediaPlayer:
 
     def clear(self, *, now: float) -> tuple[str, ...]:
         """Empty the queue and return every pending mark to echo."""
-        self.clears += 1
+        received = len(self.received)
+        heard = received - self.buffered_bytes(now=now)
+        self.clears.append(Cleared(now, received, heard))
         return self.cut(now=now)
 
     def cut(self, *, now: float) -> tuple[str, ...]:
@@ -135,8 +192,10 @@ class MediaPlayer:
         self._marks.clear()
         self._next_is_new = True
         here = self._sample(now)
-        if len(self._line) > here:
+        dropped = self.buffered_bytes(now=now)
+        if dropped:
             del self._line[here:]
+            del self._voice[-dropped:]
             self._cut_bursts(self._time(here))
         return pending
 
@@ -173,6 +232,7 @@ class MediaPlayer:
     def _append(self, payload: bytes) -> None:
         start = len(self._line)
         self._line.extend(payload)
+        self._voice.extend(payload)
         burst = self.bursts[-1]
         burst.ends_at = self._time(len(self._line))
         first, last = audible_start(payload), audible_end(payload)
@@ -188,6 +248,9 @@ class MediaPlayer:
             burst.audible_at = burst.audible_until = None
         elif burst.audible_until is not None:
             burst.audible_until = min(burst.audible_until, at)
+
+    def _voice_end(self, now: float) -> int:
+        return len(self._voice) - self.buffered_bytes(now=now)
 
     def _sample(self, at: float) -> int:
         # A time made of whole samples must give that sample back, whatever the

@@ -5,6 +5,8 @@ fifty messages a second each, and every arrival must be timed where it happens.
 """
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from backhaul.clock import monotonic_s
 from backhaul.errors import TwilioError
 
 __all__ = ["MediaSocket", "SocketEnd", "StreamConnectError", "open_media_socket"]
@@ -28,6 +31,11 @@ _MAX_MESSAGE_BYTES = 1024 * 1024
 _MAX_UNSENT_BYTES = 64 * 1024
 """About 3.4 s of caller audio: a peer this slow loses media, as with Twilio (31930)."""
 
+_SLOW_BUFFER_BYTES = 16 * 1024
+"""Receive buffer of a peer that will stop reading; the kernel's own would take
+megabytes before anybody noticed."""
+
+_Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 MessageHandler = Callable[[bytes, bool], None]
 """Takes a whole message and whether it was a text one."""
 
@@ -61,6 +69,7 @@ class MediaSocket(asyncio.Protocol):
     Attributes:
         opened: Done when the handshake is; fails with `StreamConnectError`.
         ended: Done, with a `SocketEnd`, when the TCP connection is gone.
+        closed_at: When the peer said that it closes, None while it has not.
     """
 
     def __init__(
@@ -69,6 +78,7 @@ class MediaSocket(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[SocketEnd] = loop.create_future()
+        self.closed_at: float | None = None
         self._headers = headers
         self._on_message = on_message
         self._protocol = ClientProtocol(parse_uri(url), max_size=_MAX_MESSAGE_BYTES)
@@ -94,8 +104,19 @@ class MediaSocket(asyncio.Protocol):
         self._flush()
         return True
 
+    def set_reading(self, *, reads: bool) -> None:
+        """Stop or go on reading; what the peer sends meanwhile piles up at its end."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if reads and not transport.is_reading():
+            transport.resume_reading()
+        elif not reads and transport.is_reading():
+            transport.pause_reading()
+
     def close(self, close_code: int) -> None:
         """Start the closing handshake; `ended` is done 2 s later at the latest."""
+        self.set_reading(reads=True)
         if self.is_open:
             self._protocol.send_close(close_code)
             self._flush()
@@ -161,6 +182,8 @@ class MediaSocket(asyncio.Protocol):
             self.opened.set_exception(StreamConnectError(_HANDSHAKE, reason))
 
     def _on_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE and self.closed_at is None:
+            self.closed_at = monotonic_s()
         if frame.opcode not in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
             return
         if frame.opcode is not Opcode.CONT:
@@ -197,22 +220,27 @@ async def open_media_socket(
     *,
     ssl_context: ssl.SSLContext | None,
     timeout_s: float,
+    reads_slowly: bool = False,
 ) -> MediaSocket:
     """Open a Media Stream socket without compression.
+
+    One that *reads_slowly* takes little that is not read at once.
 
     Raises:
         StreamConnectError: It could not be opened within *timeout_s* seconds.
     """
     uri = parse_uri(url)
-    socket = MediaSocket(url, headers, on_message)
+    media = MediaSocket(url, headers, on_message)
     loop = asyncio.get_running_loop()
     context = (ssl_context or ssl.create_default_context()) if uri.secure else None
     try:
         async with asyncio.timeout(timeout_s):
+            tcp = await _connect(uri.host, uri.port, small_buffer=reads_slowly)
+            name = uri.host if context is not None else None
             await loop.create_connection(
-                lambda: socket, uri.host, uri.port, ssl=context
+                lambda: media, sock=tcp, ssl=context, server_hostname=name
             )
-            await socket.opened
+            await media.opened
     except TimeoutError:
         raise StreamConnectError(
             _CONNECT_TIMEOUT, f"not open after {timeout_s:g} s"
@@ -223,9 +251,41 @@ async def open_media_socket(
         raise StreamConnectError(_REFUSED, str(exc)) from None
     finally:
         if (
-            not socket.opened.done()
-            or socket.opened.cancelled()
-            or socket.opened.exception() is not None
+            not media.opened.done()
+            or media.opened.cancelled()
+            or media.opened.exception() is not None
         ):
-            socket.abort()
-    return socket
+            media.abort()
+    return media
+
+
+async def _connect(host: str, port: int, *, small_buffer: bool) -> socket.socket:
+    """Return a TCP socket connected to the first address of *host* that answers.
+
+    Raises:
+        OSError: None does.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    *others, last = found
+    for family, _, _, _, address in others:
+        with contextlib.suppress(OSError):
+            return await _connect_to(family, address, small_buffer=small_buffer)
+    return await _connect_to(last[0], last[4], small_buffer=small_buffer)
+
+
+async def _connect_to(
+    family: int, address: _Address, *, small_buffer: bool
+) -> socket.socket:
+    tcp = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        tcp.setblocking(False)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if small_buffer:
+            # Before connecting: the window that was offered cannot be taken back.
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER_BYTES)
+        await asyncio.get_running_loop().sock_connect(tcp, address)
+    except BaseException:
+        tcp.close()
+        raise
+    return tcp

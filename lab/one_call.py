@@ -1,4 +1,4 @@
-"""``warmline call``: one stand-in call, and its timeline."""
+"""``warmline call``: one stand-in call, and its timeline or what came of its script."""
 
 import os
 import secrets
@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import uvloop
 
+from lab.conversation_script import ConversationScript, ScriptError, read_script
 from lab.fabric_file import recall_fabric
+from lab.scripted_call import ScriptResult, run_script
 from lab.speech_files import caller_lines
 from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
 from region_agent.core.wav import UnusableAudioError, mulaw_from_wav
 
-__all__ = ["run_call"]
+__all__ = ["run_call", "run_scripted_call"]
 
 _TURNS = 2
 
@@ -36,22 +39,91 @@ def run_call(
             save.touch()  # better to know before the call than after it
     except (OSError, UnusableAudioError) as exc:
         return _refuse(str(exc))
-    if not auth_token:
-        return _refuse("no auth token: set TWILIO_AUTH_TOKEN")
-    if urlsplit(base).scheme not in {"http", "https"}:
-        return _refuse(f"--edge: {edge!r} is not an http(s) URL")
+    if problem := _problem(base, auth_token):
+        return _refuse(problem)
     plan = CallPlan(
         webhook_url=f"{base}/twilio/voice",
         status_callback=f"{base}/twilio/status",
         from_number=caller,
         to_number=called,
-        turns=tuple(Turn(audio) for audio in said),
+        steps=tuple(Turn(audio) for audio in said),
     )
     report = uvloop.run(_place(account_sid, auth_token, plan))
     if save is not None and report.answered:
         report.save_wav(save)
     _show(report, json=json)
     return 0 if report.answered else 1
+
+
+def run_scripted_call(
+    edge: str, *, script: Path, model_control: str, save: Path | None, json: bool
+) -> int:
+    """Hold the conversation in the file *script*; return 0 when all went as it says."""
+    base = edge.rstrip("/")
+    account_sid, auth_token = _account(base)
+    if problem := _problem(base, auth_token):
+        return _refuse(problem)
+    control = model_control or _control_url(base)
+    try:
+        conversation = read_script(script)
+        if save is not None:
+            save.touch()
+        result = uvloop.run(
+            _converse(account_sid, auth_token, conversation, base, control)
+        )
+    except (OSError, ScriptError) as exc:
+        return _refuse(str(exc))
+    if save is not None and result.call.answered:
+        result.call.save_wav(save)
+    _show_result(result, json=json)
+    return 0 if result.ok else 1
+
+
+def _problem(base: str, auth_token: str) -> str:
+    if not auth_token:
+        return "no auth token: set TWILIO_AUTH_TOKEN"
+    if urlsplit(base).scheme not in {"http", "https"}:
+        return f"--edge: {base!r} is not an http(s) URL"
+    return ""
+
+
+def _control_url(base: str) -> str:
+    """Return the model's control URL when *base* is an edge of the running fabric."""
+    fabric = recall_fabric()
+    ours = base in {edge["public_url"] for edge in fabric.get("edges", [])}
+    return str(fabric.get("model_control_url", "")) if ours else ""
+
+
+async def _converse(
+    account_sid: str,
+    auth_token: str,
+    script: ConversationScript,
+    base: str,
+    control: str,
+) -> ScriptResult:
+    stand_in = TwilioStandIn(account_sid, auth_token)
+    try:
+        return await run_script(
+            script,
+            stand_in=stand_in,
+            webhook_url=f"{base}/twilio/voice",
+            status_callback=f"{base}/twilio/status",
+            model_control=control,
+        )
+    finally:
+        await stand_in.aclose()
+
+
+def _show_result(result: ScriptResult, *, json: bool) -> None:
+    if json:
+        sys.stdout.write(msgspec.json.encode(result.to_dict()).decode() + "\n")
+        return
+    for step in result.steps:
+        mark = "ok  " if step.ok else "FAIL"
+        at = "" if step.ended_at_ms is None else f"{step.ended_at_ms / 1000:.1f} s"
+        detail = f": {step.detail}" if step.detail else ""
+        sys.stdout.write(f"{mark} {at:>8}  {step.step}{detail}\n")
+    sys.stdout.write(f"heard: {', '.join(result.heard) or 'nothing known'}\n")
 
 
 def _account(base: str) -> tuple[str, str]:

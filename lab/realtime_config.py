@@ -6,6 +6,7 @@ import msgspec
 
 from lab.realtime_events import Json, RefusedEventError
 from lab.realtime_schema import SessionUpdate
+from lab.realtime_tools import check_tools
 from lab.vad import VadConfig
 
 __all__ = ["BYTES_PER_MS", "SessionConfig", "check_output_format"]
@@ -128,9 +129,10 @@ class SessionConfig:
             raise _fixed(
                 "format", "session.audio.input.format", "once audio was appended"
             )
+        merged = {**self.wire, **wish}
+        check_tools(merged["tools"], merged["tool_choice"], "session")
         self.wire = {
-            **self.wire,
-            **wish,
+            **merged,
             "audio": {
                 "input": {**self.input, **audio.get("input", {})},
                 "output": {**self.output, **output},

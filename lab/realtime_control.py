@@ -1,4 +1,4 @@
-"""The HTTP control endpoint of the Realtime stand-in: misbehaviour in, evidence out."""
+"""The HTTP control endpoint of the Realtime stand-in: wishes in, evidence out."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from lab.model_script import ModelScript, ModelTurn, ScriptQueue
 from lab.realtime_faults import Fault, FaultPlan
 from lab.realtime_record import Ledger
 
@@ -19,17 +20,30 @@ class _Misbehave(Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Annotated[float, Meta(ge=0, le=3600)] = 5.0
 
 
-class RealtimeControl:
-    """``POST /lab/misbehave``, ``GET /lab/sessions``, ``GET /lab/sessions/{id}/heard``.
+class _Script(Struct, frozen=True, forbid_unknown_fields=True):
+    turns: tuple[ModelTurn, ...]
+    min_calls: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    """How many of the calls to come follow it, each from its beginning."""
 
-    *expire_sessions* lets so many live sessions end and returns how many did.
+
+class RealtimeControl:
+    """What can be wished for and what can be read.
+
+    ``POST /lab/misbehave``, ``POST`` and ``DELETE /lab/script``; ``GET /lab/sessions``,
+    ``GET /lab/sessions/{id}/heard``. *expire_sessions* lets so many live sessions end
+    and returns how many did.
     """
 
     def __init__(
-        self, ledger: Ledger, faults: FaultPlan, expire_sessions: Callable[[int], int]
+        self,
+        ledger: Ledger,
+        faults: FaultPlan,
+        scripts: ScriptQueue,
+        expire_sessions: Callable[[int], int],
     ) -> None:
         self._ledger = ledger
         self._faults = faults
+        self._scripts = scripts
         self._expire_sessions = expire_sessions
         self._runner: web.AppRunner | None = None
 
@@ -37,6 +51,8 @@ class RealtimeControl:
         """Listen on *port* (0: any); return the port."""
         app = web.Application()
         app.router.add_post("/lab/misbehave", self._misbehave)
+        app.router.add_post("/lab/script", self._script)
+        app.router.add_delete("/lab/script", self._forget_scripts)
         app.router.add_get("/lab/sessions", self._sessions)
         app.router.add_get("/lab/sessions/{session_id}/heard", self._heard)
         self._runner = web.AppRunner(app, access_log=None)
@@ -64,6 +80,18 @@ class RealtimeControl:
         return web.json_response(
             {"pending": self._faults.pending(), "expired": expired}
         )
+
+    async def _script(self, request: web.Request) -> web.Response:
+        try:
+            wish = msgspec.json.decode(await request.read(), type=_Script)
+            self._scripts.add(ModelScript(wish.turns), calls=wish.min_calls)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"pending": len(self._scripts)})
+
+    async def _forget_scripts(self, _: web.Request) -> web.Response:
+        self._scripts.clear()
+        return web.json_response({"pending": 0})
 
     async def _sessions(self, _: web.Request) -> web.Response:
         body = msgspec.json.encode(self._ledger.wire())

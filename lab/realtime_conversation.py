@@ -1,7 +1,7 @@
 """The items of one Realtime session, in order, as the server keeps them."""
 
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import pybase64
@@ -30,16 +30,43 @@ class StoredItem:
 
     Attributes:
         wire: The item as the protocol shows it.
-        audio_ms: How much audio it holds, in milliseconds.
+        audio_ms: How much audio the conversation keeps of it, in milliseconds.
+        generated_ms: How much audio the model made for it, in milliseconds.
+        written_characters: How much text the model wrote for it, transcript included.
+        truncations: Every length (ms) it was cut to and when, monotonic seconds.
+        deleted_at: When it was taken out, monotonic seconds.
     """
 
     wire: Json
     audio_ms: float = 0.0
+    generated_ms: float = 0.0
+    written_characters: int = 0
+    truncations: list[tuple[int, float]] = field(
+        default_factory=list[tuple[int, float]]
+    )
+    deleted_at: float | None = None
 
     @property
     def item_id(self) -> str:
         """Its identifier."""
         return str(self.wire["id"])
+
+    def grow(self, audio_ms: float) -> None:
+        """Add what the model said; nothing comes back after a truncation."""
+        self.generated_ms += audio_ms
+        if not self.truncations:
+            self.audio_ms = self.generated_ms
+
+    def record(self) -> Json:
+        """Return all there is to say about it, for the control endpoint."""
+        return {
+            **self.wire,
+            "audio_ms": self.audio_ms,
+            "generated_ms": self.generated_ms,
+            "truncated_ms": [end_ms for end_ms, _ in self.truncations],
+            "truncated_at": [at for _, at in self.truncations],
+            "deleted_at": self.deleted_at,
+        }
 
     def text_length(self) -> int:
         """Return the number of characters of text it adds to the context."""
@@ -64,10 +91,16 @@ def decode_audio(text: str) -> bytes:
 
 
 class Conversation:
-    """An ordered set of items; every refusal is a `RefusedEventError`."""
+    """An ordered set of items; every refusal is a `RefusedEventError`.
+
+    Attributes:
+        items: What the model knows, in order.
+        deleted: What the client took out, in the order it did.
+    """
 
     def __init__(self) -> None:
         self.items: list[StoredItem] = []
+        self.deleted: list[StoredItem] = []
 
     def last_id(self) -> str | None:
         """Return the id of the last item, None when there is none."""
@@ -108,11 +141,16 @@ class Conversation:
         self.items.insert(index + 1, item)
         return previous_item_id
 
-    def remove(self, item_id: str) -> None:
+    def remove(self, item_id: str, *, now: float) -> None:
         """Take an item out."""
-        self.items.remove(self.find(item_id, "delete"))
+        item = self.find(item_id, "delete")
+        item.deleted_at = now
+        self.items.remove(item)
+        self.deleted.append(item)
 
-    def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
+    def truncate(
+        self, item_id: str, content_index: int, audio_end_ms: int, *, now: float
+    ) -> None:
         """Keep only the first *audio_end_ms* of the audio, and no transcript."""
         item = self.find(item_id, "truncate")
         if item.wire.get("role") != "assistant" or not item.audio_ms:
@@ -133,6 +171,7 @@ class Conversation:
                 param="audio_end_ms",
             )
         item.audio_ms = float(audio_end_ms)
+        item.truncations.append((audio_end_ms, now))
         item.wire["content"] = [{"type": "output_audio"}]
         item.wire["status"] = "incomplete"
 
@@ -160,7 +199,8 @@ class Conversation:
         )
 
     def _check_call(self, item: FunctionCallOutput) -> None:
-        if not any(known.wire.get("call_id") == item.call_id for known in self.items):
+        calls = (i.wire for i in self.items if i.wire["type"] == "function_call")
+        if not any(call["call_id"] == item.call_id for call in calls):
             raise RefusedEventError(
                 "invalid_tool_call_id",
                 f"Tool call ID '{item.call_id}' not found in conversation.",

@@ -23,6 +23,8 @@ _RULES = (
     (re.compile(r"^Expected `float` >"), "decimal_below_min_value"),
     (re.compile(r"^Expected `float` <"), "decimal_above_max_value"),
     (re.compile(r"^Expected `str` of length <"), "string_above_max_length"),
+    (re.compile(r"^Expected `str` of length >"), "string_below_min_length"),
+    (re.compile(r"^Expected `str` matching regex"), "invalid_value"),
 )  # fmt: skip
 _WORDS = {
     "unknown_parameter": "Unknown parameter: '{1}'.",

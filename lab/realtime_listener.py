@@ -2,13 +2,12 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lab.realtime_config import BYTES_PER_MS, SessionConfig
 from lab.realtime_conversation import StoredItem
 from lab.realtime_events import Json, RefusedEventError
 from lab.realtime_input import InputBuffer, transcribe
-from lab.realtime_record import SessionRecord
+from lab.realtime_record import SessionRecord, TurnRecord
 from lab.realtime_schema import ResponseParams
 from lab.realtime_speaker import Speaker
 from lab.realtime_timeline import Ids, RealtimeLatency, Timeline
@@ -17,12 +16,6 @@ from lab.speech_files import SpeechLine
 from lab.vad import SpeechStarted, SpeechStopped
 
 __all__ = ["Listener", "send_item"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    item_id: str
-    start_ms: int
 
 
 def send_item(
@@ -41,7 +34,8 @@ def send_item(
 class Listener:
     """The caller's side of a session.
 
-    *on_refused* is told of a response that turn detection wanted and could not have.
+    *on_call* is told when the session hears a caller for the first time, *on_refused*
+    of a response that turn detection wanted and could not have.
     """
 
     def __init__(
@@ -55,6 +49,7 @@ class Listener:
         record: SessionRecord,
         lines: tuple[SpeechLine, ...],
         speaker: Speaker,
+        on_call: Callable[[float], None],
         on_refused: Callable[[RefusedEventError, float], None],
     ) -> None:
         self._timeline = timeline
@@ -65,9 +60,10 @@ class Listener:
         self._record = record
         self._lines = lines
         self._speaker = speaker
+        self._on_call = on_call
         self._on_refused = on_refused
         self._input = InputBuffer(config)
-        self._turn: _Turn | None = None
+        self._turn: TurnRecord | None = None
         self._idle_waits = 0
 
     @property
@@ -87,8 +83,11 @@ class Listener:
         Raises:
             RefusedEventError: If it cannot be listened to.
         """
+        was_silent = not self._input.heard_anything
         events = self._input.append(audio)
         self._record.heard.add(audio)
+        if was_silent and self._input.heard_anything:
+            self._on_call(now)
         for change in events:
             if isinstance(change, SpeechStarted):
                 self._on_speech_started(change, now)
@@ -122,7 +121,8 @@ class Listener:
         self._timeline.at(due, lambda at: self._on_idle(waits, timeout_ms, at))
 
     def _on_speech_started(self, started: SpeechStarted, now: float) -> None:
-        self._turn = _Turn(self._ids.make("item"), started.audio_start_ms)
+        self._turn = TurnRecord(self._ids.make("item"), started.audio_start_ms, now)
+        self._record.turns.append(self._turn)
         self._idle_waits += 1
         self._send(
             {
@@ -136,7 +136,9 @@ class Listener:
             self._speaker.cancel(None, "turn_detected", now=now)
 
     def _on_speech_stopped(self, stopped: SpeechStopped, now: float) -> None:
-        turn = self._turn or _Turn(self._ids.make("item"), 0)
+        turn = self._turn or TurnRecord(self._ids.make("item"), 0, now)
+        turn.audio_end_ms = stopped.audio_end_ms
+        turn.stopped_at = now
         self._send(
             {
                 "type": "input_audio_buffer.speech_stopped",
@@ -145,18 +147,18 @@ class Listener:
             },
             now,
         )
-        audio = self._input.commit_turn(turn.start_ms, stopped.audio_end_ms)
+        audio = self._input.commit_turn(turn.audio_start_ms, stopped.audio_end_ms)
         self._commit(turn.item_id, audio, now)
         if self._detects("create_response"):
-            self._respond_unasked(now)
+            self._respond_unasked("turn_detection", now)
 
     def _detects(self, option: str) -> bool:
         detection = self._config.turn_detection
         return detection is not None and bool(detection[option])
 
-    def _respond_unasked(self, now: float) -> None:
+    def _respond_unasked(self, asked_by: str, now: float) -> None:
         try:
-            self._speaker.start(ResponseParams(), now=now)
+            self._speaker.start(ResponseParams(), asked_by=asked_by, now=now)
         except RefusedEventError as refusal:
             self._on_refused(refusal, now)
 
@@ -193,6 +195,7 @@ class Listener:
         kind = "conversation.item.input_audio_transcription"
         self._send({"type": f"{kind}.delta", **about, "delta": transcript}, now)
         usage = UsageMeter.transcription(item.audio_ms, transcript)
+        self._record.transcription_usage.append(usage)
         self._send(
             {
                 "type": f"{kind}.completed",
@@ -220,7 +223,7 @@ class Listener:
             now,
         )
         self._commit(item_id, self._input.commit_turn(start_ms, end_ms), now)
-        self._respond_unasked(now)
+        self._respond_unasked("idle_timeout", now)
 
     def _send(self, event: Json, now: float) -> None:
         self._timeline.send(event, now=now)

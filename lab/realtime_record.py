@@ -2,12 +2,15 @@
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from lab.model_script import ScriptRun
 from lab.realtime_conversation import Conversation
 from lab.realtime_events import Json
+from lab.realtime_tools import CallLog
+from lab.realtime_usage import total
 
-__all__ = ["Ledger", "ResponseRecord", "SessionRecord", "Tape"]
+__all__ = ["Ledger", "ResponseRecord", "SessionRecord", "Tape", "TurnRecord"]
 
 
 class Tape:
@@ -39,12 +42,21 @@ class Tape:
 
 @dataclass(slots=True)
 class ResponseRecord:
-    """One response; times are monotonic seconds."""
+    """One response; times are monotonic seconds.
+
+    Attributes:
+        asked_by: ``client``, ``turn_detection`` or ``idle_timeout``.
+        line: The names of the lines said, joined by ``+``; empty before it began.
+        missing_outputs: The calls (ids) the model had no answer to when it was asked.
+    """
 
     response_id: str
-    line: str
     requested_at: float
+    asked_by: str = "client"
+    missing_outputs: list[str] = field(default_factory=list[str])
+    line: str = ""
     first_audio_at: float | None = None
+    done_at: float | None = None
     status: str = "in_progress"
     audio: Tape = field(default_factory=lambda: Tape(0))
 
@@ -53,13 +65,37 @@ class ResponseRecord:
         requested, first = self.requested_at, self.first_audio_at
         return {
             "id": self.response_id,
+            "asked_by": self.asked_by,
+            "missing_outputs": self.missing_outputs,
             "line": self.line,
             "status": self.status,
             "requested_at": requested,
             "first_audio_at": first,
             "first_audio_ms": None if first is None else 1e3 * (first - requested),
+            "done_at": self.done_at,
             "audio": self.audio.wire(),
         }
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """The caller speaking, as it was detected; times are monotonic seconds.
+
+    Attributes:
+        audio_start_ms: Of all audio heard; the prefix padding is part of the turn.
+        started_at: When ``speech_started`` was sent.
+        stopped_at: When ``speech_stopped`` was sent, None while the turn goes on.
+    """
+
+    item_id: str
+    audio_start_ms: int
+    started_at: float
+    audio_end_ms: int | None = None
+    stopped_at: float | None = None
+
+    def wire(self) -> Json:
+        """Return what there is to say about it, for the control endpoint."""
+        return asdict(self)
 
 
 @dataclass(slots=True)
@@ -72,6 +108,8 @@ class SessionRecord:
         closed_at: When its socket closed, monotonic seconds.
         close_code: The WebSocket close code, None while it is open.
         usage: The usage of every response, in order.
+        transcription_usage: The usage of every transcribed turn, in order.
+        script: What the model was to do in the call, None when nobody said.
     """
 
     session_id: str
@@ -81,13 +119,21 @@ class SessionRecord:
     said: Tape
     conversation: Conversation = field(default_factory=Conversation)
     responses: list[ResponseRecord] = field(default_factory=list[ResponseRecord])
+    turns: list[TurnRecord] = field(default_factory=list[TurnRecord])
     usage: list[Json] = field(default_factory=list[Json])
+    transcription_usage: list[Json] = field(default_factory=list[Json])
+    calls: CallLog = field(default_factory=CallLog)
+    script: ScriptRun | None = None
     config: Json = field(default_factory=dict[str, object])
     errors: list[str] = field(default_factory=list[str])
     state: str = "connecting"
     closed_at: float | None = None
     close_code: int | None = None
     expires_at: int = 0
+
+    def usage_total(self) -> Json:
+        """Return what all responses cost: the fields of ``usage``, each summed."""
+        return total(self.usage)
 
     def wire(self) -> Json:
         """Return all but the audio, for the control endpoint."""
@@ -102,11 +148,14 @@ class SessionRecord:
             "audio_in": self.heard.wire(),
             "audio_out": self.said.wire(),
             "responses": [response.wire() for response in self.responses],
-            "items": [
-                {**item.wire, "audio_ms": item.audio_ms}
-                for item in self.conversation.items
-            ],
+            "turns": [turn.wire() for turn in self.turns],
+            "items": [item.record() for item in self.conversation.items],
+            "deleted_items": [item.record() for item in self.conversation.deleted],
+            "function_calls": [call.wire() for call in self.calls.all()],
+            "script": None if self.script is None else self.script.wire(),
             "usage": self.usage,
+            "usage_total": self.usage_total(),
+            "transcription_usage_total": total(self.transcription_usage),
             "total_tokens": sum(usage["total_tokens"] for usage in self.usage),
             "errors": self.errors,
             "config": self.config,

@@ -1,22 +1,19 @@
-"""One scripted response: the events it consists of, in the order the API sends them."""
+"""One scripted response: what it consists of and how far it has come."""
 
-import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
-import pybase64
+import msgspec
 
-from backhaul.core.g711 import decode
+from lab.realtime_config import SessionConfig, check_output_format
 from lab.realtime_conversation import StoredItem
 from lab.realtime_events import Json
-from lab.speech_files import SpeechLine
+from lab.realtime_output import TOKENS_PER_STEP, Output, Place, SpokenMessage
+from lab.realtime_schema import ResponseParams
+from lab.realtime_tools import check_tools
 
-__all__ = ["CHUNK_MS", "Outcome", "Script", "ScriptedResponse", "Status"]
-
-CHUNK_MS = 200
-_MULAW_BYTES_PER_MS = 8
+__all__ = ["COMPLETED", "Outcome", "Request", "ScriptedResponse", "Status"]
 
 Status = Literal["completed", "cancelled", "failed", "incomplete"]
 
@@ -36,202 +33,166 @@ class Outcome:
         return {"type": self.status, "reason": self.reason, "error": self.error}
 
 
-class Script:
-    """What the model says next: what it is told to word for word, else in turn."""
+COMPLETED = Outcome("completed")
 
-    def __init__(
-        self, replies: tuple[SpeechLine, ...], known: tuple[SpeechLine, ...]
-    ) -> None:
-        self._replies = replies
-        self._known = sorted(known, key=lambda line: -len(line.text))
-        self._spoken = 0
 
-    def next_line(self, instructions: str | None) -> SpeechLine:
-        """Return the line asked for in *instructions*, or else the next reply."""
-        for line in self._known if instructions else ():
-            if instructions and line.text in instructions:
-                return line
-        line = self._replies[self._spoken % len(self._replies)]
-        self._spoken += 1
-        return line
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a response is to be: its own wishes before those of the session.
+
+    Attributes:
+        conversation_id: Where it is written down, None for nowhere.
+        instructions: What the model is told.
+        own_instructions: That part of it which is for this response only.
+        may_call: The functions that may be called.
+        parallel: Whether more than one may.
+        spoken: Whether it is audio, not text.
+        output: The audio output: format and voice.
+        max_tokens: Most output tokens, None for any number.
+        metadata: What the client wants to get back.
+    """
+
+    conversation_id: str | None
+    instructions: str
+    own_instructions: str
+    may_call: frozenset[str]
+    parallel: bool
+    spoken: bool
+    output: Json
+    max_tokens: int | None
+    metadata: Json | None
+
+    @classmethod
+    def read(
+        cls, params: ResponseParams, config: SessionConfig, conversation_id: str
+    ) -> "Request":
+        """Return what *params* come to in a session.
+
+        Raises:
+            RefusedEventError: If they ask for what cannot be.
+        """
+        wish: Json = msgspec.to_builtins(params)
+        output: Json = wish.get("audio", {}).get("output", {})
+        check_output_format(output, "response.audio.output.format")
+        merged = {**config.wire, **wish}
+        if wish.keys() & {"tools", "tool_choice"}:
+            check_tools(merged["tools"], merged["tool_choice"], "response")
+        limit: int | Literal["inf"] = merged["max_output_tokens"]
+        return cls(
+            conversation_id=None if params.conversation == "none" else conversation_id,
+            instructions=merged["instructions"],
+            own_instructions=wish.get("instructions", ""),
+            may_call=_may_call(merged["tools"], merged["tool_choice"]),
+            parallel=merged["parallel_tool_calls"],
+            spoken=merged["output_modalities"] == ["audio"],
+            output={**config.output, **output},
+            max_tokens=None if limit == "inf" else limit,
+            metadata=wish.get("metadata"),
+        )
+
+    def wire(self) -> Json:
+        """Return what the ``response`` object repeats of it."""
+        voice: Any = self.output["voice"]
+        return {
+            "conversation_id": self.conversation_id,
+            "output_modalities": ["audio" if self.spoken else "text"],
+            "max_output_tokens": self.max_tokens or "inf",
+            "audio": {
+                "output": {
+                    "format": self.output["format"],
+                    "voice": voice["id"] if isinstance(voice, dict) else voice,
+                }
+            },
+            "metadata": self.metadata,
+        }
 
 
 class ScriptedResponse:
     """A response being given; the session decides when each part is sent."""
 
-    def __init__(
-        self,
-        *,
-        response_id: str,
-        item_id: str,
-        line: SpeechLine,
-        base: Json,
-        max_tokens: int | None,
-    ) -> None:
+    def __init__(self, response_id: str, request: Request) -> None:
         self.response_id = response_id
-        self.line = line
-        self.item = StoredItem(
-            {
-                "id": item_id,
-                "object": "realtime.item",
-                "type": "message",
-                "role": "assistant",
-                "status": "in_progress",
-                "content": [],
-            }
-        )
+        self.request = request
         self.outcome: Outcome | None = None
-        self.previous_item_id: str | None = None
-        self.opened = False
-        self.spoken = ""
-        self._base = base
-        self._chunks = _chunks(line)
-        self.exhausts_tokens = False
-        if max_tokens is not None:
-            # An assistant's audio takes a token for 50 ms.
-            limit = max(1, max_tokens * 50 // CHUNK_MS)
-            self.exhausts_tokens = limit < len(self._chunks)
-            del self._chunks[limit:]
-        self._next = 0
+        self._outputs: Sequence[Output] = ()
+        self._steps_left = 0
+        self._steps = 0
 
     @property
     def in_conversation(self) -> bool:
         """Whether it writes to the default conversation."""
-        return self._base["conversation_id"] is not None
+        return self.request.conversation_id is not None
 
     @property
-    def is_audio(self) -> bool:
-        """Whether it is spoken, not written."""
-        return bool(self._base["output_modalities"] == ["audio"])
+    def current(self) -> Output | None:
+        """What is being produced, None when everything is."""
+        return next((output for output in self._outputs if not output.closed), None)
+
+    @property
+    def message(self) -> SpokenMessage | None:
+        """What is said, if anything is."""
+        spoken = (o for o in self._outputs if isinstance(o, SpokenMessage))
+        return next(spoken, None)
+
+    @property
+    def half_given(self) -> bool:
+        """Whether half of it was given."""
+        return self._steps_left * 2 <= self._steps
 
     @property
     def finished(self) -> bool:
-        """Whether everything was said."""
-        return self._next >= len(self._chunks)
+        """Whether nothing is left to give, or no token to give it with."""
+        return self._steps_left == 0
 
     @property
-    def half_said(self) -> bool:
-        """Whether half of it was said."""
-        return self._next * 2 >= len(self._chunks)
+    def exhausts_tokens(self) -> bool:
+        """Whether it would have gone on with more tokens."""
+        return any(not output.finished for output in self._outputs)
+
+    def place(self, output_index: int) -> Place:
+        """Return where an output of this response belongs."""
+        return Place(
+            self.response_id,
+            output_index,
+            self.in_conversation,
+            self.request.output["format"]["type"] if self.request.spoken else None,
+        )
+
+    def begin(self, outputs: Sequence[Output]) -> None:
+        """Set what it consists of; tokens may not suffice for all of it."""
+        self._outputs = outputs
+        self._steps = sum(output.steps for output in outputs)
+        if (limit := self.request.max_tokens) is not None:
+            self._steps = min(self._steps, max(1, limit // TOKENS_PER_STEP))
+        self._steps_left = self._steps
+
+    def step(self, output: Output) -> tuple[bytes, list[Json]]:
+        """Return the next audio (wire format) of the *output* and its events."""
+        self._steps_left -= 1
+        return output.step()
+
+    def items(self) -> list[StoredItem]:
+        """Return what it has produced so far."""
+        return [output.item for output in self._outputs if output.opened]
 
     def wire(self, usage: Json | None = None) -> Json:
         """Return the ``response`` object as it is now."""
         outcome = self.outcome
+        output = [dict(item.wire) for item in self.items()] if outcome else []
         return {
             "id": self.response_id,
             "object": "realtime.response",
             "status": outcome.status if outcome else "in_progress",
             "status_details": outcome.details() if outcome else None,
-            "output": [dict(self.item.wire)] if outcome and self.opened else [],
+            "output": output,
             "usage": usage,
-            **self._base,
+            **self.request.wire(),
         }
 
-    def opening(self) -> Iterator[Json]:
-        """Yield what comes before the first delta."""
-        self.opened = True
-        yield self._event("response.output_item.added", item=dict(self.item.wire))
-        if self.in_conversation:
-            yield {
-                "type": "conversation.item.added",
-                "previous_item_id": self.previous_item_id,
-                "item": dict(self.item.wire),
-            }
-        yield self._part_event("response.content_part.added", self._part(""))
 
-    def chunk(self) -> tuple[bytes, list[Json]]:
-        """Return the next audio (wire format; empty for text) and its events."""
-        audio, words = self._chunks[self._next]
-        self._next += 1
-        self.spoken += words
-        if not self.is_audio:
-            return b"", [self._part_event("response.output_text.delta", delta=words)]
-        self.item.audio_ms += len(audio) / _MULAW_BYTES_PER_MS
-        audio = self._in_output_format(audio)
-        events = [self.audio_delta(audio)]
-        if words:
-            said = self._part_event(
-                "response.output_audio_transcript.delta", delta=words
-            )
-            events.insert(0, said)
-        return audio, events
-
-    def audio_delta(self, audio: bytes) -> Json:
-        """Return the delta event that carries *audio*."""
-        encoded = pybase64.b64encode(audio).decode()
-        return self._part_event("response.output_audio.delta", delta=encoded)
-
-    def closing(self) -> Iterator[Json]:
-        """Yield what comes after the last delta, save for ``response.done``."""
-        if not self.opened:
-            return
-        completed = self.outcome is not None and self.outcome.status == "completed"
-        self.item.wire["status"] = "completed" if completed else "incomplete"
-        if not self.item.wire["content"]:  # a truncated item stays truncated
-            self.item.wire["content"] = [self._content()]
-        if self.is_audio:
-            yield self._part_event("response.output_audio.done")
-            yield self._part_event(
-                "response.output_audio_transcript.done", transcript=self.spoken
-            )
-        else:
-            yield self._part_event("response.output_text.done", text=self.spoken)
-        yield self._part_event("response.content_part.done", self._part(self.spoken))
-        if self.in_conversation:
-            yield {
-                "type": "conversation.item.done",
-                "previous_item_id": self.previous_item_id,
-                "item": dict(self.item.wire),
-            }
-        yield self._event("response.output_item.done", item=dict(self.item.wire))
-
-    def _content(self) -> Json:
-        if self.is_audio:
-            return {"type": "output_audio", "transcript": self.spoken}
-        return {"type": "output_text", "text": self.spoken}
-
-    def _part(self, text: str) -> Json:
-        if self.is_audio:
-            return {"type": "audio", "transcript": text}
-        return {"type": "text", "text": text}
-
-    def _in_output_format(self, audio: bytes) -> bytes:
-        if self._base["audio"]["output"]["format"]["type"] == "audio/pcmu":
-            return audio
-        return _upsampled(decode(audio))
-
-    def _event(self, kind: str, **fields: object) -> Json:
-        return {
-            "type": kind,
-            "response_id": self.response_id,
-            "output_index": 0,
-            **fields,
-        }
-
-    def _part_event(
-        self, kind: str, part: Json | None = None, **fields: object
-    ) -> Json:
-        if part is not None:
-            fields["part"] = part
-        return self._event(kind, item_id=self.item.item_id, content_index=0, **fields)
-
-
-def _chunks(line: SpeechLine) -> list[tuple[bytes, str]]:
-    """Return the audio in pieces, each with the words that begin in it."""
-    size = CHUNK_MS * _MULAW_BYTES_PER_MS
-    pieces = [line.audio[n : n + size] for n in range(0, len(line.audio), size)]
-    words = [f"{word} " for word in line.text.split()]
-    words[-1] = words[-1].rstrip()
-    # The transcript runs ahead of the audio, as the real one does.
-    marks = [-(-len(words) * n // len(pieces)) for n in range(len(pieces) + 1)]
-    said = ("".join(words[a:b]) for a, b in pairwise(marks))
-    return list(zip(pieces, said, strict=True))
-
-
-def _upsampled(pcm: bytes) -> bytes:
-    """Return 8 kHz *pcm* at 24 kHz, by straight lines between the samples."""
-    samples = struct.unpack(f"<{len(pcm) // 2}h", pcm)
-    tripled: list[int] = []
-    for first, second in pairwise((*samples, samples[-1])):
-        tripled += (first, (2 * first + second) // 3, (first + 2 * second) // 3)
-    return struct.pack(f"<{len(tripled)}h", *tripled)
+def _may_call(tools: list[Json], choice: str | Json) -> frozenset[str]:
+    if isinstance(choice, dict):
+        return frozenset({choice["name"]})
+    if choice == "none":
+        return frozenset()
+    return frozenset(tool["name"] for tool in tools)

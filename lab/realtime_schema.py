@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 ItemId = Annotated[str, Meta(min_length=1, max_length=32)]
+ToolName = Annotated[
+    str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+\Z")
+]
 VoiceName = Literal[
     "alloy",
     "ash",
@@ -126,21 +129,24 @@ class _ResponseAudio(_Strict, frozen=True, kw_only=True):
     output: _ResponseAudioOutput | UnsetType = UNSET
 
 
-class _Function(_Tagged, frozen=True, kw_only=True, tag="function"):
-    name: str
+class _Function(_Strict, frozen=True, kw_only=True):
+    type: Literal["function"]
+    name: ToolName
     description: str | UnsetType = UNSET
     parameters: dict[str, Any] | UnsetType = UNSET
 
 
-class _ToolChoiceFunction(_Tagged, frozen=True, kw_only=True, tag="function"):
-    name: str
+class _ToolChoiceFunction(_Strict, frozen=True, kw_only=True):
+    type: Literal["function"]
+    name: ToolName
 
 
 class _TokenLimits(_Strict, frozen=True, kw_only=True):
     post_instructions: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
-class _RetentionRatio(_Tagged, frozen=True, kw_only=True, tag="retention_ratio"):
+class _RetentionRatio(_Strict, frozen=True, kw_only=True):
+    type: Literal["retention_ratio"]
     retention_ratio: Annotated[float, Meta(ge=0, le=1)]
     token_limits: _TokenLimits | UnsetType = UNSET
 

@@ -16,6 +16,7 @@ from websockets.http11 import Request, Response
 
 from backhaul.clock import monotonic_s, unix_s
 from backhaul.driver import LoopDriver
+from lab.model_script import ScriptQueue
 from lab.realtime_control import RealtimeControl
 from lab.realtime_events import RefusedEventError
 from lab.realtime_faults import Fault, FaultPlan
@@ -74,16 +75,20 @@ class RealtimeServer:
     Attributes:
         ledger: What all sessions heard and said.
         faults: What is to go wrong.
+        scripts: What the model is to do in the calls to come.
     """
 
     def __init__(self, settings: RealtimeServerSettings | None = None) -> None:
         self.settings = settings or RealtimeServerSettings()
         self.ledger = Ledger()
         self.faults = FaultPlan()
+        self.scripts = ScriptQueue()
         self._rng = random.Random(self.settings.seed)  # noqa: S311
         self._server: Server | None = None
         self._live: dict[str, LoopDriver[SessionEvent, Action]] = {}
-        self._control = RealtimeControl(self.ledger, self.faults, self.expire_sessions)
+        self._control = RealtimeControl(
+            self.ledger, self.faults, self.scripts, self.expire_sessions
+        )
         self._control_port = 0
 
     @property
@@ -206,6 +211,7 @@ class RealtimeServer:
             lifetime_s=self.settings.session_lifetime_s,
             lines=all_lines(),
             faults=self.faults,
+            scripts=self.scripts,
             refusal=refusal,
             now=monotonic_s(),
         )

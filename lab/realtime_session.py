@@ -7,13 +7,14 @@ from typing import Any
 
 from msgspec import UnsetType
 
+from lab.model_script import ScriptQueue
 from lab.realtime_config import BYTES_PER_MS, SessionConfig
 from lab.realtime_conversation import decode_audio
 from lab.realtime_events import Json, RefusedEventError, parse_client_event
 from lab.realtime_faults import FaultPlan
 from lab.realtime_listener import Listener, send_item
+from lab.realtime_model import Model
 from lab.realtime_record import SessionRecord
-from lab.realtime_response import Script
 from lab.realtime_schema import (
     AppendAudio,
     CancelResponse,
@@ -24,6 +25,8 @@ from lab.realtime_schema import (
     CreateItem,
     CreateResponse,
     DeleteItem,
+    FunctionCall,
+    FunctionCallOutput,
     ResponseParams,
     RetrieveItem,
     TruncateItem,
@@ -67,6 +70,7 @@ class RealtimeSession:
         lifetime_s: Seconds until it expires.
         lines: All that can be said or understood.
         faults: What is to go wrong.
+        scripts: What the model is to do in the calls to come.
         refusal: Why the session ends as soon as it began, None when it does not.
         now: Monotonic seconds.
     """
@@ -82,6 +86,7 @@ class RealtimeSession:
         lifetime_s: float,
         lines: tuple[SpeechLine, ...],
         faults: FaultPlan,
+        scripts: ScriptQueue,
         refusal: RefusedEventError | None,
         now: float,
     ) -> None:
@@ -89,6 +94,7 @@ class RealtimeSession:
         self._ids = ids
         self._rng = rng
         self._latency = latency
+        self._scripts = scripts
         self._conversation = record.conversation
         self._config = SessionConfig(record.model)
         self._timeline = Timeline(ids)
@@ -102,6 +108,7 @@ class RealtimeSession:
             record=record,
             lines=lines,
             speaker=self._speaker,
+            on_call=self._on_call,
             on_refused=lambda refusal, at: self._send_error(refusal, None, at),
         )
         self._handlers = self._handlers_by_type()
@@ -131,7 +138,6 @@ class RealtimeSession:
         return self._timeline.run(now=now)
 
     def _new_speaker(self, lines: tuple[SpeechLine, ...], faults: FaultPlan) -> Speaker:
-        replies = tuple(line for line in lines if line.name.startswith("reply-"))
         return Speaker(
             timeline=self._timeline,
             ids=self._ids,
@@ -139,7 +145,7 @@ class RealtimeSession:
             latency=self._latency,
             config=self._config,
             record=self._record,
-            script=Script(replies, lines),
+            model=Model(lines, self._ids),
             faults=faults,
             on_spoken=lambda ends, at: self._listener.await_idle(ends, now=at),
         )
@@ -197,6 +203,12 @@ class RealtimeSession:
         self._send_error(RefusedEventError("session_expired", message), None, now)
         self._timeline.close(1001, message, now=now)
 
+    def _on_call(self, now: float) -> None:
+        run = self._scripts.take()
+        if run is not None:
+            self._record.script = run
+            self._speaker.follow(run, now=now)
+
     def _on_update(self, event: UpdateSession, now: float) -> None:
         self._config.update(
             event.session,
@@ -232,10 +244,14 @@ class RealtimeSession:
         after = _known(event.previous_item_id)
         previous_id = self._conversation.insert(item, after)
         send_item(self._timeline, item, previous_id, now=now)
+        if isinstance(event.item, FunctionCall):
+            self._record.calls.open(item.wire, None)
+        elif isinstance(event.item, FunctionCallOutput):
+            self._record.calls.answer(item.wire, now=now)
 
     def _on_truncate(self, event: TruncateItem, now: float) -> None:
         self._conversation.truncate(
-            event.item_id, event.content_index, event.audio_end_ms
+            event.item_id, event.content_index, event.audio_end_ms, now=now
         )
         self._send(
             {
@@ -248,7 +264,7 @@ class RealtimeSession:
         )
 
     def _on_delete(self, event: DeleteItem, now: float) -> None:
-        self._conversation.remove(event.item_id)
+        self._conversation.remove(event.item_id, now=now)
         self._send({"type": "conversation.item.deleted", "item_id": event.item_id}, now)
 
     def _on_retrieve(self, event: RetrieveItem, now: float) -> None:

@@ -1,12 +1,13 @@
 """What a scripted response would have cost in tokens."""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.realtime_conversation import Conversation, StoredItem
 from lab.realtime_events import Json
 
-__all__ = ["UsageMeter"]
+__all__ = ["UsageMeter", "total"]
 
 # Source: OpenAI's page on Realtime costs.
 _USER_AUDIO_MS_PER_TOKEN = 100
@@ -22,19 +23,26 @@ class UsageMeter:
     cached_tokens: int = 0
 
     def response(
-        self, conversation: Conversation, instructions: str, output: StoredItem
+        self,
+        conversation: Conversation,
+        instructions: str,
+        outputs: Sequence[StoredItem],
     ) -> Json:
-        """Return the ``usage`` of a response that said *output*."""
-        context = [item for item in conversation.items if item is not output]
+        """Return the ``usage`` of a response that produced *outputs*."""
+        own = {output.item_id for output in outputs}
+        context = [item for item in conversation.items if item.item_id not in own]
         text = _text_tokens(
             len(instructions) + sum(item.text_length() for item in context)
         )
-        audio = sum(_audio_tokens(item) for item in context)
+        audio = sum(_context_audio_tokens(item) for item in context)
         cached = min(self.cached_tokens, text + audio)
         self.cached_tokens = (text + audio) // _CACHE_BLOCK_TOKENS * _CACHE_BLOCK_TOKENS
         cached_text = min(cached, text)
-        out_text = _text_tokens(_spoken_length(output))
-        out_audio = _audio_tokens(output)
+        out_text = sum(_text_tokens(item.written_characters) for item in outputs)
+        out_audio = sum(
+            math.ceil(item.generated_ms / _ASSISTANT_AUDIO_MS_PER_TOKEN)
+            for item in outputs
+        )
         return {
             "total_tokens": text + audio + out_text + out_audio,
             "input_tokens": text + audio,
@@ -70,18 +78,24 @@ class UsageMeter:
         }
 
 
+def total(usages: Iterable[Json]) -> Json:
+    """Return the sum of *usages*, field by field."""
+    summed: Json = {}
+    for usage in usages:
+        for name, value in usage.items():
+            if isinstance(value, dict):
+                parts: list[Json] = [summed.get(name, {}), value]
+                summed[name] = total(parts)
+            elif isinstance(value, int):
+                summed[name] = summed.get(name, 0) + value
+    return summed
+
+
 def _text_tokens(characters: int) -> int:
     return math.ceil(characters / _CHARACTERS_PER_TEXT_TOKEN)
 
 
-def _audio_tokens(item: StoredItem) -> int:
+def _context_audio_tokens(item: StoredItem) -> int:
     assistant = item.wire.get("role") == "assistant"
     per_token = _ASSISTANT_AUDIO_MS_PER_TOKEN if assistant else _USER_AUDIO_MS_PER_TOKEN
     return math.ceil(item.audio_ms / per_token)
-
-
-def _spoken_length(item: StoredItem) -> int:
-    return sum(
-        len(content.get("transcript") or content.get("text") or "")
-        for content in item.wire.get("content", ())
-    )

@@ -5,14 +5,21 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from backhaul.core.g711 import energy
+
 __all__ = [
     "SpeechLine",
     "all_lines",
     "caller_lines",
+    "cough",
     "greeting_line",
     "load_line",
     "reply_lines",
 ]
+
+_FRAME_S = 0.02
+_FRAME_BYTES = 160
+_LONGEST_COUGH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +79,29 @@ def greeting_line() -> SpeechLine:
 
 
 def caller_lines() -> tuple[SpeechLine, ...]:
-    """Return what callers say."""
-    return tuple(line for line in all_lines() if line.name.startswith("caller-"))
+    """Return what callers say in ordinary talk, each a whole turn."""
+    return tuple(line for line in all_lines() if _is_numbered(line.name, "caller"))
 
 
 def reply_lines() -> tuple[SpeechLine, ...]:
-    """Return what the assistant replies, the greeting not among it."""
-    return tuple(line for line in all_lines() if line.name.startswith("reply-"))
+    """Return what the assistant replies in ordinary talk."""
+    return tuple(line for line in all_lines() if _is_numbered(line.name, "reply"))
+
+
+def cough(duration_s: float) -> bytes:
+    """Return the loudest *duration_s* of a caller's line: a voice, but no word.
+
+    Raises:
+        ValueError: If it is not between 0.02 s and 1 s.
+    """
+    if not _FRAME_S <= duration_s <= _LONGEST_COUGH_S:
+        raise ValueError(f"a cough of {duration_s:g} s")
+    audio = load_line("caller-1").audio
+    length = round(duration_s / _FRAME_S) * _FRAME_BYTES
+    starts = range(0, len(audio) - length, _FRAME_BYTES)
+    loudest = max(starts, key=lambda start: energy(audio[start : start + length]))
+    return audio[loudest : loudest + length]
+
+
+def _is_numbered(name: str, kind: str) -> bool:
+    return name.startswith(f"{kind}-") and name.removeprefix(f"{kind}-").isdigit()

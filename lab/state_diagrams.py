@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from backhaul.core import circuit_breaker, link
+from backhaul.core import circuit_breaker, link, warm_pool_events
 from edge.core import call_machine
-from region_agent.core import session_ladder
+from region_agent.core import outbox, session_ladder, turns
 
 __all__ = ["render"]
 
@@ -36,6 +36,22 @@ def render() -> str:
             "backhaul/core/circuit_breaker.py",
             circuit_breaker.TRANSITIONS,
         ),
+        (
+            "The model in a conversation",
+            "region_agent/core/turns.py",
+            turns.FLOOR_TRANSITIONS,
+        ),
+        (
+            "The caller in a conversation",
+            "region_agent/core/turns.py",
+            turns.CALLER_TRANSITIONS,
+        ),
+        (
+            "A connection to a tool",
+            "backhaul/core/warm_pool_events.py",
+            warm_pool_events.TRANSITIONS,
+        ),
+        ("An outbox of events", "region_agent/core/outbox.py", outbox.TRANSITIONS),
     )
     return _HEAD + "".join(_section(*machine) for machine in machines)
 

@@ -3,7 +3,8 @@
 Signs its webhooks, reads TwiML, streams speech in 20 ms frames on a steady clock and
 plays what comes back at 8 kHz. Connection overrides in a webhook URL's fragment
 (``#rc=2``) are not obeyed, and no caller ever hears a `<Play>`, `<Say>` or `<Dial>`:
-they are facts in the report.
+they are facts in the report. Who answers a `<Dial>`, an `<Enqueue>` or a `<Refer>`
+is part of the plan.
 """
 
 import ssl
@@ -11,7 +12,7 @@ import ssl
 from backhaul.tasks import TaskOwner
 from lab.media_clock import MediaClock
 from lab.twilio_call import Call, Carrier
-from lab.twilio_caller import CallPlan, Turn
+from lab.twilio_plan import CallPlan, Turn
 from lab.twilio_report import CallReport
 from lab.twilio_webhook import WebhookClient
 

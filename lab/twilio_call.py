@@ -12,20 +12,23 @@ from urllib.parse import urljoin
 from backhaul.clock import monotonic_s
 from lab.media_clock import MediaClock
 from lab.media_wire import MediaWire
-from lab.twilio_caller import CallPlan
 from lab.twilio_facts import call_parameters, utc_now
 from lab.twilio_leg import LegEnd, MediaLeg
 from lab.twilio_line import CallerLine
+from lab.twilio_plan import CallPlan
 from lab.twilio_report import CallReport
+from lab.twilio_transfer import Transfers
 from lab.twilio_webhook import WebhookClient, WebhookError
 from lab.twiml import TwimlError, parse_twiml
 from lab.twiml_verbs import (
     Connect,
     Dial,
+    Enqueue,
     Hangup,
     Pause,
     Play,
     Redirect,
+    Refer,
     Reject,
     Say,
     Stream,
@@ -37,7 +40,10 @@ __all__ = ["Call", "Carrier"]
 _MAX_VERBS = 50
 """A call that redirects to itself must end."""
 _VERB_S = 0.2
-"""How long Play, Say, Dial and Pause take here; their length is not the question."""
+"""How long Play, Say and Pause take here; their length is not the question."""
+_DIGIT_S, _DIGIT_PAUSE_S = 0.1, 0.5
+"""One touch tone, and a `w` among them."""
+_NOT_OVER_SIP = 12200
 
 EndedBy = Literal["caller", "twiml", "rejected", "error"]
 
@@ -69,6 +75,12 @@ class Call:
         self._status = "ringing"
         self._fallback_url = plan.fallback_url
         self._verbs: list[Verb] = []
+        self._transfers = Transfers(
+            plan,
+            self._line,
+            carrier.webhooks,
+            lambda: self._parameters(self._status),
+        )
 
     async def run(self) -> CallReport:
         """Place the call and return what came of it; never raises for the peer."""
@@ -113,16 +125,19 @@ class Call:
                 self._verbs = await self._fetch(urljoin(self._url, url), method)
             case Connect():
                 await self._connect(verb, notices)
-            case Play(url=url, digits=digits):
-                await self._take_time(f"Play {url or digits}")
-            case Say(text=text):
-                await self._take_time(f"Say {text}")
-            case Pause(length_s=length_s):
-                await self._take_time(f"Pause {length_s}")
-            case Dial():
-                await self._dial(verb)
+            case Play() | Say() | Pause():
+                await self._perform(verb)
+            case Dial() | Enqueue() | Refer():
+                await self._transfer(verb, notices)
             case Hangup() | Reject():
                 pass  # the end of the call, taken by the caller of this
+
+    async def _perform(self, verb: Play | Say | Pause) -> None:
+        what, seconds = _performance(verb)
+        if isinstance(verb, Play) and verb.digits:
+            self._line.digits_played.append(verb.digits)
+        self._answer(what)
+        await asyncio.wait({self._line.hung_up}, timeout=seconds)
 
     async def _connect(self, verb: Connect, notices: asyncio.TaskGroup) -> None:
         # Without the stream's URL: its last part is a token.
@@ -131,11 +146,23 @@ class Call:
         self._log.note(f"media stream {end.name.lower()}")
         if not verb.action:
             return
-        action = urljoin(self._url, verb.action)
-        if end is LegEnd.HUNG_UP:
-            await self._tell(action, verb.method, self._parameters("completed"))
-            return
-        self._verbs = await self._fetch(action, verb.method)
+        await self._go_on(verb.action, verb.method, hung_up=end is LegEnd.HUNG_UP)
+
+    async def _go_on(
+        self,
+        action: str,
+        method: str,
+        facts: dict[str, str] | None = None,
+        *,
+        hung_up: bool,
+    ) -> None:
+        """Ask a verb's action what comes next, or only tell it of the call's end."""
+        url = urljoin(self._url, action)
+        if hung_up:
+            ended = {**self._parameters("completed"), **(facts or {})}
+            await self._tell(url, method, ended)
+        else:
+            self._verbs = await self._fetch(url, method, facts)
 
     async def _stream(self, stream: Stream, notices: asyncio.TaskGroup) -> LegEnd:
         self._status = "in-progress"
@@ -164,28 +191,38 @@ class Call:
                 ssl_context=self._carrier.ssl_context,
                 hung_up=self._line.hung_up,
                 on_start=on_start,
+                reads_slowly=self._plan.read_pause is not None,
             )
         finally:
             self._line.detach(leg)
         tell("stream-error" if leg.failure else "stream-stopped")
         return end
 
-    async def _dial(self, verb: Dial) -> None:
-        await self._take_time(
-            f"Dial {' '.join(address for _, address in verb.targets)}"
-        )
+    async def _transfer(
+        self, verb: Dial | Enqueue | Refer, notices: asyncio.TaskGroup
+    ) -> None:
+        if isinstance(verb, Dial):
+            self._answer(f"Dial {' '.join(to.address for to in verb.targets)}")
+            facts = await self._transfers.dial(verb, self._url, notices)
+        elif isinstance(verb, Enqueue):
+            self._answer(f"Enqueue {verb.name}")
+            facts = await self._transfers.enqueue(verb)
+        else:
+            self._answer(f"Refer {verb.uri}")
+            if not self._plan.over_sip:
+                reason = "<Refer> in a call that did not come over SIP"
+                self._log.error(_NOT_OVER_SIP, reason)
+                raise _CallFailedError
+            facts = await self._transfers.refer(verb)
         if verb.action:
-            self._verbs = await self._fetch(
-                urljoin(self._url, verb.action),
-                verb.method,
-                {"DialCallStatus": "completed", "DialCallDuration": "1"},
-            )
+            hung_up = self._line.hung_up.done()
+            await self._go_on(verb.action, verb.method, facts, hung_up=hung_up)
 
-    async def _take_time(self, what: str) -> None:
+    def _answer(self, what: str) -> None:
+        """Begin a verb that answers the call."""
         self._status = "in-progress"
         self._line.answered = True
         self._note(what)
-        await asyncio.wait({self._line.hung_up}, timeout=_VERB_S)
 
     def _note(self, what: str) -> None:
         self._line.verbs.append(what)
@@ -204,7 +241,7 @@ class Call:
             document = await self._carrier.webhooks.fetch(url, method, parameters)
             verbs = list(parse_twiml(document))
         except (WebhookError, TwimlError) as exc:
-            self._log.error(exc.twilio_code, exc.reason)
+            self._log.refused(exc)
             fallback, self._fallback_url = self._fallback_url, ""
             if not fallback:
                 raise _CallFailedError from exc
@@ -225,7 +262,7 @@ class Call:
         try:
             await self._carrier.webhooks.notify(url, method, parameters)
         except WebhookError as exc:
-            self._log.error(exc.twilio_code, exc.reason)
+            self._log.refused(exc)
 
     async def _tell_stream(self, stream: Stream, facts: dict[str, str]) -> None:
         if stream.status_callback:
@@ -258,3 +295,19 @@ class Call:
         }
         parameters = {**self._parameters("completed"), **facts}
         await self._tell(self._plan.status_callback, "POST", parameters)
+
+
+def _performance(verb: Play | Say | Pause) -> tuple[str, float]:
+    """Return what a verb does and how long (s) it takes here."""
+    match verb:
+        case Play(digits="", url=url):
+            return f"Play {url}", _VERB_S
+        case Play(digits=digits):
+            pauses = digits.count("w") + digits.count("W")
+            tones = len(digits) - pauses
+            seconds = pauses * _DIGIT_PAUSE_S + tones * _DIGIT_S
+            return f"Play digits {digits}", seconds
+        case Say(text=text):
+            return f"Say {text}", _VERB_S
+        case Pause(length_s=length_s):
+            return f"Pause {length_s}", _VERB_S

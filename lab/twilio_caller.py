@@ -1,61 +1,33 @@
 """When a caller speaks, listens and hangs up: a pure model of a person on the phone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lab.media_player import FRAME_BYTES, SILENCE, Burst, MediaPlayer, audible_end
+from lab.twilio_expectations import Expectations, Verdict
+from lab.twilio_plan import CallPlan, Cough, HangUp, Press, Step, Turn, Wait
 
-__all__ = ["CallPlan", "Caller", "SaidTurn", "Turn"]
+__all__ = ["SILENT_FRAME", "Caller", "SaidTurn", "StepResult"]
 
 SILENT_FRAME = SILENCE * FRAME_BYTES
+_BETWEEN_DIGITS_S = 0.1
+
+_MET = Verdict(True)
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One thing the caller says.
+class StepResult:
+    """What came of one step.
 
     Attributes:
-        audio: 8 kHz mu-law.
-        interrupt_after_s: Speak this long after the assistant became audible instead
-            of waiting until it has finished.
+        ended_at: When that was clear, None for a step that was never begun.
+        detail: What happened instead, empty when all went well.
     """
 
-    audio: bytes
-    interrupt_after_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallPlan:
-    """One call to place.
-
-    Attributes:
-        webhook_url: The voice URL of the number; a fragment is neither sent nor signed.
-        turns: What the caller says, in order.
-        waits_for_opening: Listen to the assistant first; else speak after `quiet_s`.
-        quiet_s: Silence after the assistant's last sample before the caller goes on.
-        reply_timeout_s: Go on when nothing was heard for this long.
-        max_duration_s: Hang up then, whatever happens.
-        hangs_up: Hang up when the last reply has been heard; else wait for the peer.
-        dtmf: Touch tones as (seconds after the first `start`, digit).
-        fallback_url: Asked once when fetching or running TwiML fails.
-        status_callback: Told at the end of the call.
-        extra_parameters: Added to, or put in place of, webhook parameters.
-    """
-
-    webhook_url: str
-    from_number: str
-    to_number: str
-    turns: tuple[Turn, ...] = ()
-    waits_for_opening: bool = True
-    quiet_s: float = 0.6
-    reply_timeout_s: float = 10.0
-    max_duration_s: float = 120.0
-    hangs_up: bool = True
-    dtmf: tuple[tuple[float, str], ...] = ()
-    fallback_url: str = ""
-    status_callback: str = ""
-    extra_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    step: Step
+    ok: bool
+    ended_at: float | None
+    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -89,55 +61,127 @@ class SaidTurn:
         return self.reply
 
 
-class _Phase(Enum):
-    OPENING = auto()
-    SPEAKING = auto()
-    LISTENING = auto()
-    DONE = auto()
+@dataclass(slots=True)
+class _Speech:
+    """Audio that is being said; *turn* is None for a noise."""
+
+    audio: bytes
+    audible_bytes: int
+    turn: SaidTurn | None
+    offset: int = 0
 
 
 class Caller:
-    """Decides frame by frame what the caller says; ask every 20 ms.
+    """Carries out a plan's steps; ask it for a frame every 20 ms.
 
     Attributes:
         turns: Every turn begun so far.
+        results: What came of every step that is over.
+        has_hung_up: Whether the caller wants the call to end.
     """
 
     def __init__(
-        self, plan: CallPlan, *, player: MediaPlayer, started_at: float
+        self,
+        plan: CallPlan,
+        *,
+        player: MediaPlayer,
+        verbs: Sequence[str],
+        started_at: float,
     ) -> None:
+        """Begin the call; *verbs* lists the verbs carried out, and grows."""
         self.turns: list[SaidTurn] = []
+        self.results: list[StepResult] = []
+        self.has_hung_up = False
         self._plan = plan
         self._player = player
-        self._phase = _Phase.OPENING
+        self._expectations = Expectations(player, verbs)
         self._since = started_at
-        self._offset = 0
-        self._audible_bytes = 0
+        self._speech: _Speech | None = None
+        self._digits: list[tuple[float, str]] | None = None
 
     @property
-    def is_done(self) -> bool:
-        """Whether everything has been said and answered."""
-        return self._phase is _Phase.DONE
+    def has_failed(self) -> bool:
+        """Whether a step failed, after which no other is tried."""
+        return bool(self.results) and not self.results[-1].ok
 
     def frame(self, *, now: float) -> bytes:
         """Return the next 160 bytes of caller audio."""
-        if self._phase in {_Phase.OPENING, _Phase.LISTENING} and self._may_go_on(now):
-            self._go_on(now)
-        if self._phase is not _Phase.SPEAKING:
-            return SILENT_FRAME
-        return self._speak(now)
+        while self._speech is None and not self.has_hung_up:
+            verdict = self._try(now)
+            if verdict is None:
+                break
+            self._conclude(verdict, now)
+        return SILENT_FRAME if self._speech is None else self._speak(self._speech, now)
 
-    def _may_go_on(self, now: float) -> bool:
-        if self._phase is _Phase.OPENING and not self._plan.waits_for_opening:
-            return now >= self._since + self._plan.quiet_s
+    def due_digits(self, *, now: float) -> str:
+        """Return the keys to press now."""
+        due = [digit for at, digit in self._digits or () if at <= now]
+        self._digits = self._digits[len(due) :] if self._digits is not None else None
+        return "".join(due)
+
+    def finish(self, *, ended_by: str, now: float) -> None:
+        """Judge the steps that are left when the call is over."""
+        while (step := self._step()) is not None:
+            verdict = None
+            if not self.has_failed:
+                verdict = self._expectations.judge_at_end(step, ended_by, now=now)
+            if verdict is not None:
+                self._conclude(verdict, now)
+            elif self.has_failed:
+                self.results.append(StepResult(step, False, None, "not reached"))
+            else:
+                said = "in the middle of it" if self._speech else "before"
+                detail = f"the call ended {said} (by {ended_by})"
+                self.results.append(StepResult(step, False, now, detail))
+
+    def _step(self) -> Step | None:
+        over, steps = len(self.results), self._plan.steps
+        return steps[over] if over < len(steps) else None
+
+    def _conclude(self, verdict: Verdict, now: float) -> None:
+        step = self._step()
+        self._since = now
+        if step is None:
+            self.has_hung_up = self._plan.hangs_up
+            return
+        self.results.append(StepResult(step, verdict.ok, now, verdict.detail))
+        self.has_hung_up = not verdict.ok or isinstance(step, HangUp)
+
+    def _try(self, now: float) -> Verdict | None:
+        """Return what came of the current step, None while it goes on."""
+        match step := self._step():
+            case None:
+                verdict = _MET if self._is_done(now) else None
+            case Turn():
+                verdict = self._try_turn(step, now)
+            case Cough():
+                verdict = self._say_over(step.audio, step.after_s, now, is_turn=False)
+            case Wait():
+                verdict = _MET if now >= self._since + step.seconds else None
+            case Press():
+                verdict = self._press(step.digits, now)
+            case HangUp():
+                verdict = _MET
+            case _:
+                limit_s = self._plan.step_timeout_s
+                verdict = self._expectations.judge(
+                    step, since=self._since, timeout_s=limit_s, now=now
+                )
+        return verdict
+
+    def _is_done(self, now: float) -> bool:
+        return self._plan.hangs_up and self._may_speak(now)
+
+    def _may_speak(self, now: float) -> bool:
+        """Tell whether it is the caller's turn, or nothing was heard for too long."""
+        plan = self._plan
+        if not self.turns and not plan.waits_for_opening:
+            return now >= self._since + plan.quiet_s
         reply = self._reply()
         if reply is None or reply.audible_at is None:
-            playing = self._player.buffered_s(now=now) > 0
-            return not playing and now >= self._since + self._plan.reply_timeout_s
-        turn = self._next_turn()
-        if turn is not None and turn.interrupt_after_s is not None:
-            return now >= reply.audible_at + turn.interrupt_after_s
-        return now >= self._player.bursts[-1].ends_at + self._plan.quiet_s
+            playing = self._player.buffered_bytes(now=now) > 0
+            return not playing and now >= self._since + plan.reply_timeout_s
+        return now >= self._player.bursts[-1].ends_at + plan.quiet_s
 
     def _reply(self) -> Burst | None:
         if self.turns:
@@ -145,30 +189,55 @@ class Caller:
         heard = (b for b in self._player.bursts if b.audible_at is not None)
         return next(heard, None)
 
-    def _next_turn(self) -> Turn | None:
-        spoken, turns = len(self.turns), self._plan.turns
-        return turns[spoken] if spoken < len(turns) else None
+    def _try_turn(self, turn: Turn, now: float) -> Verdict | None:
+        if turn.interrupt_after_s is not None:
+            after_s = turn.interrupt_after_s
+            return self._say_over(turn.audio, after_s, now, is_turn=True)
+        if self._may_speak(now):
+            self._begin(turn.audio, now, is_turn=True)
+        elif now >= self._since + self._plan.step_timeout_s:
+            return Verdict(False, "the voice was never quiet")
+        return None
 
-    def _go_on(self, now: float) -> None:
-        turn = self._next_turn()
-        if turn is None:
-            self._phase = _Phase.DONE
-            return
-        self._phase = _Phase.SPEAKING
-        self._offset = 0
-        self._audible_bytes = audible_end(turn.audio) or len(turn.audio)
-        playing = self._player.buffered_s(now=now) > 0
-        interrupted = self._player.bursts[-1] if playing else None
-        self.turns.append(SaidTurn(now, interrupted=interrupted))
+    def _say_over(
+        self, audio: bytes, after_s: float, now: float, *, is_turn: bool
+    ) -> Verdict | None:
+        burst = self._player.bursts[-1] if self._player.bursts else None
+        playing = self._player.buffered_bytes(now=now) > 0
+        if burst is not None and playing and burst.audible_at is not None:
+            if now >= burst.audible_at + after_s:
+                self._begin(audio, now, is_turn=is_turn)
+        elif not playing and now >= self._since + self._plan.reply_timeout_s:
+            return Verdict(False, "there was no voice to speak over")
+        return None
 
-    def _speak(self, now: float) -> bytes:
-        audio = self._plan.turns[len(self.turns) - 1].audio
-        frame = audio[self._offset : self._offset + FRAME_BYTES]
-        self._offset += FRAME_BYTES
-        turn = self.turns[-1]
-        if turn.said_ended_at is None and self._offset >= self._audible_bytes:
-            turn.said_ended_at = now
-        if self._offset >= len(audio):
-            self._phase = _Phase.LISTENING
-            self._since = now
+    def _begin(self, audio: bytes, now: float, *, is_turn: bool) -> None:
+        turn = None
+        if is_turn:
+            playing = self._player.buffered_bytes(now=now) > 0
+            interrupted = self._player.bursts[-1] if playing else None
+            turn = SaidTurn(now, interrupted=interrupted)
+            self.turns.append(turn)
+        self._speech = _Speech(audio, audible_end(audio) or len(audio), turn)
+
+    def _speak(self, speech: _Speech, now: float) -> bytes:
+        frame = speech.audio[speech.offset : speech.offset + FRAME_BYTES]
+        speech.offset += FRAME_BYTES
+        turn = speech.turn
+        if turn is not None and turn.said_ended_at is None:
+            turn.said_ended_at = now if speech.offset >= speech.audible_bytes else None
+        if speech.offset >= len(speech.audio):
+            self._speech = None
+            self._conclude(_MET, now)
         return frame.ljust(FRAME_BYTES, SILENCE)
+
+    def _press(self, digits: str, now: float) -> Verdict | None:
+        if self._digits is None:
+            self._digits = [
+                (now + index * _BETWEEN_DIGITS_S, digit)
+                for index, digit in enumerate(digits)
+            ]
+        if self._digits:
+            return None
+        self._digits = None
+        return _MET

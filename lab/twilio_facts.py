@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from backhaul.clock import unix_s
-from lab.twilio_caller import CallPlan
+from lab.twilio_plan import CallPlan
 
-__all__ = ["call_parameters", "utc_now"]
+__all__ = ["call_parameters", "child_parameters", "utc_now"]
 
 _COUNTRY_OF_PREFIX: Mapping[str, str] = {
     "+1": "US",
@@ -26,6 +26,9 @@ _COUNTRY_OF_PREFIX: Mapping[str, str] = {
 }
 """Enough for stand-in callers; a number from elsewhere has no country here."""
 
+_SIP_DOMAIN = "warmline-lab.sip.twilio.com"
+_PBX = "pbx.example.com"
+
 
 def call_parameters(
     plan: CallPlan, *, call_sid: str, account_sid: str, status: str
@@ -41,18 +44,43 @@ def call_parameters(
         "ToCountry": _country(plan.to_number),
         "CalledCountry": _country(plan.to_number),
     }
+    caller, called = plan.from_number, plan.to_number
+    if plan.over_sip:
+        caller, called = _sip_uri(caller, _PBX), _sip_uri(called, _SIP_DOMAIN)
     return {
         "CallSid": call_sid,
         "AccountSid": account_sid,
-        "From": plan.from_number,
-        "Caller": plan.from_number,
-        "To": plan.to_number,
-        "Called": plan.to_number,
+        "From": caller,
+        "Caller": caller,
+        "To": called,
+        "Called": called,
         "CallStatus": status,
         "Direction": "inbound",
         "ApiVersion": "2010-04-01",
         **{name: country for name, country in places.items() if country},
+        **(_sip_parameters(call_sid) if plan.over_sip else {}),
         **plan.extra_parameters,
+    }
+
+
+def child_parameters(
+    parent: Mapping[str, str], *, call_sid: str, called: str, caller: str, status: str
+) -> dict[str, str]:
+    """Return the parameters of a request about the leg that a `<Dial>` created.
+
+    *parent* is what `call_parameters` says about the call it was dialled from.
+    """
+    return {
+        "CallSid": call_sid,
+        "ParentCallSid": parent["CallSid"],
+        "AccountSid": parent["AccountSid"],
+        "From": caller,
+        "Caller": caller,
+        "To": called,
+        "Called": called,
+        "CallStatus": status,
+        "Direction": "outbound-dial",
+        "ApiVersion": parent["ApiVersion"],
     }
 
 
@@ -66,3 +94,17 @@ def _country(number: str) -> str:
         if number.startswith(prefix):
             return country
     return ""
+
+
+def _sip_uri(number: str, host: str) -> str:
+    return number if number.startswith(("sip:", "sips:")) else f"sip:{number}@{host}"
+
+
+def _sip_parameters(call_sid: str) -> dict[str, str]:
+    """Return what a call at a SIP domain has besides; the address is a PBX's."""
+    return {
+        "SipDomain": _SIP_DOMAIN,
+        "SipDomainSid": f"SD{call_sid[2:]}",
+        "SipCallId": f"{call_sid[2:18]}@{_PBX}",
+        "SipSourceIp": "192.0.2.10",
+    }

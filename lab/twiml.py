@@ -5,6 +5,7 @@ stricter than the real thing finds those mistakes before a real call does.
 """
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
@@ -14,10 +15,13 @@ from backhaul.errors import TwilioError
 from lab.twiml_verbs import (
     Connect,
     Dial,
+    DialTarget,
+    Enqueue,
     Hangup,
     Pause,
     Play,
     Redirect,
+    Refer,
     Reject,
     Say,
     Stream,
@@ -33,6 +37,21 @@ _MAX_PARAMETER_CHARS = 500
 _MAX_COUNT_DIGITS = 4
 _TOO_LARGE, _PARSE_FAILURE, _SCHEMA = 11750, 12100, 12200
 _NOT_WSS, _MALFORMED_URL = 31922, 31923
+_DIAL_TIMEOUT, _DIAL_TIME_LIMIT = 13212, 13216
+
+_MAX_QUEUE_NAME_CHARS = 64
+_MAX_DIAL_TARGETS = 10
+_SIP_URI = re.compile(r"sips?:[^\s@<>]+@[^\s@<>]+", re.ASCII)
+_CALL_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
+_PROGRESS = frozenset(
+    {
+        "url",
+        "method",
+        "statusCallback",
+        "statusCallbackMethod",
+        "statusCallbackEvent",
+    }
+)
 
 _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "Response": frozenset(),
@@ -46,21 +65,20 @@ _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "Dial": frozenset(
         {"action", "method", "timeout", "timeLimit", "callerId", "answerOnBridge"}
     ),
-    "Number": frozenset(),
-    "Client": frozenset(),
-    "Sip": frozenset(),
-    "Conference": frozenset(),
+    "Number": _PROGRESS,
+    "Sip": _PROGRESS | {"username", "password"},
+    "Enqueue": frozenset({"action", "method"}),
+    "Refer": frozenset({"action", "method"}),
     "Pause": frozenset({"length"}),
     "Reject": frozenset({"reason"}),
 }
 _CHILDREN: Mapping[str, frozenset[str]] = {
     "Connect": frozenset({"Stream"}),
     "Stream": frozenset({"Parameter"}),
-    "Dial": frozenset({"Number", "Client", "Sip", "Conference"}),
+    "Dial": frozenset({"Number", "Sip"}),
+    "Refer": frozenset({"Sip"}),
 }
-_WITH_TEXT = frozenset(
-    {"Redirect", "Play", "Say", "Dial", "Number", "Client", "Sip", "Conference"}
-)
+_WITH_TEXT = frozenset({"Redirect", "Play", "Say", "Dial", "Number", "Sip", "Enqueue"})
 
 
 class TwimlError(TwilioError):
@@ -161,13 +179,68 @@ def _play(element: ElementTree.Element) -> Play:
 
 
 def _dial(element: ElementTree.Element) -> Dial:
-    targets = [(child.tag, _text(child)) for child in element]
+    targets = [_target(child) for child in element]
     number = (element.text or "").strip()
     if number:
-        targets.insert(0, ("Number", number))
+        targets.insert(0, DialTarget("Number", number))
     if not targets:
         raise TwimlError(_SCHEMA, "<Dial> names nobody")
-    return Dial(tuple(targets), element.get("action", ""), _method(element))
+    if len(targets) > _MAX_DIAL_TARGETS:
+        raise TwimlError(_SCHEMA, f"<Dial> names more than {_MAX_DIAL_TARGETS}")
+    return Dial(
+        targets=tuple(targets),
+        action=element.get("action", ""),
+        method=_method(element),
+        timeout_s=_seconds(element, "timeout", 30, range(5, 601), _DIAL_TIMEOUT),
+        time_limit_s=_seconds(
+            element, "timeLimit", 14_400, range(1, 86_401), _DIAL_TIME_LIMIT
+        ),
+        caller_id=element.get("callerId", ""),
+    )
+
+
+def _target(element: ElementTree.Element) -> DialTarget:
+    events = tuple(element.get("statusCallbackEvent", "completed").split())
+    if set(events) - _CALL_EVENTS:
+        raise TwimlError(_SCHEMA, f"<{element.tag}> statusCallbackEvent")
+    return DialTarget(
+        kind=element.tag,
+        address=_sip_uri(element) if element.tag == "Sip" else _text(element),
+        url=element.get("url", ""),
+        method=_method(element),
+        status_callback=element.get("statusCallback", ""),
+        status_callback_method=_method(element, "statusCallbackMethod"),
+        events=events,
+    )
+
+
+def _enqueue(element: ElementTree.Element) -> Enqueue:
+    name = _text(element)
+    if len(name) > _MAX_QUEUE_NAME_CHARS:
+        raise TwimlError(_SCHEMA, "<Enqueue> name is too long")
+    return Enqueue(name, element.get("action", ""), _method(element))
+
+
+def _refer(element: ElementTree.Element) -> Refer:
+    if len(element) != 1 or element[0].attrib:
+        raise TwimlError(_SCHEMA, "<Refer> takes exactly one plain <Sip>")
+    return Refer(_sip_uri(element[0]), element.get("action", ""), _method(element))
+
+
+def _sip_uri(element: ElementTree.Element) -> str:
+    uri = _text(element)
+    if not _SIP_URI.fullmatch(uri):
+        raise TwimlError(_SCHEMA, "<Sip> is not a SIP URI")
+    return uri
+
+
+def _seconds(
+    element: ElementTree.Element, name: str, default: int, allowed: range, code: int
+) -> int:
+    value = element.get(name, str(default))
+    if not (value.isascii() and value.isdigit() and int(value[:9]) in allowed):
+        raise TwimlError(code, f"<{element.tag}> {name} {value!r}")
+    return int(value)
 
 
 def _stream(element: ElementTree.Element) -> Stream:
@@ -251,10 +324,12 @@ def _count(element: ElementTree.Element, attribute: str) -> int:
 _READERS: Mapping[str, Callable[[ElementTree.Element], Verb]] = {
     "Connect": _connect,
     "Dial": _dial,
+    "Enqueue": _enqueue,
     "Hangup": _hangup,
     "Pause": _pause,
     "Play": _play,
     "Redirect": _redirect,
+    "Refer": _refer,
     "Reject": _reject,
     "Say": _say,
 }

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 __all__ = [
     "Connect",
     "Dial",
+    "DialTarget",
+    "Enqueue",
     "Hangup",
     "Pause",
     "Play",
     "Redirect",
+    "Refer",
     "Reject",
     "Say",
     "Stream",
@@ -70,10 +73,56 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
-    """Connect the caller to somebody else; each target is (kind, address)."""
+class DialTarget:
+    """Whom to dial.
 
-    targets: tuple[tuple[str, str], ...]
+    Attributes:
+        kind: Number or Sip.
+        url: TwiML for who answers, before the parties are connected.
+        events: Of the new call, told to `status_callback`.
+    """
+
+    kind: str
+    address: str
+    url: str = ""
+    method: str = "POST"
+    status_callback: str = ""
+    status_callback_method: str = "POST"
+    events: tuple[str, ...] = ("completed",)
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Connect the caller to somebody else: the first of the targets to answer.
+
+    Attributes:
+        timeout_s: How long it rings.
+        time_limit_s: Longest talk.
+        caller_id: Shown to who is called, empty for the caller's own number.
+    """
+
+    targets: tuple[DialTarget, ...]
+    action: str = ""
+    method: str = "POST"
+    timeout_s: int = 30
+    time_limit_s: int = 14_400
+    caller_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Put the caller into a queue."""
+
+    name: str
+    action: str = ""
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Refer:
+    """Ask the caller's own side to call a SIP address in our place."""
+
+    uri: str
     action: str = ""
     method: str = "POST"
 
@@ -92,4 +141,6 @@ class Reject:
     reason: str = "rejected"
 
 
-Verb = Connect | Redirect | Hangup | Play | Say | Dial | Pause | Reject
+Verb = (
+    Connect | Redirect | Hangup | Play | Say | Dial | Enqueue | Refer | Pause | Reject
+)

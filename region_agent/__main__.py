@@ -1,5 +1,6 @@
 """Runs one region agent: ``python -m region_agent --config FILE``."""
 
+import os
 import sys
 
 from backhaul.errors import SettingsError
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(masked(settings).decode() + "\n")
         return 0
     return run_service(
-        lambda: RegionAgent(settings, deployment),
+        lambda: RegionAgent(settings, deployment, environ=os.environ),
         announce=options.announce,
         log_json=settings.log_json,
     )

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from backhaul.admin import View
-from region_agent.greetings import Greetings
 from region_agent.listener import LinkListener
+from region_agent.phrases import Phrases
 from region_agent.sessions import Sessions
 
 __all__ = ["AgentViews"]
@@ -22,13 +22,13 @@ class AgentViews:
         region: str,
         sessions: Sessions,
         listener: LinkListener,
-        greetings: Greetings,
+        phrases: Phrases,
     ) -> None:
         self._agent_id = agent_id
         self._region = region
         self._sessions = sessions
         self._listener = listener
-        self._greetings = greetings
+        self._phrases = phrases
 
     def by_path(self) -> dict[str, View]:
         """Return every view by its path."""
@@ -39,7 +39,7 @@ class AgentViews:
         without_stock = [
             name for name, warm in self._sessions.warm().items() if not warm
         ]
-        without_greeting = self._greetings.missing()
+        without_greeting = self._phrases.missing()
         draining = self._listener.draining
         ready = not (without_stock or without_greeting or draining)
         return 200 if ready else 503, {
@@ -65,7 +65,7 @@ class AgentViews:
                     "floor": sessions.profile.warm_sessions,
                     "sessions": asdict(sessions.pool.stock()),
                     "counters": asdict(sessions.pool.counters),
-                    "greeting_ready": name in self._greetings.ready,
+                    "greeting_ready": name in self._phrases.ready,
                 }
                 for name, sessions in self._sessions.by_profile.items()
             },

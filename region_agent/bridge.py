@@ -2,24 +2,68 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from backhaul.channels import Channel
-from backhaul.core.messages import Clear, CloseReason, Message, Open, Opened
-from backhaul.core.profile import Profile
-from region_agent.core.realtime_protocol import (
-    assistant_said,
-    create_response,
-    say_exactly,
+from backhaul.clock import monotonic_s
+from backhaul.core.g711 import SILENCE
+from backhaul.core.messages import (
+    Cleared,
+    CloseReason,
+    Digit,
+    Flow,
+    Message,
+    Open,
+    Opened,
+    Played,
+    Returned,
 )
-from region_agent.core.transcript import Said, Speaker, Transcript
+from backhaul.core.profile import Profile
+from backhaul.driver import LoopDriver
+from backhaul.tasks import TaskOwner
+from region_agent.call_log import CallLog
+from region_agent.call_services import CallServices
+from region_agent.caller_voice import CallerVoice
+from region_agent.core.conversation import Conversation
+from region_agent.core.conversation_events import (
+    AudioEnded,
+    CallBegan,
+    CallerSaid,
+    CallerTurnEnded,
+    CallerVoiced,
+    CallTool,
+    ConversationAction,
+    ConversationEvent,
+    EndCall,
+    FalselyStarted,
+    Interrupted,
+    ModelSaid,
+    ResponseBegan,
+    ResponseEnded,
+    ResponseRefused,
+    ResponseRetried,
+    SendAudio,
+    SendEvent,
+    SendMessage,
+    SpeechStarted,
+    SpeechStopped,
+    ToolAnswered,
+    ToolCalled,
+    TurnCommitted,
+)
+from region_agent.core.realtime_events import (
+    CALLER_TRANSCRIPT,
+    MODEL_TRANSCRIPT,
+    ItemDetail,
+    ResponseDetail,
+    ServerEvent,
+)
 from region_agent.realtime import RealtimeSession
+from region_agent.tools import ToolRequest
 
 __all__ = ["Bridge", "BridgeCounters"]
 
-_RESUMED = (
-    "The line to the caller was interrupted for a moment. Apologise for that in one "
-    "short sentence and go on with the conversation."
-)
+_REFUSED: Final = "conversation_already_has_active_response"
 
 
 @dataclass(slots=True)
@@ -33,6 +77,9 @@ class BridgeCounters:
     audio_bytes_in: int = 0
     audio_bytes_out: int = 0
     interruptions: int = 0
+    """Times a caller cut the voice."""
+    false_starts: int = 0
+    """Sounds of callers that were too short to cut it."""
     stale_deltas: int = 0
     """Model audio of a response that was interrupted, over or not the current one."""
     overlapping_responses: int = 0
@@ -41,46 +88,75 @@ class BridgeCounters:
     transcripts_caller: int = 0
     transcripts_model: int = 0
     """Items written down."""
+    tool_calls_repeated: int = 0
+    """Calls of functions that came a second time and were not made again."""
+    digits_dropped: int = 0
+    """Keys beyond what one message holds."""
+    audio_overflowed_bytes: int = 0
+    """Model audio beyond what may wait for a caller."""
 
 
 class Bridge:
     """Moves audio between a caller and the model; one per call.
 
-    It hears the channel (`ChannelHandler`) and the session (`SessionHandler`). The
-    audio of one response at a time is forwarded: the first one that began.
+    It hears the channel (`ChannelHandler`) and the session (`SessionHandler`), and
+    does what the conversation orders.
     """
 
     def __init__(
         self,
         channel: Channel,
         session: RealtimeSession,
-        counters: BridgeCounters,
+        message: Open,
         *,
+        profile: Profile,
+        services: CallServices,
+        counters: BridgeCounters,
         on_ended: Callable[["Bridge", CloseReason], None],
     ) -> None:
-        self.transcript = Transcript()
-        """What was said so far; never logged."""
         self._channel = channel
         self._session = session
+        self._message = message
+        self._services = services
         self._counters = counters
         self._on_ended = on_ended
-        self._response_id = ""
-        self._response_had_audio = False
-        self._retried = False
+        self._voice = CallerVoice()
+        self._tasks = TaskOwner()
+        self._over = False
+        self._log = CallLog(message, profile, services, session_id=session.session_id)
+        self._recorder = services.recordings.begin(message.profile, message.call_sid)
+        self.conversation = Conversation(
+            profile,
+            phrases=lambda text: services.phrases.audio(message.profile, text),
+            now=monotonic_s(),
+        )
+        self._driver: LoopDriver[ConversationEvent, ConversationAction] = LoopDriver(
+            self.conversation, self._perform
+        )
 
-    def start(self, message: Open, profile: Profile) -> None:
+    def start(self) -> None:
         """Tell the edge that the call stands, and let the model begin if it should."""
+        message = self._message
         self._channel.bind(self)
         self._session.bind(self)
         self._channel.send(Opened(self._session.session_id))
-        self.transcript.add(Said(Speaker.MODEL, "", message.greeting_text))
-        for event in _first_events(message, profile):
-            self._session.send(event)
+        if self._recorder is not None:
+            self._recorder.voice(self._greeting())
+        self._driver.feed(
+            CallBegan(message.greeting_text, message.greeting_bytes, message.resumed)
+        )
+
+    def _greeting(self) -> bytes:
+        """Return what the edge plays; unknown audio is silence of the same length."""
+        message = self._message
+        known = self._services.phrases.audio(message.profile, message.greeting_text)
+        length = message.greeting_bytes
+        return (known or b"")[:length].ljust(length, SILENCE)
 
     def close(self, reason: CloseReason) -> None:
         """End the call from our side."""
         self._channel.close(reason)
-        self._on_ended(self, reason)
+        self._end(reason)
 
     # ChannelHandler
 
@@ -89,81 +165,166 @@ class Bridge:
         self._counters.audio_frames_in += 1
         self._counters.audio_bytes_in += len(audio)
         self._session.append_audio(audio)
+        if self._recorder is not None:
+            self._recorder.caller(audio)
+        if self.conversation.judging:
+            self._driver.feed(CallerVoiced(self._voice.voiced_ms(audio)))
 
     def on_message(self, message: Message) -> None:
-        """A message of the edge arrived; none concerns the bridge yet."""
+        """A message of the edge arrived; see ChannelHandler."""
+        if isinstance(message, Played | Cleared | Digit | Flow | Returned):
+            if isinstance(message, Cleared) and self._recorder is not None:
+                self._recorder.cleared(message.position, message.heard)
+            self._driver.feed(message)
 
     def on_channel_closed(self, reason: CloseReason) -> None:
         """The call is over; see ChannelHandler."""
-        self._on_ended(self, reason)
+        self._end(reason)
 
     # SessionHandler
 
-    def on_model_audio(self, response_id: str, audio: bytes) -> None:
+    def on_model_audio(self, response_id: str, item_id: str, audio: bytes) -> None:
         """Audio of the model arrived; see SessionHandler."""
-        if response_id != self._response_id or not response_id:
+        if self.conversation.audio(response_id, item_id, audio):
+            self._forward(audio)
+        elif response_id != self.conversation.turns.forwarding or not response_id:
             self._counters.stale_deltas += 1
-            return
-        self._counters.audio_frames_out += 1
-        self._counters.audio_bytes_out += len(audio)
-        self._response_had_audio = True
-        self._channel.send_audio(audio)
 
-    def on_speech_started(self) -> None:
-        """The caller interrupts: drop the rest of the response; see SessionHandler."""
-        self._counters.interruptions += 1
-        self._response_id = ""
-        # Also without a response: what the model sent earlier may still be playing.
-        self._channel.send(Clear())
-
-    def on_response_created(self, response_id: str) -> None:
-        """The model begins to answer; see SessionHandler."""
-        if self._response_id:
-            self._counters.overlapping_responses += 1
-            return
-        self._response_id = response_id
-        self._response_had_audio = False
-
-    def on_response_done(self, response_id: str, status: str) -> None:
-        """The model has answered, or failed to; see SessionHandler."""
-        if response_id != self._response_id or not response_id:
-            return
-        self._response_id = ""
-        if self._response_had_audio:
-            self._retried = False
-        if status == "failed":
-            self._on_response_failed()
-
-    def on_caller_transcript(self, item_id: str, text: str) -> None:
-        """The caller's words are written down; see SessionHandler."""
-        self._counters.transcripts_caller += 1
-        self.transcript.add(Said(Speaker.CALLER, item_id, text))
-
-    def on_model_transcript(self, item_id: str, text: str) -> None:
-        """The model's words are written down; see SessionHandler."""
-        self._counters.transcripts_model += 1
-        self.transcript.add(Said(Speaker.MODEL, item_id, text))
+    def on_event(self, event: ServerEvent) -> None:
+        """The model's server tells something; see SessionHandler."""
+        response = event.response
+        if event.type == "response.done" and response is not None:
+            self._log.response_done(response)
+            self._counters.responses_failed += response.status == "failed"
+        heard = _heard(event)
+        if heard is not None:
+            self._count(heard)
+            self._driver.feed(heard)
 
     def on_session_closed(self, reason: str) -> None:  # noqa: ARG002
         """The session is gone; see SessionHandler."""
         self.close(CloseReason.SESSION_LOST)
 
-    def _on_response_failed(self) -> None:
-        self._counters.responses_failed += 1
-        if self._response_had_audio or self._retried:
+    def _forward(self, audio: bytes) -> None:
+        self._counters.audio_frames_out += 1
+        self._counters.audio_bytes_out += len(audio)
+        self._log.first_audio()
+        self._channel.send_audio(audio)
+        if self._recorder is not None:
+            self._recorder.voice(audio)
+
+    def _perform(self, action: ConversationAction) -> None:
+        match action:
+            case SendEvent(event):
+                self._session.send(event)
+            case SendMessage(message):
+                self._channel.send(message)
+            case SendAudio(audio):
+                self._forward(audio)
+            case CallTool(call_id):
+                self._tasks.spawn(self._call_tool(action), name=f"tool:{call_id}")
+            case EndCall(reason):
+                self.close(reason)
+            case _:
+                self._note(action)
+
+    async def _call_tool(self, called: CallTool) -> None:
+        message = self._message
+        result = await self._services.tools.call(
+            ToolRequest(
+                profile=message.profile,
+                name=called.name,
+                arguments=called.arguments,
+                call_id=called.call_id,
+                call_sid=message.call_sid,
+                caller=message.caller,
+            )
+        )
+        self._log.tool_called(called, result)
+        self._driver.feed(ToolAnswered(called.call_id, result.output))
+
+    def _count(self, event: ConversationEvent) -> None:
+        match event:
+            case CallerSaid():
+                self._counters.transcripts_caller += 1
+            case ModelSaid():
+                self._counters.transcripts_model += 1
+            case _:
+                pass
+
+    def _note(self, report: ConversationAction) -> None:
+        match report:
+            case Interrupted():
+                self._counters.interruptions += 1
+            case FalselyStarted():
+                self._counters.false_starts += 1
+            case CallerTurnEnded():
+                self._log.caller_turn()
+            case ResponseRetried():
+                self._counters.responses_retried += 1
+            case _:
+                pass
+        self._log.note(report)
+
+    def _end(self, reason: CloseReason) -> None:
+        if self._over:
             return
-        self._retried = True
-        self._counters.responses_retried += 1
-        self._session.send(create_response())
+        self._over = True
+        self._driver.close()
+        for report in self.conversation.end():
+            self._note(report)
+        self._log.ended(reason)
+        if self._recorder is not None:
+            self._recorder.close()
+        self._tasks.cancel()
+        self._add_up()
+        self._on_ended(self, reason)
+
+    def _add_up(self) -> None:
+        conversation, counters = self.conversation, self._counters
+        counters.overlapping_responses += conversation.turns.overlapping
+        counters.tool_calls_repeated += conversation.tools.repeated
+        counters.digits_dropped += conversation.keys.dropped
+        counters.audio_overflowed_bytes += conversation.playback.overflowed_bytes
 
 
-def _first_events(message: Open, profile: Profile) -> tuple[bytes, ...]:
-    if message.greeting_text:
-        return (assistant_said(message.greeting_text),)
-    if message.resumed:
-        return (create_response(f"{profile.instructions}\n\n{_RESUMED}"),)
-    if profile.greeting:
-        return (create_response(say_exactly(profile.greeting)),)
-    if profile.caller_speaks_first:
-        return ()
-    return (create_response(),)
+_WITHOUT_DETAILS: Final[dict[str, ConversationEvent]] = {
+    "input_audio_buffer.speech_started": SpeechStarted(),
+    "input_audio_buffer.speech_stopped": SpeechStopped(),
+    "input_audio_buffer.committed": TurnCommitted(),
+}
+
+
+def _heard(event: ServerEvent) -> ConversationEvent | None:
+    """Return what *event* means to a conversation, None for nothing."""
+    response = event.response or ResponseDetail()
+    match event.type:
+        case "response.created":
+            return ResponseBegan(response.id or "")
+        case "response.done":
+            return ResponseEnded(response.id or "", response.status or "")
+        case "response.output_item.done":
+            return _tool_call(event.item or ItemDetail())
+        case "error" if event.error is not None and event.error.code == _REFUSED:
+            return ResponseRefused()
+        case _:
+            return _WITHOUT_DETAILS.get(event.type) or _of_item(event)
+
+
+def _tool_call(item: ItemDetail) -> ConversationEvent | None:
+    if item.type != "function_call" or item.status != "completed":
+        return None
+    return ToolCalled(item.call_id or "", item.name or "", item.arguments or "")
+
+
+def _of_item(event: ServerEvent) -> ConversationEvent | None:
+    item_id, text = event.item_id or "", event.transcript or ""
+    match event.type:
+        case "response.output_audio.done":
+            return AudioEnded(item_id)
+        case _ if event.type == CALLER_TRANSCRIPT:
+            return CallerSaid(item_id, text)
+        case _ if event.type == MODEL_TRANSCRIPT:
+            return ModelSaid(item_id, text)
+        case _:
+            return None

@@ -28,7 +28,8 @@ from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
 from backhaul.transports.websocket import serve_websocket
 from region_agent.bridge import Bridge, BridgeCounters
-from region_agent.greetings import Greetings, push_greetings
+from region_agent.call_services import CallServices
+from region_agent.greetings import push_greetings
 from region_agent.sessions import ProfileSessions, Sessions
 
 __all__ = ["LinkListener"]
@@ -65,6 +66,7 @@ class LinkListener:
         self._stock_interval_s = stock_interval_s
         self._greetings: Mapping[str, Greeting] = {}
         self._sessions: Sessions
+        self._services: CallServices
         self._links: dict[Link, None] = {}
         self._leases: dict[str, _Lease] = {}
         self._bridges: dict[Bridge, None] = {}
@@ -95,15 +97,16 @@ class LinkListener:
     async def start(
         self,
         sessions: Sessions,
-        greetings: Greetings,
+        services: CallServices,
         *,
         host: str,
         port: int,
         context: ssl.SSLContext,
     ) -> None:
-        """Listen for links; offer *sessions* and push *greetings*."""
-        self._greetings = greetings.ready
+        """Listen for links; offer *sessions*, push greetings, serve calls."""
+        self._greetings = services.phrases.ready
         self._sessions = sessions
+        self._services = services
         self._server = await serve_websocket(self._accept, host, port, context=context)
         self._tasks.spawn(self._push_stock_forever(), name="stock")
 
@@ -175,9 +178,17 @@ class LinkListener:
             self._on_call_ended(bridge, reason)
             lease.sessions.end_call(number)
 
-        bridge = Bridge(channel, session, self.counters, on_ended=end)
+        bridge = Bridge(
+            channel,
+            session,
+            message,
+            profile=lease.sessions.profile,
+            services=self._services,
+            counters=self.counters,
+            on_ended=end,
+        )
         self._bridges[bridge] = None
-        bridge.start(message, lease.sessions.profile)
+        bridge.start()
         self.on_stock_changed()
         return bridge
 

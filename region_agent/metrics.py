@@ -1,26 +1,30 @@
 """Prometheus metrics of one agent, read from plain integers at scrape time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from region_agent.call_services import CallServices
 from region_agent.core.pool_events import PoolCounters
 from region_agent.listener import LinkListener
+from region_agent.metric_families import counter, gauge
+from region_agent.service_metrics import ServiceCollector
 from region_agent.sessions import Sessions
 
 __all__ = ["AgentCollector"]
-
-_Sample = tuple[tuple[str, ...], float]
 
 
 class AgentCollector(Collector):
     """Reads pools, sessions, calls and links."""
 
-    def __init__(self, sessions: Sessions, listener: LinkListener) -> None:
+    def __init__(
+        self, sessions: Sessions, listener: LinkListener, services: CallServices
+    ) -> None:
         self._sessions = sessions
         self._listener = listener
+        self._services = ServiceCollector(services)
 
     def collect(self) -> Iterator[Metric]:
         """Return the present state as metric families."""
@@ -31,9 +35,10 @@ class AgentCollector(Collector):
         yield from self._calls()
         yield from self._audio()
         yield from self._conversations()
+        yield from self._services.collect()
 
     def _stock(self) -> Iterator[Metric]:
-        yield _gauge(
+        yield gauge(
             "pool_sessions",
             "Sessions by where they stand.",
             ("profile", "state"),
@@ -46,7 +51,7 @@ class AgentCollector(Collector):
 
     def _leases(self) -> Iterator[Metric]:
         counters = self._pool_counters()
-        yield _counter(
+        yield counter(
             "lease_grants",
             "Leases granted, from stock or from a session opened for them.",
             ("profile", "warm"),
@@ -59,7 +64,7 @@ class AgentCollector(Collector):
                 )
             ),
         )
-        yield _counter(
+        yield counter(
             "leases_expired",
             "Leases whose call never began.",
             ("profile",),
@@ -68,7 +73,7 @@ class AgentCollector(Collector):
 
     def _openings(self) -> Iterator[Metric]:
         counters = self._pool_counters()
-        yield _counter(
+        yield counter(
             "session_opens",
             "Sessions opened, and opens that failed.",
             ("profile", "outcome"),
@@ -78,7 +83,7 @@ class AgentCollector(Collector):
                 for outcome, count in (("opened", seen.opened), ("failed", seen.failed))
             ),
         )
-        yield _counter(
+        yield counter(
             "session_ends",
             "Sessions that ended, by who ended them.",
             ("profile", "reason"),
@@ -98,7 +103,7 @@ class AgentCollector(Collector):
 
     def _realtime(self) -> Iterator[Metric]:
         seen = self._sessions.counters
-        yield _counter(
+        yield counter(
             "realtime_events",
             "Events of the Realtime endpoint.",
             ("outcome",),
@@ -108,7 +113,7 @@ class AgentCollector(Collector):
                 (("malformed",), seen.events_malformed),
             ),
         )
-        yield _counter(
+        yield counter(
             "realtime_errors",
             "Error events of the endpoint, by code.",
             ("code",),
@@ -126,13 +131,13 @@ class AgentCollector(Collector):
             "active_calls", "Calls being talked on.", listener.active_calls
         )
         yield GaugeMetricFamily("links_ready", "Links to edges.", listener.link_count)
-        yield _counter(
+        yield counter(
             "calls_ended",
             "Calls that ended, by reason.",
             ("reason",),
             (((reason,), count) for reason, count in listener.calls_ended.items()),
         )
-        yield _counter(
+        yield counter(
             "leases_refused",
             "Lease requests refused, by reason.",
             ("reason",),
@@ -145,13 +150,13 @@ class AgentCollector(Collector):
             ("in", seen.audio_frames_in, seen.audio_bytes_in),
             ("out", seen.audio_frames_out, seen.audio_bytes_out),
         )
-        yield _counter(
+        yield counter(
             "audio_frames",
             "Audio frames from callers (in) and to them (out).",
             ("direction",),
             (((name,), frames) for name, frames, _ in directions),
         )
-        yield _counter(
+        yield counter(
             "audio_bytes",
             "Mu-law bytes from callers (in) and to them (out).",
             ("direction",),
@@ -160,7 +165,7 @@ class AgentCollector(Collector):
 
     def _conversations(self) -> Iterator[Metric]:
         seen = self._listener.counters
-        yield _counter(
+        yield counter(
             "transcript_items",
             "Items of conversations that were written down, by speaker.",
             ("speaker",),
@@ -169,33 +174,18 @@ class AgentCollector(Collector):
                 (("model",), seen.transcripts_model),
             ),
         )
-        yield _counter(
+        yield counter(
             "bridge_events",
             "What bridges met in conversations.",
             ("outcome",),
             (
                 (("interruption",), seen.interruptions),
+                (("false_start",), seen.false_starts),
+                (("tool_call_repeated",), seen.tool_calls_repeated),
+                (("digit_dropped",), seen.digits_dropped),
                 (("stale_delta",), seen.stale_deltas),
                 (("overlapping_response",), seen.overlapping_responses),
                 (("response_failed",), seen.responses_failed),
                 (("response_retried",), seen.responses_retried),
             ),
         )
-
-
-def _gauge(
-    name: str, text: str, labels: tuple[str, ...], samples: Iterable[_Sample]
-) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family
-
-
-def _counter(
-    name: str, text: str, labels: tuple[str, ...], samples: Iterable[_Sample]
-) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family

@@ -19,19 +19,18 @@ from backhaul.errors import (
     RemoteProtocolError,
 )
 from backhaul.transports.closing import close_websocket
-from region_agent.core.realtime_protocol import (
+from region_agent.core.realtime_events import (
     FATAL_ERRORS,
     KNOWN_EVENTS,
-    MAX_SESSION_S,
     RATE_LIMIT_ERRORS,
     ServerEvent,
     SessionDetail,
-    append_audio,
     audio_of,
     decode_event,
     error_label,
 )
-from region_agent.realtime_handler import SessionHandler, tell
+from region_agent.core.realtime_protocol import MAX_SESSION_S, append_audio
+from region_agent.realtime_handler import SessionHandler
 
 __all__ = ["MAX_MESSAGE_BYTES", "RealtimeCounters", "RealtimeSession"]
 
@@ -232,15 +231,18 @@ class RealtimeSession(WSListener):
         audio = audio_of(event)
         self._counters.audio_received += 1
         if self._handler is not None:
-            self._handler.on_model_audio(event.response_id or "", audio)
+            self._handler.on_model_audio(
+                event.response_id or "", event.item_id or "", audio
+            )
 
     def _on_event(self, event: ServerEvent) -> None:
         if event.type == self._awaited:
             self._resolve(event)
-        elif event.type == "error":
+            return
+        if event.type == "error":
             self._on_error(event)
-        elif self._handler is not None:
-            tell(self._handler, event)
+        if self._handler is not None:
+            self._handler.on_event(event)
 
     def _on_error(self, event: ServerEvent) -> None:
         code = (event.error and (event.error.code or event.error.type)) or "unknown"

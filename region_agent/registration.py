@@ -24,7 +24,8 @@ class Registration:
         self._redis_url = redis_url
         self._ttl_s = ttl_s
         self._tasks = TaskOwner()
-        self._store: Store | None = None
+        self.store: Store | None = None
+        """The region's store; None until it is open."""
         self.registered = False
         """Whether the last try succeeded."""
 
@@ -35,17 +36,17 @@ class Registration:
     async def aclose(self) -> None:
         """Stop registering; the registry forgets the agent when its time is up."""
         await self._tasks.aclose()
-        if self._store is not None:
+        if self.store is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                    await self._store.aclose()
+                    await self.store.aclose()
 
     async def _keep(self, record: AgentRecord) -> None:
         while True:
             try:
-                if self._store is None:
-                    self._store = await open_store(self._redis_url.reveal())
-                await self._store.register_agent(record, ttl_s=self._ttl_s)
+                if self.store is None:
+                    self.store = await open_store(self._redis_url.reveal())
+                await self.store.register_agent(record, ttl_s=self._ttl_s)
             except StoreError as exc:
                 self._note(registered=False, reason=exc.reason)
             else:

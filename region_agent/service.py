@@ -2,6 +2,7 @@
 
 import random
 import ssl
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import structlog
@@ -16,14 +17,19 @@ from backhaul.pki import Role, TlsFiles, server_context
 from backhaul.settings import DeploymentFile
 from backhaul.store import AgentRecord
 from region_agent.admin import AgentViews
+from region_agent.call_services import CallServices
 from region_agent.core.pool_events import Capacity
-from region_agent.greetings import Greetings, read_greetings
+from region_agent.event_feeds import EventFeeds
+from region_agent.greetings import read_greetings
 from region_agent.listener import LinkListener
 from region_agent.metrics import AgentCollector
+from region_agent.phrases import Phrases
 from region_agent.realtime_open import RealtimeEndpoint
+from region_agent.recordings import Recordings
 from region_agent.registration import Registration
 from region_agent.sessions import Sessions
 from region_agent.settings import RegionAgentSettings
+from region_agent.tools import Tools
 
 __all__ = ["RegionAgent"]
 
@@ -34,12 +40,24 @@ class RegionAgent:
     """One agent: sessions kept warm for the edges that link to it.
 
     Raises:
-        SettingsError: If certificates or recorded greetings cannot be used.
+        SettingsError: If certificates, recorded greetings, or what profiles say of
+            tools, events and recordings cannot be used.
     """
 
     def __init__(
-        self, settings: RegionAgentSettings, deployment: DeploymentFile
+        self,
+        settings: RegionAgentSettings,
+        deployment: DeploymentFile,
+        *,
+        environ: Mapping[str, str],
     ) -> None:
+        """Build every part.
+
+        Args:
+            settings: Of this agent.
+            deployment: The configuration file.
+            environ: Holds the secrets that profiles name.
+        """
         rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         profiles = deployment.profiles
         self._settings = settings
@@ -56,16 +74,34 @@ class RegionAgent:
             answers=self.listener,
             rng=rng,
         )
-        self.greetings = Greetings(
-            profiles,
-            read_greetings(profiles, deployment.directory),
-            endpoint=endpoint,
-            counters=self.sessions.counters,
-            on_ready=self.listener.push_greeting,
-            rng=rng,
-        )
         self.registration = Registration(
             settings.redis_url, ttl_s=settings.register_ttl_s
+        )
+        self.services = CallServices(
+            phrases=Phrases(
+                profiles,
+                read_greetings(profiles, deployment.directory),
+                endpoint=endpoint,
+                counters=self.sessions.counters,
+                on_ready=self.listener.push_greeting,
+                rng=rng,
+            ),
+            tools=Tools(profiles, environ=environ, rng=rng),
+            feeds=EventFeeds(
+                profiles,
+                store=lambda: self.registration.store,
+                environ=environ,
+                rng=rng,
+            ),
+            recordings=Recordings(
+                profiles,
+                environ=environ,
+                directory_base=deployment.directory,
+                spool=settings.recording_spool,
+                rng=rng,
+            ),
+            prices=settings.all_prices(),
+            model=settings.model,
         )
         self._admin = self._admin_listener()
 
@@ -81,10 +117,13 @@ class RegionAgent:
 
     async def start(self) -> None:
         """Open the listeners and begin to fill the stock."""
-        settings = self._settings
+        settings, services = self._settings, self.services
+        services.feeds.start()
+        services.recordings.start()
+        services.tools.start()
         await self.listener.start(
             self.sessions,
-            self.greetings,
+            self.services,
             host=settings.listen_host,
             port=settings.listen_port,
             context=self._context,
@@ -94,7 +133,7 @@ class RegionAgent:
         else:
             _log.warning("admin.disabled", reason="no admin_token")
         self.sessions.start()
-        self.greetings.start()
+        services.phrases.start()
         self.registration.start(self._record())
         _log.info(
             "agent.started",
@@ -110,10 +149,15 @@ class RegionAgent:
 
     async def stop(self) -> None:
         """Close everything."""
-        await self.registration.aclose()
-        await self.greetings.aclose()
+        services = self.services
+        await services.phrases.aclose()
         await self.listener.aclose()
         await self.sessions.aclose()
+        await services.tools.aclose()
+        # The ends of the calls are told and recorded before the store goes.
+        await services.recordings.aclose()
+        await services.feeds.aclose(timeout_s=self._settings.events_flush_s)
+        await self.registration.aclose()
         await self._admin.aclose()
 
     def announcement(self) -> dict[str, object]:
@@ -127,13 +171,13 @@ class RegionAgent:
     def _admin_listener(self) -> HttpListener:
         settings = self._settings
         registry = CollectorRegistry()
-        registry.register(AgentCollector(self.sessions, self.listener))
+        registry.register(AgentCollector(self.sessions, self.listener, self.services))
         views = AgentViews(
             agent_id=settings.agent_id,
             region=settings.region,
             sessions=self.sessions,
             listener=self.listener,
-            greetings=self.greetings,
+            phrases=self.services.phrases,
         )
         return HttpListener(
             admin_application(

@@ -14,6 +14,7 @@ from backhaul.errors import SettingsError
 from backhaul.settings import DeploymentFile, Secret, build, environment_values
 from region_agent.core.pool_events import PoolConfig
 from region_agent.core.realtime_protocol import MAX_SESSION_S
+from region_agent.core.usage import DEFAULT_PRICES, ModelPrices
 
 __all__ = ["RegionAgentSettings", "load_settings"]
 
@@ -89,6 +90,14 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     stalls; too high keeps sessions busy for an edge that is gone."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long calls may go on after SIGTERM (s)."""
+    events_flush_s: Annotated[float, Meta(ge=0)] = 5.0
+    """How long events of calls may take to be delivered when the agent stops (s);
+    what is left then is lost."""
+    recording_spool: Path = Path("recordings-spool")
+    """Where recordings wait until they are uploaded to S3; keep it over restarts."""
+    prices: dict[str, ModelPrices] = {}
+    """By model, in dollars per million tokens, for the cost of a call; file only. It
+    adds to, and wins over, the list prices this version knows."""
     log_json: bool = True
     """JSON lines on stdout; false: readable lines."""
 
@@ -108,7 +117,13 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         if self.redis_url and not _is_redis_url(self.redis_url.reveal()):
             found.append("redis_url: not a redis://, rediss:// or unix:// URL")
+        for model, prices in self.prices.items():
+            found += [f"prices.{model}.{line}" for line in prices.problems()]
         return tuple(found)
+
+    def all_prices(self) -> dict[str, ModelPrices]:
+        """Return the prices of all models that have one."""
+        return {**DEFAULT_PRICES, **self.prices}
 
     def pool_config(self, profile: Profile) -> PoolConfig:
         """Return the figures of the pool of *profile*."""
@@ -162,7 +177,11 @@ def load_settings(
         RegionAgentSettings, prefix="REGION_AGENT_", aliases=_ALIASES, environ=environ
     )
     values = {**deployment.region_agent, **given}
-    values["pki_dir"] = deployment.directory / str(values.get("pki_dir", "pki"))
+    for field, default in (
+        ("pki_dir", "pki"),
+        ("recording_spool", "recordings-spool"),
+    ):
+        values[field] = deployment.directory / str(values.get(field, default))
     values["agent_id"] = values.get("agent_id") or socket.gethostname()
     settings = build(RegionAgentSettings, values, where="region_agent")
     problems: list[str] = []

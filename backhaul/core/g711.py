@@ -5,9 +5,11 @@ Source: ITU-T G.711, table 2; the bias of 132 and the segment layout are its.
 
 import struct
 
-__all__ = ["MULAW_RATE_HZ", "decode", "encode", "energy"]
+__all__ = ["MULAW_RATE_HZ", "SILENCE", "decode", "encode", "energy"]
 
 MULAW_RATE_HZ = 8000
+SILENCE = b"\xff"
+"""The quietest sample of mu-law."""
 
 _BIAS = 132
 
@@ -33,13 +35,17 @@ def _encode_table() -> bytes:
 
 
 _ENCODED = _encode_table()
-_DECODED = tuple(struct.pack("<h", _linear(code)) for code in range(256))
+_LOW_BYTES = bytes(_linear(code) & 0xFF for code in range(256))
+_HIGH_BYTES = bytes(_linear(code) >> 8 & 0xFF for code in range(256))
 _SQUARED = tuple(_linear(code) ** 2 for code in range(256))
 
 
 def decode(audio: bytes) -> bytes:
     """Return mu-law *audio* as signed 16-bit little-endian PCM."""
-    return b"".join(map(_DECODED.__getitem__, audio))
+    pcm = bytearray(2 * len(audio))
+    pcm[0::2] = audio.translate(_LOW_BYTES)
+    pcm[1::2] = audio.translate(_HIGH_BYTES)
+    return bytes(pcm)
 
 
 def encode(pcm: bytes) -> bytes:

@@ -5,9 +5,10 @@ stock); every other channel carries the messages of one call.
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from backhaul.errors import RemoteProtocolError
 
@@ -66,6 +67,10 @@ class CloseReason(StrEnum):
     NEVER_STARTED = "never_started"
     SUPERSEDED = "superseded"
     INTERNAL_ERROR = "internal_error"
+
+
+_MAX_GREETING_BYTES: Final = 1024 * 1024
+_Position = Annotated[int, Meta(ge=0)]
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="t", array_like=False):
@@ -152,7 +157,7 @@ class Open(_Message, tag="open", frozen=True):
     profile: str
     greeting_text: str = ""
     """What the edge has already begun to play; empty when it plays nothing."""
-    greeting_bytes: int = 0
+    greeting_bytes: Annotated[int, Meta(ge=0, le=_MAX_GREETING_BYTES)] = 0
     """Audio (bytes of mu-law) that the edge plays on its own before the channel's."""
     resumed: bool = False
     """Whether the caller was already talking on an earlier stream of this call."""
@@ -182,16 +187,16 @@ class Cleared(_Message, tag="cleared", frozen=True):
     included, in the order in which it got them; a `Clear` does not turn them back.
     """
 
-    position: int
+    position: _Position
     """All that the edge had got when it cleared."""
-    heard: int
+    heard: _Position
     """How far the caller heard it; the rest, up to *position*, was dropped."""
 
 
 class Played(_Message, tag="played", frozen=True):
     """The caller has heard everything up to *position* (bytes, see `Cleared`)."""
 
-    position: int
+    position: _Position
 
 
 class Digit(_Message, tag="digit", frozen=True):

@@ -45,7 +45,8 @@ class TurnDetection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leaves that to the agent, which does it a round trip later."""
     create_response: bool = True
     """Whether the model's server answers a turn by itself; false leaves that to the
-    agent."""
+    agent, and so does `interrupt_response` = false: the server's answer would be
+    refused while the interrupted one is being stopped."""
 
 
 class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,14 +173,6 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What is played at the start of a call: announcement and greeting."""
         announcement = self.recording.announcement if self.recording else ""
         return " ".join(part for part in (announcement, self.greeting) if part)
-
-    @property
-    def agent_takes_turns(self) -> bool:
-        """Whether the agent, and not the model's server, interrupts and answers.
-
-        A server that interrupts by itself cuts the voice at every cough.
-        """
-        return self.min_interruption_ms > 0
 
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""

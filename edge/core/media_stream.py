@@ -200,6 +200,12 @@ class MediaStreamProtocol:
         """Return the message that drops what was sent and not yet played."""
         return _encoder.encode({"event": CLEAR_EVENT, "streamSid": self._stream_sid})
 
+    def encode_mark(self, name: str) -> bytes:
+        """Return the message that Twilio sends back when all before it was played."""
+        return _encoder.encode(
+            {"event": "mark", "streamSid": self._stream_sid, "mark": {"name": name}}
+        )
+
     def _on_media(self, event: _Media, message: bytes) -> StreamMedia | None:
         self._check_sid(event.stream_sid)
         if _is_ambiguous(message):

@@ -33,7 +33,7 @@ def plan(fabric: Fabric, *turns: Turn) -> CallPlan:
         webhook_url=f"{fabric.public_url(fabric.edges[0])}/twilio/voice",
         from_number=fabric.edges[0].caller,
         to_number=fabric.describe()["numbers"][0],
-        turns=turns,
+        steps=turns,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +16,7 @@ import tomli_w
 from backhaul.clock import unix_s
 from backhaul.pki import Role, TlsFiles, certificate_problems, create_authority, issue
 from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
+from tests.integration.edge_double import EdgeDouble
 
 DEADLINE_S = 50
 ROOT = Path(__file__).parents[2]
@@ -118,6 +120,48 @@ async def test_a_recording_that_is_missing_is_one_line(
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert "nothing.wav" in line
+
+
+async def test_a_script_that_cannot_be_read_places_no_call(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    script = tmp_path / "talk.toml"
+    script.write_text("[[caller]]\nsing = true\n")
+    code, out, err = await warmline(
+        environ | KEYS,
+        *("call", "--edge", "http://127.0.0.1:1", "--script", str(script)),
+    )
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("caller step 1: ")
+
+
+@pytest.mark.parametrize(("ended_by", "code"), [("twiml", 0), ("caller", 1)])
+async def test_a_script_tells_what_came_of_every_step(
+    environ: dict[str, str],
+    tmp_path: Path,
+    edge: EdgeDouble,
+    ended_by: str,
+    code: int,
+) -> None:
+    edge.twiml["/twilio/voice"] = ["<Say>Hello</Say><Hangup/>"] * 2
+    edge.twiml["/twilio/status"] = ["", ""]
+    script = tmp_path / "talk.toml"
+    script.write_text(
+        f'[[caller]]\nexpect_end = "{ended_by}"\n'
+        '[[caller]]\nexpect_verb = "Say Hello"\n'
+    )
+    command = ("call", "--edge", edge.base, "--script", str(script))
+    got, out, err = await warmline(environ | KEYS, *command)
+    assert (got, err) == (code, "")
+    marks = [line.split()[0] for line in out.splitlines()]
+    assert marks == (["ok"] * 3 if code == 0 else ["FAIL", "FAIL", "ok"]) + ["heard:"]
+    got, out, err = await warmline(environ | KEYS, *command, "--json")
+    assert (got, err) == (code, "")
+    told = json.loads(out)
+    assert told["ok"] is (code == 0)
+    assert [step["ok"] for step in told["steps"]] == [m == "ok" for m in marks[:-1]]
+    assert told["call"]["verbs"] == ["Say Hello", "Hangup"]
 
 
 # Certificates

@@ -152,7 +152,7 @@ async def place_call(fabric: Up) -> CallReport:
                 status_callback=f"{base}/twilio/status",
                 from_number="+14155550123",
                 to_number=said["numbers"][0],
-                turns=(Turn(caller_lines()[0].audio),),
+                steps=(Turn(caller_lines()[0].audio),),
                 reply_timeout_s=30.0,
             )
         )
@@ -212,6 +212,7 @@ def check_description(fabric: Up) -> None:
         "edges",
         "regions",
         "realtime_url",
+        "model_control_url",
         "redis",
         "twilio_auth_token",
         "account_sid",

@@ -18,6 +18,7 @@ from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
 from backhaul.errors import SettingsError, StoreError
 from backhaul.store import AgentRecord, Store, open_store
+from tests.integration.judges import installed
 
 Wait = Callable[[Callable[[], bool]], Awaitable[None]]
 
@@ -29,17 +30,6 @@ RECORD = AgentRecord(
     started_unix_s=1.0,
     version="0.1.0",
 )
-
-
-def installed(program: str, *, package: str) -> str:
-    """Return where *program* is; without it there is no judge, and CI needs one."""
-    path = shutil.which(program)
-    if path is not None:
-        return path
-    reason = f"{program} is not installed (Debian package {package})"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def command_line(store: Store, *words: str) -> str:
@@ -191,6 +181,36 @@ async def test_no_record_of_any_kind_breaks_the_registry(store: Store) -> None:
     command_line(store, "SET", "warmline:agent:us-east:someone-else", elsewhere)
     assert await store.agents("us-east") == (RECORD,)
     assert store.invalid_records == 2
+
+
+async def test_events_are_appended_in_order_to_a_stream_that_stays_short(
+    store: Store,
+) -> None:
+    installed("redis-cli", package="redis-tools")
+    await store.append_events([b'{"n": 1}', b'{"n": 2}'])
+    await store.append_events([b'{"n": 3}'])
+    lines = command_line(store, "XRANGE", "warmline:events", "-", "+").splitlines()
+    assert lines[1:3] + lines[4:6] + lines[7:9] == [
+        *("event", '{"n": 1}'),
+        *("event", '{"n": 2}'),
+        *("event", '{"n": 3}'),
+    ]
+    many = [b"{}"] * 5000
+    for _ in range(21):
+        await store.append_events(many)
+    kept = int(command_line(store, "XLEN", "warmline:events"))
+    assert 100_000 <= kept < 101_000
+
+
+async def test_a_refusal_is_an_error_but_no_sign_that_the_store_is_down(
+    store: Store,
+) -> None:
+    installed("redis-cli", package="redis-tools")
+    command_line(store, "SET", "warmline:events", "a string")
+    for _ in range(5):
+        with pytest.raises(StoreError, match="ResponseError"):
+            await store.append_events([b"{}"])
+    await store.register_agent(RECORD, ttl_s=60.0)
 
 
 def entries(directory: Path) -> set[Path]:

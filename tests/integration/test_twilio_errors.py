@@ -109,8 +109,18 @@ async def test_a_caller_who_hears_nothing_gives_up(
 ) -> None:
     edge.twiml["/twilio/voice"] = [edge.connect()]
     report = await stand_in.place_call(
-        plan(edge, turns=(Turn(SPEECH),), reply_timeout_s=0.3)
+        plan(edge, steps=(Turn(SPEECH),), reply_timeout_s=0.3)
     )
     assert report.first_audio_ms is None
     assert [turn.reply_first_audio_ms for turn in report.turns] == [None]
     assert SPEECH in edge.heard()
+
+
+async def test_a_host_with_two_addresses_is_reached_at_the_one_that_answers(
+    edge: EdgeDouble, stand_in: TwilioStandIn
+) -> None:
+    edge.stream_url = edge.stream_url.replace("127.0.0.1", "localhost")
+    edge.twiml["/twilio/voice"] = [edge.connect()]
+    report = await stand_in.place_call(plan(edge, max_duration_s=0.5))
+    assert report.answered
+    assert report.errors == ()

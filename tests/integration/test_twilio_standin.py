@@ -9,6 +9,7 @@ from twilio.request_validator import RequestValidator
 from websockets.asyncio.server import ServerConnection
 
 from lab.twilio import CallReport, Turn, TwilioStandIn
+from lab.twilio_plan import Press
 from tests.integration.edge_double import (
     ACCOUNT,
     SPEECH,
@@ -55,8 +56,7 @@ async def test_a_spoken_call_from_ring_to_hang_up(
     report = await stand_in.place_call(
         plan(
             edge,
-            turns=(Turn(SPEECH),),
-            dtmf=((0.05, "5"),),
+            steps=(Press("5"), Turn(SPEECH)),
             status_callback=f"{edge.base}/twilio/status",
         )
     )
@@ -84,7 +84,7 @@ async def test_messages_are_exactly_as_documented(
 ) -> None:
     edge.talk = greet
     edge.twiml["/twilio/voice"] = [edge.connect()]
-    report = await stand_in.place_call(plan(edge, dtmf=((0.0, "#"),)))
+    report = await stand_in.place_call(plan(edge, steps=(Press("#"),)))
 
     stream_sid = report.stream_sids[0]
     assert edge.messages[0] == {
@@ -162,7 +162,7 @@ async def test_clear_returns_pending_marks_and_silences_the_assistant(
     edge.talk = talk
     edge.twiml["/twilio/voice"] = [edge.connect()]
     report = await stand_in.place_call(
-        plan(edge, turns=(Turn(SPEECH, interrupt_after_s=0.3),))
+        plan(edge, steps=(Turn(SPEECH, interrupt_after_s=0.3),))
     )
     assert report.errors == ()
     assert (report.clears, report.marks_echoed) == (1, 1)
@@ -205,9 +205,11 @@ async def test_without_an_action_the_next_verb_follows(
         await socket.close(1011)
 
     edge.talk = talk
-    edge.twiml["/twilio/voice"] = [edge.connect() + "<Say>Sorry</Say><Dial>+1</Dial>"]
+    edge.twiml["/twilio/voice"] = [
+        edge.connect() + "<Say>Sorry</Say><Dial>+14155550199</Dial>"
+    ]
     report = await stand_in.place_call(plan(edge))
-    assert report.verbs[1:] == ("Say Sorry", "Dial +1", "Hangup")
+    assert report.verbs[1:] == ("Say Sorry", "Dial +14155550199", "Hangup")
     assert report.ended_by == "twiml"
     assert report.close_codes == (1011,)
 

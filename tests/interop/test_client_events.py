@@ -8,12 +8,21 @@ from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from pydantic import BaseModel, TypeAdapter
 
 from backhaul.core.profile import Profile, TurnDetection, VadKind
+from backhaul.core.tools import Tool, TransferTarget
+from lab.realtime_config import SessionConfig
+from lab.realtime_events import parse_client_event
+from lab.realtime_schema import UpdateSession
+from region_agent.core.realtime_events import KNOWN_EVENTS
 from region_agent.core.realtime_protocol import (
-    KNOWN_EVENTS,
     append_audio,
     assistant_said,
+    caller_wrote,
+    cancel_response,
     create_response,
+    delete_item,
+    function_output,
     say_exactly,
+    truncate_item,
     update_session,
 )
 
@@ -35,6 +44,22 @@ PROFILES = [
         ),
         noise_reduction="far_field",
     ),
+    Profile(
+        instructions="Be quick.",
+        turn_detection=TurnDetection(create_response=False, interrupt_response=False),
+        tools=(
+            Tool(name="now", description="The time.", url="https://example.com/now"),
+            Tool(
+                name="book",
+                description="Books a table.",
+                url="https://example.com/book",
+                parameters={"type": "object", "properties": {"seats": {}}},
+            ),
+        ),
+        transfers={"desk": TransferTarget(to="+14155550100")},
+        may_dial_any_number=True,
+        may_send_dtmf=True,
+    ),
 ]
 
 EVENTS = [
@@ -43,7 +68,13 @@ EVENTS = [
     append_audio(bytes(range(256))),
     create_response(),
     create_response(say_exactly('Hello, "you".')),
-    assistant_said("Hello.\n☎"),
+    cancel_response("resp_1"),
+    assistant_said("Hello.\n☎", "ours_1"),
+    assistant_said("Hello again.", "ours_2", after="ours_1"),
+    caller_wrote("The caller pressed 1."),
+    function_output("call_1", '{"ok": true}'),
+    truncate_item("item_1", 1),
+    delete_item("item_1"),
 ]
 
 
@@ -73,6 +104,14 @@ def test_every_client_event_fits_its_type(event: bytes) -> None:
     model = CLIENT_EVENTS[json.loads(event)["type"]]
     judged = TypeAdapter(model).validate_json(event, strict=True)
     assert not undeclared(judged)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=range(len(EVENTS)))
+def test_the_stand_in_takes_every_client_event(event: bytes) -> None:
+    parsed = parse_client_event(event.decode())
+    if isinstance(parsed, UpdateSession):
+        config = SessionConfig("gpt-realtime-2.1")
+        config.update(parsed.session, spoke=False, heard=False, responding=False)
 
 
 def test_every_server_event_is_known() -> None:

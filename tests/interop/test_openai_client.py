@@ -63,7 +63,7 @@ async def test_the_sdk_parses_what_it_is_sent() -> None:
 async def test_every_other_event_validates_too() -> None:
     async with running(PACED) as server, connected(server) as client:
         await client.configure(
-            tools=[{"type": "function", "name": "look_up", "parameters": {}}],
+            tools=[{"type": "function", "name": "look_up", "description": "Finds."}],
             tool_choice={"type": "function", "name": "look_up"},
             max_output_tokens=4096,
             truncation={"type": "retention_ratio", "retention_ratio": 0.8},

@@ -4,26 +4,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backhaul.core.messages import CloseReason
-from edge.core.call_machine import (
+from edge.core.call_events import (
     CallAction,
     CallCompleted,
-    CallConfig,
     CallEnded,
     CallEvent,
-    CallMachine,
     CallState,
     CallStateChanged,
     ChannelClosed,
     CloseChannel,
     CloseStream,
+    HandedOver,
     OpenChannel,
     PlayGreeting,
+    Recalled,
     ReleaseLease,
     Resumed,
+    SentAway,
     StreamLost,
     StreamStarted,
     StreamStopped,
+    TellReturned,
 )
+from edge.core.call_machine import CallConfig, CallMachine
 
 reasons = st.sampled_from(CloseReason)
 events: st.SearchStrategy[CallEvent | None] = st.one_of(
@@ -32,6 +35,9 @@ events: st.SearchStrategy[CallEvent | None] = st.one_of(
     st.builds(StreamLost, reasons),
     st.builds(ChannelClosed, reasons),
     st.builds(Resumed),
+    st.builds(SentAway, st.sampled_from([0.0, 5.0])),
+    st.builds(Recalled, st.sampled_from(["sent", "busy"]), st.sampled_from([0.0, 2.0])),
+    st.builds(HandedOver),
     st.builds(CallCompleted),
     st.none(),
 )
@@ -41,7 +47,8 @@ configs = st.builds(
     CallConfig,
     token_ttl_s=st.just(30.0),
     reconnect_timeout_s=st.just(10.0),
-    max_streams=st.integers(1, 3),
+    away_timeout_s=st.just(20.0),
+    max_reconnects=st.integers(0, 2),
 )
 
 
@@ -57,6 +64,7 @@ class World:
         self.opened = 0
         self.channel_open = False
         self.greetings = 0
+        self.recalls = 0
         self.ended = 0
 
     def live(self, wait_s: float, event: CallEvent | None) -> None:
@@ -64,6 +72,8 @@ class World:
         self.perform(self.machine.expire(now=self.now))
         if isinstance(event, Resumed):
             self.leases += self.machine.may_resume
+        if isinstance(event, Recalled):
+            self.recalls += self.machine.state is CallState.AWAY
         if event is not None:
             self.perform(self.machine.handle(event, now=self.now))
 
@@ -74,6 +84,26 @@ class World:
         self.check()
 
     def note(self, action: CallAction) -> None:
+        match action:
+            case CallStateChanged(old, new):
+                assert old is not new
+                assert old is not CallState.ENDED
+            case CallEnded(reason):
+                self.ended += 1
+                assert reason is self.machine.end_reason
+            case CloseStream():
+                assert self.machine.state in {
+                    CallState.AWAY,
+                    CallState.RECONNECTING,
+                    CallState.ENDED,
+                }
+            case _:
+                self.note_at_agent(action)
+
+    def note_at_agent(
+        self,
+        action: PlayGreeting | OpenChannel | TellReturned | CloseChannel | ReleaseLease,
+    ) -> None:
         match action:
             case OpenChannel(resumed):
                 assert not self.channel_open
@@ -88,29 +118,21 @@ class World:
                 self.leases_gone += 1
             case PlayGreeting():
                 self.greetings += 1
-            case CallEnded(reason):
-                self.ended += 1
-                assert reason is self.machine.end_reason
-            case CallStateChanged(old, new):
-                assert old is not new
-                assert old is not CallState.ENDED
-            case CloseStream():
-                assert self.machine.state in {
-                    CallState.RECONNECTING,
-                    CallState.ENDED,
-                }
+            case TellReturned():
+                assert self.channel_open
 
     def check(self) -> None:
         state = self.machine.state
         assert self.leases_gone <= self.leases
-        assert self.opened <= self.machine.streams <= self.config.max_streams
+        assert self.opened <= self.leases <= 1 + self.config.max_reconnects
+        assert self.machine.streams == self.leases + self.recalls
         assert self.greetings <= 1
-        assert self.channel_open == (state is CallState.BRIDGED)
+        assert self.channel_open == (state in {CallState.BRIDGED, CallState.AWAY})
         held = self.leases - self.leases_gone
         assert held == (1 if state is CallState.RINGING else 0)
         assert self.ended == (state is CallState.ENDED)
         deadline = self.machine.next_deadline()
-        waits = state in {CallState.RINGING, CallState.RECONNECTING}
+        waits = state not in {CallState.BRIDGED, CallState.ENDED}
         assert (deadline is not None) == waits
         if deadline is not None:
             assert deadline > self.now
@@ -150,7 +172,7 @@ def test_a_call_that_nobody_talks_on_ends_by_itself(
     for wait_s, event in history:
         world.live(wait_s, event)
     world.live(0.0, StreamLost(CloseReason.MEDIA_STREAM_LOST))
-    world.live(max(config.token_ttl_s, config.reconnect_timeout_s), None)
+    world.live(60.0, None)  # longer than any of its timeouts
     assert world.machine.state is CallState.ENDED
 
 

@@ -15,8 +15,11 @@ from backhaul.core.frames import append_frame as append
 from backhaul.core.frames import decode_batch as decode
 from backhaul.core.messages import (
     Clear,
+    Cleared,
     Close,
     CloseReason,
+    Digit,
+    Flow,
     Greeting,
     Heartbeat,
     HeartbeatReply,
@@ -28,7 +31,12 @@ from backhaul.core.messages import (
     Message,
     Open,
     Opened,
+    Played,
+    Returned,
+    SendDigits,
     Stock,
+    Transfer,
+    TransferKind,
     decode_message,
     encode_message,
 )
@@ -41,7 +49,7 @@ from edge.core.signature import (
     signature_matches,
     webhook_url_candidates,
 )
-from region_agent.core.realtime_protocol import audio_of, decode_event
+from region_agent.core.realtime_events import audio_of, decode_event, usage_of
 
 # The machine that runs the tests may be busy with something else.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -65,9 +73,16 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(LeaseRelease, words),
     st.builds(Greeting, words, words, st.binary(max_size=400)),
     st.builds(Stock, st.dictionaries(words, counts, max_size=4), counts, st.booleans()),
-    st.builds(Open, words, words, words, words, st.booleans()),
+    st.builds(Open, words, words, words, words, st.integers(0, 1 << 20), st.booleans()),
     st.builds(Opened, words),
     st.builds(Clear),
+    st.builds(Cleared, counts, counts),
+    st.builds(Played, counts),
+    st.builds(Digit, words),
+    st.builds(Flow, st.booleans()),
+    st.builds(Transfer, st.sampled_from(TransferKind), words, words, counts),
+    st.builds(SendDigits, words),
+    st.builds(Returned, words),
     st.builds(Close, reasons),
 )
 values: st.SearchStrategy[Any] = st.recursive(
@@ -138,7 +153,9 @@ def test_a_message_comes_back_as_it_was(message: Message) -> None:
 
 tagged = st.builds(
     lambda tag, fields: msgspec.msgpack.encode({**fields, "t": tag}),
-    st.sampled_from(["hello", "hb", "hbr", "stock", "open", "close", "granted", 1]),
+    st.sampled_from(
+        ["hello", "hb", "hbr", "stock", "open", "close", "granted", "cleared", 1]
+    ),
     st.dictionaries(
         st.sampled_from(["version", "name", "number", "warm", "reason", "lease_id"]),
         values,
@@ -239,7 +256,7 @@ def test_any_messages_are_events_or_a_media_stream_error(
 realtime_like = st.builds(
     msgspec.json.encode,
     st.dictionaries(
-        st.sampled_from(["type", "delta", "session", "error", "response", "id"]),
+        st.sampled_from(["type", "delta", "session", "error", "response", "item"]),
         values | st.sampled_from(["error", "response.output_audio.delta"]),
         max_size=5,
     ),
@@ -262,6 +279,8 @@ def test_any_bytes_are_a_realtime_event_or_a_protocol_error(message: bytes) -> N
         event = decode_event(message)
         assert event.type
         audio_of(event)
+        if event.response is not None:
+            usage_of(event.response)
 
 
 # Fragments

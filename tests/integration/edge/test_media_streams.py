@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,19 +22,15 @@ from tests.integration.edge.streams import (
     close_code,
     heard,
     media,
+    rare,
     ring,
     start,
     stream,
+    until,
 )
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench
-
-
-def rare(event: str, **body: Any) -> str:
-    return json.dumps(
-        {"event": event, "sequenceNumber": "3", "streamSid": "MZ1", event: body}
-    )
 
 
 async def test_a_call_from_greeting_to_hang_up(bench: "Bench", wait: Any) -> None:
@@ -57,7 +52,7 @@ async def test_a_call_from_greeting_to_hang_up(bench: "Bench", wait: Any) -> Non
         call.channel.send_audio(AUDIO * 10)
         assert await heard(socket, at_least=1600) == AUDIO * 10
         call.channel.send(Clear())
-        assert json.loads(await socket.recv()) == {"event": "clear", "streamSid": "MZ1"}
+        await until(socket, {"event": "clear", "streamSid": "MZ1"})
         await socket.send(rare("stop", callSid="CA1", accountSid="AC1"))
         assert await close_code(socket) == 1000
     await wait(lambda: call.closed is CloseReason.CALLER_HUNG_UP)

@@ -42,12 +42,18 @@ CONFIG = f"""
 agents = []
 [profiles.greeted]
 instructions = "Be kind."
+silence = {{ after_s = 0 }}
+length = {{ max_s = 0 }}
 greeting = "{GREETING.text}"
 [profiles.plain]
 instructions = "Be brief."
+silence = {{ after_s = 0 }}
+length = {{ max_s = 0 }}
 warm_sessions = 1
 [profiles.patient]
 instructions = "Listen."
+silence = {{ after_s = 0 }}
+length = {{ max_s = 0 }}
 caller_speaks_first = true
 """
 
@@ -192,7 +198,10 @@ class Bench:
         return record
 
     async def wait_warm(self) -> None:
-        await eventually(lambda: self.agent.sessions.warm() == WARM)
+        phrases = self.agent.services.phrases
+        await eventually(
+            lambda: self.agent.sessions.warm() == WARM and not phrases.waiting
+        )
 
 
 WARM = {"greeted": 2, "plain": 1, "patient": 2}
@@ -222,7 +231,9 @@ async def running(
         }
         deployment = read_deployment(path)
         settings = load_settings(deployment, environ=given | environ)
-        bench = Bench(RegionAgent(settings, deployment), model, directory / "pki")
+        bench = Bench(
+            RegionAgent(settings, deployment, environ=environ), model, directory / "pki"
+        )
         await bench.agent.start()
         try:
             yield bench

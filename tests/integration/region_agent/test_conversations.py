@@ -46,7 +46,8 @@ async def test_a_call_is_written_down(start: StartBench) -> None:
     seen = bench.agent.listener.counters
     await eventually(lambda: seen.transcripts_caller == seen.transcripts_model == 1)
     registry = CollectorRegistry()
-    registry.register(AgentCollector(bench.agent.sessions, bench.agent.listener))
+    agent = bench.agent
+    registry.register(AgentCollector(agent.sessions, agent.listener, agent.services))
     metrics = generate_latest(registry).decode()
     assert 'transcript_items_total{speaker="caller"} 1.0' in metrics
     assert 'transcript_items_total{speaker="model"} 1.0' in metrics
@@ -66,7 +67,6 @@ async def test_what_the_edge_plays_is_seeded_into_the_session(bench: Bench) -> N
 @pytest.mark.parametrize(
     ("profile", "given", "line"),
     [
-        ("greeted", {}, GREETING.name),
         ("greeted", {"resumed": True}, "reply-1"),
         ("plain", {}, "reply-1"),
     ],
@@ -80,6 +80,16 @@ async def test_the_model_begins_when_the_edge_plays_nothing(
     await eventually(lambda: [r.status for r in record.responses] == ["completed"])
     assert record.responses[0].line == line
     assert record.errors == []
+
+
+async def test_the_agent_greets_when_the_edge_does_not(bench: Bench) -> None:
+    await bench.wait_warm()
+    edge = await bench.connect()
+    call = await edge.call("1", "greeted")
+    await eventually(lambda: bytes(call.audio) == GREETING.audio)
+    record = bench.record(call)
+    await eventually(lambda: len(record.conversation.items) == 1)
+    assert record.responses == []
 
 
 async def test_the_caller_interrupts(start: StartBench) -> None:

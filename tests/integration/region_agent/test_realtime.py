@@ -21,6 +21,12 @@ from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.profile import Profile
 from backhaul.errors import RealtimeConnectError, RealtimeRateLimitedError
 from backhaul.settings import Secret
+from region_agent.core.realtime_events import (
+    CALLER_TRANSCRIPT,
+    MODEL_TRANSCRIPT,
+    ResponseDetail,
+    ServerEvent,
+)
 from region_agent.realtime import RealtimeCounters, RealtimeSession
 from region_agent.realtime_open import RealtimeEndpoint, open_session
 
@@ -31,6 +37,9 @@ UPDATED = json.dumps({"type": "session.updated", "session": {}})
 Script = Callable[[ServerConnection], Awaitable[None]]
 
 
+SPEECH_STARTED = ("input_audio_buffer.speech_started",)
+
+
 class Recorder:
     """What a session told its handler."""
 
@@ -38,24 +47,14 @@ class Recorder:
         self.told: list[tuple[str, ...]] = []
         self.audio = b""
 
-    def on_model_audio(self, response_id: str, audio: bytes) -> None:
-        self.told.append(("audio", response_id))
+    def on_model_audio(self, response_id: str, item_id: str, audio: bytes) -> None:
+        self.told.append(("audio", response_id, item_id))
         self.audio += audio
 
-    def on_speech_started(self) -> None:
-        self.told.append(("speech_started",))
-
-    def on_response_created(self, response_id: str) -> None:
-        self.told.append(("created", response_id))
-
-    def on_response_done(self, response_id: str, status: str) -> None:
-        self.told.append(("done", response_id, status))
-
-    def on_caller_transcript(self, item_id: str, text: str) -> None:
-        self.told.append(("caller", item_id, text))
-
-    def on_model_transcript(self, item_id: str, text: str) -> None:
-        self.told.append(("model", item_id, text))
+    def on_event(self, event: ServerEvent) -> None:
+        response = event.response or ResponseDetail()
+        facts = (response.id, response.status, event.item_id, event.transcript)
+        self.told.append((event.type, *(fact for fact in facts if fact)))
 
     def on_session_closed(self, reason: str) -> None:
         self.told.append(("closed", reason))
@@ -129,6 +128,7 @@ async def test_fragments_and_events_in_one_go() -> None:
     delta = {
         "type": "response.output_audio.delta",
         "response_id": "r",
+        "item_id": "i",
         "delta": pybase64.b64encode(audio).decode(),
     }
 
@@ -150,10 +150,10 @@ async def test_fragments_and_events_in_one_go() -> None:
             lambda: recorder.told[-1:] != [] and recorder.told[-1][0] == "closed"
         )
         assert recorder.told == [
-            ("created", "r"),
-            ("audio", "r"),
-            ("speech_started",),
-            ("done", "r", "cancelled"),
+            ("response.created", "r"),
+            ("audio", "r", "i"),
+            SPEECH_STARTED,
+            ("response.done", "r", "cancelled"),
             ("closed", "closed by the server (1011)"),
         ]
         assert recorder.audio == audio
@@ -187,7 +187,7 @@ async def test_a_malformed_event_is_counted_and_passed_over(
         recorder = Recorder()
         session.bind(recorder)
         session.append_audio(b"\xff")
-        await eventually(lambda: recorder.told == [("speech_started",)])
+        await eventually(lambda: recorder.told == [SPEECH_STARTED])
         assert counters.events_malformed == 1
         session.close()
 
@@ -211,7 +211,8 @@ async def test_a_fatal_error_ends_the_session_and_others_do_not() -> None:
         recorder = Recorder()
         session.bind(recorder)
         session.append_audio(b"\xff")
-        await eventually(lambda: recorder.told == [("closed", "error session_expired")])
+        closed = ("closed", "error session_expired")
+        await eventually(lambda: recorder.told == [("error",), ("error",), closed])
         assert counters.errors == {
             "rate_limit_exceeded": 1,
             "other": 1,
@@ -246,8 +247,8 @@ async def test_transcripts_of_both_sides_are_told() -> None:
         session.append_audio(b"\xff")
         await eventually(lambda: len(recorder.told) == 2)
         assert recorder.told == [
-            ("caller", "item_1", "Good morning."),
-            ("model", "item_2", "Hello."),
+            (CALLER_TRANSCRIPT, "item_1", "Good morning."),
+            (MODEL_TRANSCRIPT, "item_2", "Hello."),
         ]
         session.close()
 

@@ -18,6 +18,7 @@ def report(received: bytes, *, said: bytes = SAID) -> CallReport:
         to_number="+14155550100",
         answered=True,
         ended_by="caller",
+        started_at=0.0,
         duration_s=1.0,
         webhook_ms=1.0,
         stream_connect_ms=1.0,

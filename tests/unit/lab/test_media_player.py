@@ -1,6 +1,13 @@
 import pytest
 
-from lab.media_player import Burst, Gap, MediaPlayer, audible_end, audible_start
+from lab.media_player import (
+    Burst,
+    Cleared,
+    Gap,
+    MediaPlayer,
+    audible_end,
+    audible_start,
+)
 
 TONE = bytes([0x10, 0x90])
 QUIET = b"\xff\x7f"
@@ -59,7 +66,7 @@ def test_clear_empties_the_queue_and_returns_every_pending_mark() -> None:
     player.media(tone(200), now=1.0)
     player.mark("b", now=1.0)
     assert player.clear(now=1.05) == ("a", "b")
-    assert player.clears == 1
+    assert player.clears == [Cleared(1.05, 3200, 400)]
     assert player.buffered_s(now=1.05) == 0
     assert player.next_deadline() is None
     assert player.heard(now=2.0) == b"\xff" * 8000 + tone(50) + b"\xff" * 7600
@@ -135,7 +142,7 @@ def test_the_end_of_a_stream_drops_the_queue_without_counting_a_clear() -> None:
     player.media(tone(1000), now=0.0)
     player.mark("a", now=0.0)
     assert player.cut(now=0.25) == ("a",)
-    assert player.clears == 0
+    assert player.clears == []
     assert len(player.heard(now=0.5)) == 4000
     assert player.heard(now=0.5)[:2000] == tone(250)
 
@@ -155,3 +162,41 @@ def test_audible_means_above_the_lowest_step_of_mu_law(
 ) -> None:
     assert audible_start(payload) == start
     assert audible_end(payload) == end
+
+
+def test_the_voice_is_what_was_heard_without_its_pauses() -> None:
+    player = MediaPlayer(started_at=0.0)
+    player.media(b"abc", now=0.0)
+    player.media(tone(100), now=1.0)
+    assert player.voice(now=1.0) == b"abc"
+    player.clear(now=1.05)
+    player.media(b"def", now=2.0)
+    assert player.find(b"def", 0, now=2.0) == -1
+    assert player.voice(now=3.0) == b"abc" + tone(50) + b"def"
+    assert player.find(b"def", 0, now=3.0) == 403
+    assert player.find(b"abc", 1, now=3.0) == -1
+
+
+def test_a_clear_says_how_far_the_caller_had_heard() -> None:
+    player = MediaPlayer(started_at=0.0)
+    player.media(tone(100), now=1.0)
+    player.clear(now=1.025)
+    player.clear(now=1.05)
+    player.media(tone(100), now=2.0)
+    player.clear(now=2.075)
+    assert player.clears == [
+        Cleared(1.025, 800, 200),
+        Cleared(1.05, 800, 800),
+        Cleared(2.075, 1600, 1400),
+    ]
+
+
+def test_silence_is_not_audible() -> None:
+    player = MediaPlayer(started_at=0.0)
+    assert not player.is_audible(now=0.0)
+    player.media(quiet(20) + tone(20) + quiet(20), now=1.0)
+    assert [player.is_audible(now=at) for at in (1.01, 1.03, 1.05)] == [
+        False,
+        True,
+        False,
+    ]

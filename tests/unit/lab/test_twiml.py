@@ -4,10 +4,13 @@ from lab.twiml import MAX_TWIML_BYTES, TwimlError, parse_twiml
 from lab.twiml_verbs import (
     Connect,
     Dial,
+    DialTarget,
+    Enqueue,
     Hangup,
     Pause,
     Play,
     Redirect,
+    Refer,
     Reject,
     Say,
     Stream,
@@ -62,8 +65,31 @@ def test_connect_stream_is_read_with_everything_it_may_carry() -> None:
         ),
         ("<Pause length='3'/>", Pause(3)),
         ("<Reject reason='busy'/>", Reject("busy")),
-        ("<Dial action='/done'>+4930</Dial>", Dial((("Number", "+4930"),), "/done")),
-        ("<Dial><Sip>sip:a@b</Sip></Dial>", Dial((("Sip", "sip:a@b"),))),
+        (
+            "<Dial action='/done' timeout='20'>+4930</Dial>",
+            Dial((DialTarget("Number", "+4930"),), "/done", timeout_s=20),
+        ),
+        ("<Dial><Sip>sip:a@b</Sip></Dial>", Dial((DialTarget("Sip", "sip:a@b"),))),
+        (
+            """<Dial callerId='+1' timeLimit='60'>
+            <Number url='/w' method='GET' statusCallback='/s'
+            statusCallbackEvent='ringing answered'>+4930</Number></Dial>""",
+            Dial(
+                (
+                    DialTarget(
+                        *("Number", "+4930", "/w", "GET", "/s"),
+                        events=("ringing", "answered"),
+                    ),
+                ),
+                caller_id="+1",
+                time_limit_s=60,
+            ),
+        ),
+        ("<Enqueue action='/q'>support</Enqueue>", Enqueue("support", "/q")),
+        (
+            "<Refer action='/r'><Sip>sip:a@b.example</Sip></Refer>",
+            Refer("sip:a@b.example", "/r"),
+        ),
     ],
 )
 def test_other_verbs_are_read(inner: str, verb: Verb) -> None:
@@ -91,6 +117,24 @@ def test_an_empty_response_has_no_verbs() -> None:
         (response("<Hangup><Say>a</Say></Hangup>"), 12200),
         (response("<Say/>"), 12200),
         (response("<Dial/>"), 12200),
+        (response("<Dial timeout='4'>+4930</Dial>"), 13212),
+        (response("<Dial timeLimit='0'>+4930</Dial>"), 13216),
+        (response("<Dial><Sip>alice</Sip></Dial>"), 12200),
+        (response("<Dial><Number></Number></Dial>"), 12200),
+        (response(f"<Dial>{'<Number>+4930</Number>' * 11}</Dial>"), 12200),
+        (response("<Dial><Number whisper='/w'>+4930</Number></Dial>"), 12200),
+        (
+            response("<Dial><Number statusCallbackEvent='busy'>+4930</Number></Dial>"),
+            12200,
+        ),
+        (response("<Dial><Client>alice</Client></Dial>"), 12200),
+        (response(f"<Enqueue>{'q' * 65}</Enqueue>"), 12200),
+        (response("<Enqueue waitUrl='/w'>q</Enqueue>"), 12200),
+        (response("<Refer/>"), 12200),
+        (response("<Refer>sip:a@b</Refer>"), 12200),
+        (response("<Refer><Sip>a@b</Sip></Refer>"), 12200),
+        (response("<Refer><Sip url='/w'>sip:a@b</Sip></Refer>"), 12200),
+        (response("<Refer><Number>+4930</Number></Refer>"), 12200),
         (response("<Play digits='a'/>"), 12200),
         (response("<Pause length='-1'/>"), 12200),
         (response("<Reject reason='tired'/>"), 12200),

@@ -1,15 +1,28 @@
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from backhaul.channels import Channel
-from backhaul.core.messages import Clear, CloseReason, Message, Open, Opened
+from backhaul.core.messages import (
+    Clear,
+    Cleared,
+    CloseReason,
+    Message,
+    Open,
+    Opened,
+    Stock,
+)
 from backhaul.core.profile import Profile
 from region_agent.bridge import Bridge, BridgeCounters
-from region_agent.core.realtime_protocol import create_response
-from region_agent.core.transcript import Said, Speaker
+from region_agent.call_services import CallServices
+from region_agent.core.call_events import CallEvent
+from region_agent.core.realtime_events import ServerEvent, decode_event
+from region_agent.core.realtime_protocol import create_response, function_output
 from region_agent.realtime import RealtimeSession
+from region_agent.tools import ToolOutcome, ToolRequest, ToolResult
 
 
 @dataclass
@@ -46,9 +59,59 @@ class FakeSession:
 
 
 @dataclass
+class FakeServices:
+    """All services of a call in one; nothing is fixed, every tool answers at once."""
+
+    events: list[CallEvent] = field(default_factory=list)
+    requests: list[ToolRequest] = field(default_factory=list)
+    recorded: list[tuple[str, Any]] = field(default_factory=list)
+    prices: dict[str, Any] = field(default_factory=dict)
+    model: str = "gpt-realtime-2.1"
+    hangs: bool = False
+
+    def __post_init__(self) -> None:
+        self.phrases = self.tools = self.feeds = self.recordings = self
+
+    def audio(self, profile: str, text: str) -> bytes | None:
+        return b"\x05" * 6 if (profile, text) == ("patient", "Hello.") else None
+
+    def publish(self, event: CallEvent) -> None:
+        self.events.append(event)
+
+    async def call(self, request: ToolRequest) -> ToolResult:
+        self.requests.append(request)
+        if self.hangs:
+            await asyncio.Event().wait()
+        return ToolResult("42", ToolOutcome.OK, 0.1, 1)
+
+    def begin(self, profile: str, call_sid: str) -> "FakeServices":
+        self.recorded.append(("begin", (profile, call_sid)))
+        return self
+
+    def caller(self, audio: bytes) -> None:
+        self.recorded.append(("caller", audio))
+
+    def voice(self, audio: bytes) -> None:
+        self.recorded.append(("voice", audio))
+
+    def cleared(self, position: int, heard: int) -> None:
+        self.recorded.append(("cleared", (position, heard)))
+
+    def close(self) -> None:
+        self.recorded.append(("close", None))
+
+
+PATIENT = Open("1", "CA1", "patient")
+PROFILE = Profile(instructions="Listen.", caller_speaks_first=True)
+
+
+@dataclass
 class Stage:
+    message: Open = PATIENT
+    profile: Profile = PROFILE
     channel: FakeChannel = field(default_factory=FakeChannel)
     session: FakeSession = field(default_factory=FakeSession)
+    services: FakeServices = field(default_factory=FakeServices)
     counters: BridgeCounters = field(default_factory=BridgeCounters)
     ended: list[CloseReason] = field(default_factory=list)
     bridge: Bridge = field(init=False)
@@ -57,25 +120,54 @@ class Stage:
         self.bridge = Bridge(
             cast("Channel", self.channel),
             cast("RealtimeSession", self.session),
-            self.counters,
+            self.message,
+            profile=self.profile,
+            services=cast("CallServices", self.services),
+            counters=self.counters,
             on_ended=lambda _, reason: self.ended.append(reason),
         )
-        profile = Profile(instructions="Listen.", caller_speaks_first=True)
-        self.bridge.start(Open("1", "CA1", "patient"), profile)
+        self.bridge.start()
         assert self.channel.sent == [Opened("sess_1")]
-        assert self.session.sent == []
         self.channel.sent.clear()
+
+    def hears(self, *events: str) -> None:
+        for event in events:
+            self.bridge.on_event(decode_event(event.encode()))
+
+    def told(self, kind: str) -> list[Any]:
+        return [one for one in self.services.events if type(one).__name__ == kind]
+
+
+MakeStage = Callable[..., Stage]
+CREATED = '{"type":"response.created","response":{"id":"r1"}}'
+DONE = '{"type":"response.done","response":{"id":"r1","status":"completed"}}'
+SPEECH = '{"type":"input_audio_buffer.speech_started"}'
+CALL = (
+    '{"type":"response.output_item.done","item":{"type":"function_call",'
+    '"status":"%s","call_id":"call_1","name":"look_up","arguments":"{}"}}'
+)
 
 
 @pytest.fixture
-def stage() -> Stage:
+async def stage() -> Stage:
     return Stage()
 
 
-def test_audio_goes_through_both_ways(stage: Stage) -> None:
+@pytest.fixture
+async def make_stage() -> MakeStage:
+    return Stage
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_audio_goes_through_both_ways(stage: Stage) -> None:
     stage.bridge.on_audio(b"\x01")
-    stage.bridge.on_response_created("r1")
-    stage.bridge.on_model_audio("r1", b"\x02\x03")
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", b"\x02\x03")
     assert stage.session.sent == [b"\x01"]
     assert stage.channel.sent == [b"\x02\x03"]
     counters = stage.counters
@@ -83,89 +175,94 @@ def test_audio_goes_through_both_ways(stage: Stage) -> None:
     assert (counters.audio_frames_out, counters.audio_bytes_out) == (1, 2)
 
 
-def test_an_interrupted_response_stays_silent(stage: Stage) -> None:
-    stage.bridge.on_response_created("r1")
-    stage.bridge.on_model_audio("r1", b"\x01")
-    stage.bridge.on_speech_started()
-    stage.bridge.on_model_audio("r1", b"\x02")
-    stage.bridge.on_response_done("r1", "cancelled")
-    stage.bridge.on_response_created("r2")
-    stage.bridge.on_model_audio("r1", b"\x03")
-    stage.bridge.on_model_audio("r2", b"\x04")
-    assert stage.channel.sent == [b"\x01", Clear(), b"\x04"]
-    assert stage.counters.stale_deltas == 2
-    assert stage.session.sent == []
-
-
-def test_clear_is_sent_even_when_the_model_is_done(stage: Stage) -> None:
-    stage.bridge.on_response_created("r1")
-    stage.bridge.on_model_audio("r1", b"\x01")
-    stage.bridge.on_response_done("r1", "completed")
-    stage.bridge.on_speech_started()
+async def test_an_interrupted_response_stays_silent(stage: Stage) -> None:
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", b"\x01")
+    stage.hears(SPEECH)
+    stage.bridge.on_model_audio("r1", "item_1", b"\x02")
     assert stage.channel.sent == [b"\x01", Clear()]
+    assert stage.counters.stale_deltas == 1
+    stage.bridge.on_message(Cleared(position=1, heard=0))
+    assert stage.counters.interruptions == 1
+    assert [event.heard_ms for event in stage.told("Interrupted")] == [0]
 
 
-def test_of_two_active_responses_the_first_is_heard(stage: Stage) -> None:
-    stage.bridge.on_response_created("r1")
-    stage.bridge.on_response_created("r2")
-    stage.bridge.on_model_audio("r1", b"\x01")
-    stage.bridge.on_model_audio("r2", b"\x02")
-    stage.bridge.on_response_done("r2", "completed")
-    stage.bridge.on_model_audio("r1", b"\x03")
-    assert stage.channel.sent == [b"\x01", b"\x03"]
-    assert stage.counters.overlapping_responses == 1
-
-
-def test_audio_of_no_response_is_dropped(stage: Stage) -> None:
-    stage.bridge.on_model_audio("", b"\x01")
-    stage.bridge.on_model_audio("r1", b"\x02")
-    stage.bridge.on_response_created("r1")
-    stage.bridge.on_response_done("r1", "completed")
-    stage.bridge.on_response_done("", "failed")
-    stage.bridge.on_model_audio("r1", b"\x03")
+async def test_audio_of_no_response_is_dropped(stage: Stage) -> None:
+    stage.bridge.on_model_audio("", "item_1", b"\x01")
+    stage.bridge.on_model_audio("r1", "item_1", b"\x02")
+    stage.hears(CREATED, DONE)
+    stage.bridge.on_model_audio("r1", "item_1", b"\x03")
     assert stage.channel.sent == []
     assert stage.counters.stale_deltas == 3
 
 
-def test_a_silent_failure_is_retried_once_per_turn(stage: Stage) -> None:
-    for response_id in ("r1", "r2"):
-        stage.bridge.on_response_created(response_id)
-        stage.bridge.on_response_done(response_id, "failed")
-    assert stage.session.sent == [create_response()]
-    stage.bridge.on_response_created("r3")
-    stage.bridge.on_model_audio("r3", b"\x01")
-    stage.bridge.on_response_done("r3", "failed")
-    assert stage.session.sent == [create_response()]
-    stage.bridge.on_response_created("r4")
-    stage.bridge.on_response_done("r4", "failed")
-    assert stage.session.sent == [create_response()] * 2
-    assert stage.counters.responses_failed == 4
+async def test_a_function_is_called_and_its_result_given(stage: Stage) -> None:
+    stage.hears(CREATED, CALL % "completed", DONE)
+    await eventually(lambda: len(stage.session.sent) > 1)
+    (request,) = stage.services.requests
+    assert (request.name, request.call_id, request.call_sid) == (
+        "look_up",
+        "call_1",
+        "CA1",
+    )
+    assert stage.session.sent == [function_output("call_1", "42"), create_response()]
+    assert [event.outcome for event in stage.told("ToolCalled")] == ["ok"]
 
 
-def test_both_sides_are_written_down(stage: Stage) -> None:
-    stage.bridge.on_caller_transcript("item_1", "Good morning.")
-    stage.bridge.on_model_transcript("item_2", "Hello.")
-    assert list(stage.bridge.transcript) == [
-        Said(Speaker.CALLER, "item_1", "Good morning."),
-        Said(Speaker.MODEL, "item_2", "Hello."),
+async def test_a_call_that_was_cut_off_is_not_made(stage: Stage) -> None:
+    stage.hears(CREATED, CALL % "incomplete", DONE)
+    await asyncio.sleep(0)
+    assert stage.services.requests == []
+
+
+async def test_the_end_of_the_call_ends_its_functions(stage: Stage) -> None:
+    stage.services.hangs = True
+    stage.hears(CREATED, CALL % "completed", DONE)
+    await eventually(lambda: bool(stage.services.requests))
+    stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
+    await eventually(
+        lambda: not [t for t in asyncio.all_tasks() if t.get_name() == "tool:call_1"]
+    )
+    assert stage.session.sent == []
+
+
+async def test_messages_that_are_not_a_conversation_s_are_passed_over(
+    stage: Stage,
+) -> None:
+    stage.bridge.on_message(Stock(warm={}, active_calls=0))
+    stage.bridge.on_event(ServerEvent("rate_limits.updated"))
+    assert stage.channel.sent == stage.session.sent == []
+
+
+async def test_a_call_is_recorded_as_it_is_heard(make_stage: MakeStage) -> None:
+    greeted = Open("1", "CA1", "patient", greeting_text="Hello.", greeting_bytes=8)
+    stage = make_stage(message=greeted)
+    stage.bridge.on_audio(b"\x01")
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", b"\x02")
+    stage.bridge.on_message(Cleared(position=9, heard=4))
+    stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
+    assert stage.services.recorded == [
+        ("begin", ("patient", "CA1")),
+        # As long as the edge says, whatever is known of it here.
+        ("voice", b"\x05" * 6 + b"\xff" * 2),
+        ("caller", b"\x01"),
+        ("voice", b"\x02"),
+        ("cleared", (9, 4)),
+        ("close", None),
     ]
-    counters = stage.counters
-    assert (counters.transcripts_caller, counters.transcripts_model) == (1, 1)
 
 
-def test_a_greeting_that_the_edge_plays_is_written_down(stage: Stage) -> None:
-    message = Open("1", "CA1", "patient", greeting_text="Hello.")
-    stage.bridge.start(message, Profile(instructions="Listen."))
-    assert list(stage.bridge.transcript) == [Said(Speaker.MODEL, "", "Hello.")]
-
-
-def test_a_lost_session_ends_the_call(stage: Stage) -> None:
+async def test_a_lost_session_ends_the_call(stage: Stage) -> None:
     stage.bridge.on_session_closed("closed by the server (1011)")
     assert stage.channel.closed is CloseReason.SESSION_LOST
     assert stage.ended == [CloseReason.SESSION_LOST]
 
 
-def test_a_hang_up_ends_the_call(stage: Stage) -> None:
+async def test_a_hang_up_ends_the_call_once_and_is_told(stage: Stage) -> None:
     stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
-    assert stage.channel.closed is None
+    stage.bridge.close(CloseReason.DRAINED)
     assert stage.ended == [CloseReason.CALLER_HUNG_UP]
+    assert [event.reason for event in stage.told("CallEnded")] == [
+        CloseReason.CALLER_HUNG_UP
+    ]

@@ -1,12 +1,17 @@
 """Control messages: a round trip for each, and nothing else gets through."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 
 from backhaul.core.messages import (
     Clear,
+    Cleared,
     Close,
     CloseReason,
+    Digit,
+    Flow,
     Greeting,
     Heartbeat,
     HeartbeatReply,
@@ -18,7 +23,12 @@ from backhaul.core.messages import (
     Message,
     Open,
     Opened,
+    Played,
+    Returned,
+    SendDigits,
     Stock,
+    Transfer,
+    TransferKind,
     decode_message,
     encode_message,
 )
@@ -37,6 +47,13 @@ MESSAGES: list[Message] = [
     Open("l1", "CA1", "front-desk", greeting_text="Hello", resumed=True),
     Opened("sess_1"),
     Clear(),
+    Cleared(position=16_000, heard=8000),
+    Played(16_000),
+    Digit("#"),
+    Flow(paused=True),
+    Transfer(TransferKind.SIP, "sip:a@example.com", "Cake.", 20),
+    SendDigits("1w2"),
+    Returned("no-answer"),
     Close(CloseReason.SESSION_LOST),
 ]
 
@@ -44,6 +61,10 @@ MESSAGES: list[Message] = [
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
 def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
     assert decode_message(encode_message(message)) == message
+
+
+def test_every_kind_of_message_is_among_them() -> None:
+    assert {type(message) for message in MESSAGES} == set(get_args(Message))
 
 
 def test_a_newer_peer_may_say_more() -> None:

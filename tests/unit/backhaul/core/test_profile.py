@@ -5,7 +5,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from backhaul.core.profile import Profile, VadKind
+from backhaul.core.profile import (
+    CallLength,
+    EventFeed,
+    Profile,
+    Recording,
+    VadKind,
+)
+from backhaul.core.tools import Tool, TransferTarget
+
+RECORD_IT = (
+    "recording.announcement: record it in greeting_file, and put its words into "
+    "greeting"
+)
+NOW = Tool("now", "The time.", "https://example.com/now")
 
 
 def test_instructions_are_all_that_a_profile_needs() -> None:
@@ -23,10 +36,76 @@ def test_instructions_are_all_that_a_profile_needs() -> None:
             Profile(instructions="Be kind.", greeting_file="hello.ulaw"),
             "greeting_file needs greeting, the text that it speaks",
         ),
+        (
+            Profile(
+                instructions="Be kind.",
+                greeting="Hello.",
+                greeting_file="hello.ulaw",
+                recording=Recording("calls", announcement="This is recorded."),
+            ),
+            RECORD_IT,
+        ),
+        (
+            Profile(instructions="Be kind.", length=CallLength(60.0, 60.0)),
+            "length.warning_s: not below length.max_s",
+        ),
+        (
+            Profile(instructions="Be kind.", tools=(NOW, NOW, NOW)),
+            "tools.now: named twice",
+        ),
+        (
+            Profile(instructions="Be kind.", tools=(Tool("now", "", "here"),)),
+            "tools.now.url: not an https:// URL",
+        ),
+        (
+            Profile(instructions="Be kind.", transfers={"desk": TransferTarget("me")}),
+            "transfers.desk.to: neither +<number>, nor sip:user@host, nor queue:NAME",
+        ),
+        (
+            Profile(instructions="Be kind.", events=EventFeed("file:///tmp/events")),
+            "events.to: neither redis nor a usable URL (not an https:// URL)",
+        ),
+        (
+            Profile(instructions="Be kind.", events=EventFeed("redis", {"A": "b"})),
+            "events.headers: only for a URL",
+        ),
+        (
+            Profile(instructions="Be kind.", recording=Recording("")),
+            "recording.to: empty",
+        ),
+        (
+            Profile(instructions="Be kind.", recording=Recording("https://here")),
+            "recording.to: neither a directory nor s3://BUCKET/PREFIX",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_named(profile: Profile, problem: str) -> None:
     assert profile.problems() == (problem,)
+
+
+@pytest.mark.parametrize(
+    "events", [EventFeed("redis"), EventFeed("https://example.com/events", {"A": "b"})]
+)
+@pytest.mark.parametrize("to", ["calls", "/srv/calls", "s3://calls/2026"])
+def test_events_and_recordings_have_somewhere_to_go(events: EventFeed, to: str) -> None:
+    profile = Profile(instructions="Be kind.", events=events, recording=Recording(to))
+    assert profile.problems() == ()
+
+
+def test_a_call_may_last_for_ever_and_be_short_of_a_warning() -> None:
+    for length in (CallLength(max_s=0.0), CallLength(max_s=5.0, warning_s=0.0)):
+        assert Profile(instructions="Be kind.", length=length).problems() == ()
+
+
+def test_a_call_opens_with_the_announcement_and_the_greeting() -> None:
+    recorded = Recording("calls", announcement="This is recorded.")
+    silent = Profile(instructions="Be kind.")
+    assert silent.opening == ""
+    assert msgspec.structs.replace(silent, greeting="Hello.").opening == "Hello."
+    assert (
+        msgspec.structs.replace(silent, greeting="Hello.", recording=recorded).opening
+        == "This is recorded. Hello."
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,6 +119,13 @@ def test_what_does_not_fit_together_is_named(profile: Profile, problem: str) -> 
         {"turn_detection": {"type": "none"}},
         {"turn_detection": {"threshold": 1.1}},
         {"turn_detection": {"silence_duration_ms": 0}},
+        {"min_interruption_ms": 5001},
+        {"silence": {"prompts": 11}},
+        {"silence": {"after_s": -1}},
+        {"length": {"max_s": 3501}},
+        {"recording": {"to": "calls", "format": "mp3"}},
+        {"tools": [{"name": "now"}]},
+        {"transfers": {"desk": {"to": "+14155550100", "timeout_s": 1}}},
         {"colour": "blue"},
     ],
 )

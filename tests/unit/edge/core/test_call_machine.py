@@ -5,29 +5,36 @@ import itertools
 import pytest
 
 from backhaul.core.messages import CloseReason
-from edge.core.call_machine import (
-    TRANSITIONS,
+from edge.core.call_events import (
     CallAction,
     CallCompleted,
-    CallConfig,
     CallEnded,
     CallEvent,
-    CallMachine,
     CallState,
     CallStateChanged,
     ChannelClosed,
     CloseChannel,
     CloseStream,
+    HandedOver,
     OpenChannel,
     PlayGreeting,
+    Recalled,
     ReleaseLease,
     Resumed,
+    SentAway,
     StreamLost,
     StreamStarted,
     StreamStopped,
+    TellReturned,
 )
+from edge.core.call_machine import TRANSITIONS, CallConfig, CallMachine
 
-CONFIG = CallConfig(token_ttl_s=30.0, reconnect_timeout_s=10.0, max_streams=2)
+CONFIG = CallConfig(
+    token_ttl_s=30.0,
+    reconnect_timeout_s=10.0,
+    away_timeout_s=20.0,
+    max_reconnects=1,
+)
 LOST = CloseReason.SESSION_LOST
 EVENTS: list[CallEvent] = [
     StreamStarted(),
@@ -35,6 +42,9 @@ EVENTS: list[CallEvent] = [
     StreamLost(CloseReason.MEDIA_STREAM_LOST),
     ChannelClosed(LOST),
     Resumed(),
+    SentAway(takes_s=30.0),
+    Recalled("busy", takes_s=0.0),
+    HandedOver(),
     CallCompleted(),
 ]
 
@@ -79,12 +89,85 @@ def test_a_lost_session_is_resumed_once_without_a_second_greeting() -> None:
     assert not machine.may_resume
 
 
-def test_a_model_that_hangs_up_ends_the_call() -> None:
-    machine, actions = play(
-        (1.0, StreamStarted()), (2.0, ChannelClosed(CloseReason.MODEL_HUNG_UP))
-    )
-    assert actions[-2:] == [CloseStream(), CallEnded(CloseReason.MODEL_HUNG_UP)]
+@pytest.mark.parametrize(
+    "reason",
+    [CloseReason.MODEL_HUNG_UP, CloseReason.SILENCE, CloseReason.MAX_DURATION],
+)
+def test_an_agent_that_hangs_up_ends_the_call(reason: CloseReason) -> None:
+    machine, actions = play((1.0, StreamStarted()), (2.0, ChannelClosed(reason)))
+    assert actions[-2:] == [CloseStream(), CallEnded(reason)]
     assert not machine.may_resume
+
+
+def test_a_caller_who_comes_back_goes_on_with_the_same_channel() -> None:
+    machine, actions = play((1.0, StreamStarted()), (2.0, SentAway(takes_s=30.0)))
+    assert actions[2:] == [CloseStream()]
+    assert machine.next_deadline() == 52.0
+    assert machine.handle(Recalled("busy", takes_s=3.0), now=10.0) == ()
+    assert machine.streams == 2
+    assert machine.next_deadline() == 43.0
+    back = machine.handle(StreamStarted(), now=11.0)
+    assert back[1:] == (TellReturned("busy"),)
+    assert machine.state is CallState.BRIDGED
+    assert machine.next_deadline() is None
+
+
+def test_coming_back_does_not_use_up_the_reconnects() -> None:
+    machine, _ = play(
+        (1.0, StreamStarted()),
+        (2.0, SentAway(takes_s=0.0)),
+        (3.0, Recalled("sent", takes_s=0.0)),
+        (4.0, StreamStarted()),
+        (5.0, ChannelClosed(LOST)),
+    )
+    assert machine.may_resume
+    machine.handle(Resumed(), now=6.0)
+    assert machine.streams == 3
+    assert machine.handle(StreamStarted(), now=7.0)[1:] == (OpenChannel(resumed=True),)
+
+
+def test_a_caller_who_is_handed_over_needs_no_channel() -> None:
+    machine, actions = play(
+        (1.0, StreamStarted()), (2.0, SentAway(takes_s=30.0)), (9.0, HandedOver())
+    )
+    assert actions[-3:] == [
+        CloseChannel(CloseReason.TRANSFERRED),
+        CloseStream(),
+        CallEnded(CloseReason.TRANSFERRED),
+    ]
+    assert machine.end_reason is CloseReason.TRANSFERRED
+
+
+def test_a_caller_who_never_comes_back_is_given_up() -> None:
+    machine, _ = play((1.0, StreamStarted()), (2.0, SentAway(takes_s=30.0)))
+    assert machine.expire(now=51.9) == ()
+    assert machine.expire(now=52.0)[1:] == (
+        CloseChannel(CloseReason.MEDIA_STREAM_LOST),
+        CloseStream(),
+        CallEnded(CloseReason.MEDIA_STREAM_LOST),
+    )
+
+
+def test_a_channel_lost_while_away_is_replaced_when_the_caller_is_back() -> None:
+    machine, actions = play(
+        (1.0, StreamStarted()),
+        (2.0, SentAway(takes_s=30.0)),
+        (5.0, ChannelClosed(CloseReason.LINK_LOST)),
+    )
+    assert actions[-2:] == [CloseChannel(CloseReason.LINK_LOST), CloseStream()]
+    assert machine.next_deadline() == 52.0  # the other party may still be ringing
+    assert machine.may_resume
+    assert machine.handle(Recalled("busy", takes_s=0.0), now=6.0) == ()
+    assert machine.streams == 1
+
+
+def test_a_channel_lost_late_leaves_time_to_come_back() -> None:
+    machine, _ = play(
+        (1.0, StreamStarted()),
+        (2.0, SentAway(takes_s=0.0)),
+        (21.0, ChannelClosed(CloseReason.LINK_LOST)),
+    )
+    assert machine.next_deadline() == 31.0
 
 
 def test_a_call_that_never_starts_gives_its_lease_back() -> None:

@@ -88,6 +88,11 @@ def test_what_is_played_is_a_media_message_of_this_stream() -> None:
         "event": "clear",
         "streamSid": "MZ1",
     }
+    assert json.loads(started().encode_mark("1:160")) == {
+        "event": "mark",
+        "streamSid": "MZ1",
+        "mark": {"name": "1:160"},
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,28 @@
+"""Client events; the interop tests hold every one against the official types."""
+
 import json
 from typing import Any
 
 import pytest
 
 from backhaul.core.profile import Profile, TurnDetection, VadKind
-from backhaul.errors import RemoteProtocolError
+from backhaul.core.tools import Tool
 from region_agent.core.realtime_protocol import (
-    ErrorDetail,
-    ResponseDetail,
-    ServerEvent,
-    SessionDetail,
     append_audio,
     assistant_said,
-    audio_of,
+    caller_wrote,
+    cancel_response,
     create_response,
-    decode_event,
-    error_label,
+    delete_item,
+    function_output,
     say_exactly,
+    server_answers,
+    server_interrupts,
+    truncate_item,
     update_session,
 )
 
-DEEP = b'{"type":"x","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+PLAIN = Profile(instructions="Be kind.", voice="cedar", speed=1.1, may_hang_up=False)
 
 
 def session_of(profile: Profile) -> dict[str, Any]:
@@ -30,21 +32,8 @@ def session_of(profile: Profile) -> dict[str, Any]:
     return session
 
 
-@pytest.mark.parametrize(
-    ("code", "label"),
-    [
-        ("insufficient_quota", "insufficient_quota"),
-        ("response_cancel_not_active", "response_cancel_not_active"),
-        ("brand_new", "other"),
-        ("", "other"),
-    ],
-)
-def test_error_labels_are_few(code: str, label: str) -> None:
-    assert error_label(code) == label
-
-
 def test_a_session_speaks_mulaw_both_ways() -> None:
-    session = session_of(Profile(instructions="Be kind.", voice="cedar", speed=1.1))
+    session = session_of(PLAIN)
     assert session == {
         "type": "realtime",
         "output_modalities": ["audio"],
@@ -114,64 +103,85 @@ def test_the_text_to_say_stands_word_for_word_in_the_instructions() -> None:
     assert text in say_exactly(text)
 
 
-def test_what_was_said_is_an_assistant_item() -> None:
-    item = json.loads(assistant_said("Hello."))["item"]
-    assert item["role"] == "assistant"
-    assert item["content"] == [{"type": "output_text", "text": "Hello."}]
+def test_what_was_said_is_an_assistant_item_under_our_own_name() -> None:
+    said = json.loads(assistant_said("Hello.", "phrase_1"))
+    assert said["item"] == {
+        "id": "phrase_1",
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "Hello."}],
+    }
+    assert "previous_item_id" not in said
+    replaced = json.loads(assistant_said("Hel", "phrase_2", after="phrase_1"))
+    assert replaced["previous_item_id"] == "phrase_1"
+
+
+def test_text_on_behalf_of_the_caller_is_a_user_item() -> None:
+    item = json.loads(caller_wrote("Pressed 1."))["item"]
+    assert item["role"] == "user"
+    assert item["content"] == [{"type": "input_text", "text": "Pressed 1."}]
+
+
+def test_what_a_function_gave_names_the_call() -> None:
+    assert json.loads(function_output("c1", "42"))["item"] == {
+        "type": "function_call_output",
+        "call_id": "c1",
+        "output": "42",
+    }
+
+
+def test_an_item_is_cut_or_removed_by_its_name() -> None:
+    assert json.loads(truncate_item("i1", 500)) == {
+        "type": "conversation.item.truncate",
+        "item_id": "i1",
+        "content_index": 0,
+        "audio_end_ms": 500,
+    }
+    removed = json.loads(delete_item("i1"))
+    assert removed == {"type": "conversation.item.delete", "item_id": "i1"}
+
+
+def test_the_response_to_stop_is_named() -> None:
+    assert json.loads(cancel_response("r1")) == {
+        "type": "response.cancel",
+        "response_id": "r1",
+    }
+
+
+def test_tools_are_part_of_a_session_that_has_any() -> None:
+    tool = Tool("now", "The time.", "https://example.com")
+    tools = session_of(Profile(instructions="Talk.", tools=(tool,)))["tools"]
+    assert [tool["name"] for tool in tools] == ["now", "hang_up"]
 
 
 @pytest.mark.parametrize(
-    ("message", "event"),
+    ("interrupt", "create", "min_interruption_ms", "interrupts", "answers"),
     [
-        (
-            b'{"type":"session.created","session":{"id":"sess_1","expires_at":170}}',
-            ServerEvent("session.created", session=SessionDetail("sess_1", 170.0)),
-        ),
-        (
-            b'{"type":"error","error":{"type":"t","code":null,"message":"secret"}}',
-            ServerEvent("error", error=ErrorDetail(None, "t")),
-        ),
-        (
-            b'{"type":"response.done","response":{"id":"r","status":"failed"}}',
-            ServerEvent("response.done", response=ResponseDetail("r", "failed")),
-        ),
-        (b'{"type":"new.event","odd":[1,{"a":2}]}', ServerEvent("new.event")),
+        (True, True, 0, True, True),
+        (True, False, 0, True, False),
+        (False, True, 0, False, False),
+        (False, False, 0, False, False),
+        (True, True, 300, False, False),
     ],
 )
-def test_events_are_reduced_to_what_matters(message: bytes, event: ServerEvent) -> None:
-    assert decode_event(message) == event
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"{}",
-        b'{"type":""}',
-        b'{"type":null}',
-        b'{"type":5}',
-        b'{"type":"response.done","response":"r"}',
-        b'{"type":"\xff"}',
-        b'{"type":"\\ud800"}',
-        b'{"type":"x","a":NaN}',
-        DEEP,
-    ],
-)
-def test_anything_else_is_refused_without_being_quoted(message: bytes) -> None:
-    with pytest.raises(RemoteProtocolError) as refused:
-        decode_event(message)
-    assert refused.value.reason.startswith("server event ")
-    assert refused.value.__cause__ is None
-
-
-def test_audio_is_taken_out_of_a_delta() -> None:
-    assert audio_of(ServerEvent("response.output_audio.delta", "AP/+")) == b"\0\xff\xfe"
-    assert audio_of(ServerEvent("response.output_audio.delta")) == b""
-
-
-@pytest.mark.parametrize("delta", ["AP/", "A P / +", "äöü=", "\x00\x00\x00\x00"])
-def test_a_delta_that_is_not_base64_is_refused(delta: str) -> None:
-    with pytest.raises(RemoteProtocolError):
-        audio_of(ServerEvent("response.output_audio.delta", delta))
+def test_a_server_that_does_not_interrupt_does_not_answer_either(
+    interrupt: bool,
+    create: bool,
+    min_interruption_ms: int,
+    interrupts: bool,
+    answers: bool,
+) -> None:
+    profile = Profile(
+        instructions="Talk.",
+        min_interruption_ms=min_interruption_ms,
+        turn_detection=TurnDetection(
+            interrupt_response=interrupt, create_response=create
+        ),
+    )
+    assert (server_interrupts(profile), server_answers(profile)) == (
+        interrupts,
+        answers,
+    )
+    told = session_of(profile)["audio"]["input"]["turn_detection"]
+    assert told["interrupt_response"] == interrupts
+    assert told["create_response"] == answers

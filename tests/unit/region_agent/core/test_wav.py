@@ -3,7 +3,13 @@ import struct
 import pytest
 
 from backhaul.core import g711
-from region_agent.core.wav import UnusableAudioError, mulaw_from_wav
+from region_agent.core.wav import (
+    HEADER_BYTES,
+    UnusableAudioError,
+    mulaw_from_wav,
+    recording_header,
+    repaired_header,
+)
 
 SAMPLES = struct.pack("<4h", 0, 1000, -1000, 32000)
 
@@ -60,3 +66,42 @@ def test_the_extensible_form_names_its_format_in_the_guid() -> None:
 def test_anything_else_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(UnusableAudioError, match=reason):
         mulaw_from_wav(data)
+
+
+def test_the_header_of_a_pcm_recording() -> None:
+    assert recording_header(pcm=True, data_bytes=8) == (
+        b"RIFF\x3a\0\0\0WAVE"
+        b"fmt \x12\0\0\0\1\0\2\0\x40\x1f\0\0\0\x7d\0\0\4\0\x10\0\0\0"
+        b"fact\4\0\0\0\2\0\0\0"
+        b"data\x08\0\0\0"
+    )
+
+
+def test_the_header_of_a_mulaw_recording() -> None:
+    assert recording_header(pcm=False, data_bytes=8) == (
+        b"RIFF\x3a\0\0\0WAVE"
+        b"fmt \x12\0\0\0\7\0\2\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x08\0\0\0"
+        b"fact\4\0\0\0\4\0\0\0"
+        b"data\x08\0\0\0"
+    )
+
+
+def test_more_than_a_header_can_say_is_said_as_the_most() -> None:
+    header = recording_header(pcm=True, data_bytes=2**33)
+    assert header[4:8] == header[-4:] == b"\xff" * 4
+
+
+@pytest.mark.parametrize("pcm", [True, False])
+def test_a_header_is_repaired_from_the_size_of_its_file(pcm: bool) -> None:
+    blank = recording_header(pcm=pcm, data_bytes=0)
+    whole = recording_header(pcm=pcm, data_bytes=400), HEADER_BYTES + 400
+    assert repaired_header(blank, HEADER_BYTES + 400) == whole
+    assert repaired_header(blank, HEADER_BYTES + 401) == whole
+
+
+@pytest.mark.parametrize(
+    "header", [b"", recording_header(pcm=True, data_bytes=4), bytes(HEADER_BYTES)]
+)
+def test_no_other_file_is_taken_for_a_recording(header: bytes) -> None:
+    with pytest.raises(UnusableAudioError, match="no recording"):
+        repaired_header(header, 1000)

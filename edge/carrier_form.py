@@ -1,0 +1,105 @@
+"""What the carrier's requests say, and where they are told to go next."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edge.media_streams import MEDIA_PATH
+from edge.settings import EdgeSettings
+
+__all__ = [
+    "Action",
+    "Addresses",
+    "BadFormError",
+    "CarrierForm",
+    "read_form",
+    "sip_user",
+]
+
+_CALL_SID = re.compile(r"CA[0-9a-f]{32}", re.ASCII)
+_ACCOUNT_SID = re.compile(r"AC[0-9a-f]{32}", re.ASCII)
+_FINISHED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+_RESULTS = ("DialCallStatus", "ReferCallStatus", "QueueResult")
+
+
+class Action(StrEnum):
+    """What the carrier finished when it asks how to go on."""
+
+    RESUME = "resume"
+    """A Media Stream."""
+    DIALED = "dialed"
+    REFERRED = "referred"
+    QUEUED = "queued"
+
+
+class BadFormError(Exception):
+    """The request is signed but its parameters cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierForm:
+    """The parameters of a request that the edge reads."""
+
+    call_sid: str
+    caller: str = field(repr=False)
+    called: str = field(repr=False)
+    over_sip: bool
+    finished: bool
+    """Whether the call is over."""
+    result: str
+    """What came of a <Dial>, <Refer> or <Enqueue>."""
+    stream_number: int
+    """Which of the call's streams an action belongs to."""
+    whisper_token: str = field(repr=False)
+
+
+def read_form(values: Mapping[str, str], path: Mapping[str, str]) -> CarrierForm:
+    """Return what a request says.
+
+    Args:
+        values: Its parameters.
+        path: What its path holds.
+
+    Raises:
+        BadFormError: If it does not say whose call it is about.
+    """
+    call_sid, account_sid = values.get("CallSid", ""), values.get("AccountSid", "")
+    if not (_CALL_SID.fullmatch(call_sid) and _ACCOUNT_SID.fullmatch(account_sid)):
+        raise BadFormError
+    return CarrierForm(
+        call_sid=call_sid,
+        caller=values.get("From", ""),
+        called=values.get("To", ""),
+        over_sip="SipCallId" in values or "SipDomain" in values,
+        finished=values.get("CallStatus", "") in _FINISHED,
+        result=next((values[name] for name in _RESULTS if name in values), ""),
+        stream_number=int(path.get("number", "0")),
+        whisper_token=path.get("token", ""),
+    )
+
+
+def sip_user(uri: str) -> str:
+    """Return who is called in a SIP URI, such as its telephone number; else nothing."""
+    scheme, _, rest = uri.partition(":")
+    return rest.partition("@")[0] if scheme in {"sip", "sips"} else ""
+
+
+class Addresses:
+    """The URLs that TwiML names."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._public = f"{settings.public_base_url}/twilio"
+        self._media = f"{settings.media_base_url}{MEDIA_PATH}"
+
+    def stream(self, token: str) -> str:
+        """Return where the Media Stream goes that *token* admits."""
+        return f"{self._media}{token}"
+
+    def action(self, action: Action, number: int) -> str:
+        """Return where the carrier asks how to go on."""
+        return f"{self._public}/{action.value}/{number}"
+
+    def whisper(self, token: str) -> str:
+        """Return where the carrier asks what to tell who answers."""
+        return f"{self._public}/whisper/{token}"

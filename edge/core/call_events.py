@@ -1,0 +1,177 @@
+"""What happens to a call at the edge, and what is done about it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from backhaul.core.messages import CloseReason
+
+__all__ = [
+    "CallAction",
+    "CallCompleted",
+    "CallEnded",
+    "CallEvent",
+    "CallState",
+    "CallStateChanged",
+    "ChannelClosed",
+    "CloseChannel",
+    "CloseStream",
+    "HandedOver",
+    "OpenChannel",
+    "PlayGreeting",
+    "Recalled",
+    "ReleaseLease",
+    "Resumed",
+    "SentAway",
+    "StreamLost",
+    "StreamStarted",
+    "StreamStopped",
+    "TellReturned",
+]
+
+
+class CallState(Enum):
+    """Where a call stands."""
+
+    RINGING = "ringing"
+    """The webhook was answered; the Media Stream is awaited."""
+    BRIDGED = "bridged"
+    AWAY = "away"
+    """The stream was ended on purpose: the caller is served by Twilio alone, and the
+    channel stays."""
+    RECONNECTING = "reconnecting"
+    """Something broke; Twilio is expected at the action URL."""
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStarted:
+    """Twilio's `start` arrived and belongs to this call."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStopped:
+    """Twilio's `stop` arrived: the caller hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The Media Stream was refused or closed without `stop`."""
+
+    reason: CloseReason
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelClosed:
+    """The agent closed the channel, or its link is gone."""
+
+    reason: CloseReason
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Another session was leased for the same call."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentAway:
+    """The agent asks for something that Twilio does without a stream."""
+
+    takes_s: float
+    """How long that may take (s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Twilio was told to stream the caller again, on the channel there is."""
+
+    outcome: str
+    """What came of the errand; see `backhaul.core.messages.Returned`."""
+    takes_s: float
+    """What the caller hears before the stream starts (s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """Somebody else talks to the caller now."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallCompleted:
+    """Twilio says that the call is over."""
+
+
+CallEvent = (
+    StreamStarted
+    | StreamStopped
+    | StreamLost
+    | ChannelClosed
+    | Resumed
+    | SentAway
+    | Recalled
+    | HandedOver
+    | CallCompleted
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayGreeting:
+    """Play the profile's greeting from memory, in this turn of the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChannel:
+    """Redeem the lease and open a channel."""
+
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TellReturned:
+    """Tell the agent that the caller is back, and what came of the errand."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLease:
+    """Give the leased session back; it was never used."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseChannel:
+    """Close the channel."""
+
+    reason: CloseReason
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStream:
+    """Close the Media Stream; Twilio then requests the action URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallStateChanged:
+    """The call's state changed."""
+
+    old: CallState
+    new: CallState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """Forget the call; *reason* is its story's last word."""
+
+    reason: CloseReason
+
+
+CallAction = (
+    PlayGreeting
+    | OpenChannel
+    | TellReturned
+    | ReleaseLease
+    | CloseChannel
+    | CloseStream
+    | CallStateChanged
+    | CallEnded
+)

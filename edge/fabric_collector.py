@@ -1,0 +1,65 @@
+"""Prometheus metrics that are read from calls and links when they are asked for."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge.calls import Calls
+from edge.links import AgentLinks
+
+__all__ = ["FabricCollector"]
+
+
+class FabricCollector(Collector):
+    """Reads calls and links at scrape time."""
+
+    def __init__(self, calls: Calls, links: AgentLinks) -> None:
+        self._calls = calls
+        self._links = links
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the present state as metric families."""
+        yield GaugeMetricFamily(
+            "active_calls", "Calls in progress, ringing included.", len(self._calls)
+        )
+        ended = CounterMetricFamily(
+            "edge_calls_ended", "Ended calls by reason.", labels=["reason"]
+        )
+        for reason, count in self._calls.ended_total.items():
+            ended.add_metric([reason], count)
+        yield ended
+        yield CounterMetricFamily(
+            "edge_links_opened", "Links that became ready.", self._links.opened_total
+        )
+        yield self._link_frames()
+        yield from self._per_region()
+
+    def _link_frames(self) -> Metric:
+        counters = self._links.counters()
+        family = CounterMetricFamily(
+            "edge_link_frames",
+            "Frames from agents by what became of them; refused counts batches.",
+            labels=["outcome"],
+        )
+        family.add_metric(["received"], counters.frames_received)
+        family.add_metric(["replayed"], counters.frames_replayed)
+        family.add_metric(["missing"], counters.frames_missing)
+        family.add_metric(["refused"], counters.batches_refused)
+        return family
+
+    def _per_region(self) -> Iterator[Metric]:
+        ready: dict[str, int] = {}
+        warm: dict[str, int] = {}
+        for agent in self._links.agents.values():
+            ready[agent.region] = ready.get(agent.region, 0) + agent.ready
+            stock = sum(agent.stock.warm.values())
+            warm[agent.region] = warm.get(agent.region, 0) + stock
+        for name, text, values in (
+            ("edge_links_ready", "Ready links by region.", ready),
+            ("edge_warm_sessions", "Warm sessions within reach by region.", warm),
+        ):
+            family = GaugeMetricFamily(name, text, labels=["region"])
+            for region, value in values.items():
+                family.add_metric([region], value)
+            yield family

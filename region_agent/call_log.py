@@ -1,0 +1,130 @@
+"""Writes one call down: its events for the feed, and its record."""
+
+from backhaul.clock import monotonic_s, unix_s
+from backhaul.core.messages import CloseReason, Open
+from backhaul.core.profile import Profile
+from region_agent.call_services import CallServices
+from region_agent.core import call_events
+from region_agent.core.call_record import CallRecord
+from region_agent.core.conversation_events import (
+    CallTool,
+    ConversationAction,
+    FalselyStarted,
+    Interrupted,
+    KeysPressed,
+    SilencePrompted,
+    Spoken,
+    TransferEnded,
+    TransferStarted,
+)
+from region_agent.core.realtime_events import ResponseDetail, usage_of
+from region_agent.tools import ToolResult
+
+__all__ = ["CallLog"]
+
+
+class CallLog:
+    """Everything that is told about one call; nothing of it goes to the log."""
+
+    def __init__(
+        self,
+        message: Open,
+        profile: Profile,
+        services: CallServices,
+        *,
+        session_id: str,
+    ) -> None:
+        now = monotonic_s()
+        model = profile.model or services.model
+        self._feeds = services.feeds
+        self._stamps = call_events.CallStamps(
+            message.call_sid,
+            message.profile,
+            started_unix_s=unix_s(),
+            started_at=now,
+            # The agent before has told the beginning of the call: its numbers, which
+            # nobody knows here, are lower.
+            first_number=int(unix_s()) if message.resumed else 1,
+        )
+        self._record = CallRecord(
+            model=model, prices=services.prices.get(model), started_at=now
+        )
+        self._ended = False
+        self._tell(
+            call_events.CallStarted(
+                session_id=session_id, caller=message.caller, resumed=message.resumed
+            )
+        )
+        if message.greeting_text:
+            self.first_audio()
+
+    def first_audio(self) -> None:
+        """The caller gets audio; only the first time counts."""
+        self._record.first_audio(now=monotonic_s())
+
+    def caller_turn(self) -> None:
+        """The caller has finished a turn."""
+        self._record.caller_turn()
+
+    def response_done(self, response: ResponseDetail) -> None:
+        """A response ended; its tokens count, whatever became of it."""
+        self._record.response_done(response.status or "", usage_of(response))
+
+    def tool_called(self, called: CallTool, result: ToolResult) -> None:
+        """An endpoint has answered."""
+        self._tell(
+            call_events.ToolCalled(
+                name=called.name,
+                outcome=result.outcome,
+                duration_ms=round(result.duration_s * 1000),
+                arguments=called.arguments,
+            )
+        )
+
+    def note(self, report: ConversationAction) -> None:
+        """Write a report of the conversation down."""
+        match report:
+            case Spoken():
+                self._tell(
+                    call_events.TranscriptSaid(
+                        speaker=report.speaker,
+                        text=report.text,
+                        item_id=report.item_id,
+                        heard=report.heard_whole,
+                        heard_ms=report.heard_ms,
+                    )
+                )
+            case Interrupted(heard_ms):
+                self._tell(call_events.Interrupted(heard_ms=heard_ms))
+            case FalselyStarted():
+                self._record.false_start()
+            case SilencePrompted():
+                self._tell(call_events.SilencePrompted())
+            case KeysPressed(count):
+                self._tell(call_events.Dtmf(count=count))
+            case TransferStarted(target, kind, summary):
+                self._tell(
+                    call_events.TransferRequested(
+                        target=target, kind=kind, summary=summary
+                    )
+                )
+            case TransferEnded(outcome):
+                self._tell(call_events.TransferEnded(outcome=outcome))
+            case _:
+                pass
+
+    def ended(self, reason: CloseReason) -> None:
+        """The call is over; only the first reason counts."""
+        if self._ended:
+            return
+        self._ended = True
+        now = monotonic_s()
+        if reason is CloseReason.TRANSFERRED:
+            self._tell(call_events.TransferEnded(outcome="connected"))
+        self._record.ended(reason, now=now)
+        self._tell(self._record.summary(now=now))
+
+    def _tell(self, event: call_events.CallEvent) -> None:
+        stamped = self._stamps.stamp(event, now=monotonic_s())
+        self._record.note(stamped)
+        self._feeds.publish(stamped)

@@ -1,0 +1,289 @@
+"""What a conversation hears of, and what it orders; see `conversation.Conversation`."""
+
+from dataclasses import dataclass, field
+
+from backhaul.core.messages import (
+    Cleared,
+    CloseReason,
+    Digit,
+    Flow,
+    Message,
+    Played,
+    Returned,
+    TransferKind,
+)
+from region_agent.core.call_events import Speaker
+
+__all__ = [
+    "AudioEnded",
+    "CallBegan",
+    "CallTool",
+    "CallerSaid",
+    "CallerTurnEnded",
+    "CallerVoiced",
+    "ConversationAction",
+    "ConversationEvent",
+    "EndCall",
+    "FalselyStarted",
+    "Interrupted",
+    "KeysPressed",
+    "ModelSaid",
+    "ResponseBegan",
+    "ResponseEnded",
+    "ResponseRefused",
+    "ResponseRetried",
+    "SendAudio",
+    "SendEvent",
+    "SendMessage",
+    "SilencePrompted",
+    "SpeechStarted",
+    "SpeechStopped",
+    "Spoken",
+    "ToolAnswered",
+    "ToolCalled",
+    "TransferEnded",
+    "TransferStarted",
+    "TurnCommitted",
+]
+
+
+# What happened.
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegan:
+    """The session is bound to a caller."""
+
+    opening_text: str = field(default="", repr=False)
+    """What the edge plays by itself; empty for nothing."""
+    opening_bytes: int = 0
+    resumed: bool = False
+    """Whether the caller was talking to another session before."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The model's server hears the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The model's server has heard the caller's turn end."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCommitted:
+    """The caller's turn is an item of the conversation now."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerVoiced:
+    """So much speech was in the caller's latest audio (ms)."""
+
+    voiced_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseBegan:
+    """The model begins a response."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnded:
+    """A response ended: completed, cancelled, failed or incomplete."""
+
+    response_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRefused:
+    """A response was asked for while another one was active."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEnded:
+    """All audio of an item has come."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSaid:
+    """The text of an item of the model is known."""
+
+    item_id: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSaid:
+    """The text of a turn of the caller is known."""
+
+    item_id: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model calls a function."""
+
+    call_id: str
+    name: str
+    arguments: str = field(repr=False)
+    """JSON as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """A function gave its result, or words for why it could not."""
+
+    call_id: str
+    output: str = field(repr=False)
+
+
+ConversationEvent = (
+    CallBegan
+    | SpeechStarted
+    | SpeechStopped
+    | TurnCommitted
+    | CallerVoiced
+    | ResponseBegan
+    | ResponseEnded
+    | ResponseRefused
+    | AudioEnded
+    | ModelSaid
+    | CallerSaid
+    | ToolCalled
+    | ToolAnswered
+    | Played
+    | Cleared
+    | Digit
+    | Flow
+    | Returned
+)
+
+# What is to be done.
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvent:
+    """Send a client event to the model's server."""
+
+    event: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send a message to the edge."""
+
+    message: Message = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendAudio:
+    """Send audio to the caller."""
+
+    audio: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Ask an endpoint; `ToolAnswered` tells what came of it."""
+
+    call_id: str
+    name: str
+    arguments: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Hang up; the caller has heard the last words."""
+
+    reason: CloseReason
+
+
+# What is to be known.
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The caller cut the voice after so much of what it was saying (ms)."""
+
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTurnEnded:
+    """The caller has said something."""
+
+
+@dataclass(frozen=True, slots=True)
+class FalselyStarted:
+    """A sound of the caller was too short to cut the voice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRetried:
+    """A response failed without a word and is asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Something was said, and it is known how much of it was heard."""
+
+    speaker: Speaker
+    item_id: str
+    text: str = field(repr=False)
+    heard_whole: bool = True
+    heard_ms: int | None = None
+    """How much of it the caller heard (ms); None for the caller's own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilencePrompted:
+    """A silent caller was asked whether they are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysPressed:
+    """The caller pressed so many keys."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStarted:
+    """The caller is being connected to somebody else."""
+
+    destination: str
+    """As the profile calls it; ``number`` for one the model was told."""
+    kind: TransferKind
+    summary: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TransferEnded:
+    """Nobody could be reached; the caller is back."""
+
+    outcome: str
+
+
+ConversationAction = (
+    SendEvent
+    | SendMessage
+    | SendAudio
+    | CallTool
+    | EndCall
+    | Interrupted
+    | CallerTurnEnded
+    | FalselyStarted
+    | ResponseRetried
+    | Spoken
+    | SilencePrompted
+    | KeysPressed
+    | TransferStarted
+    | TransferEnded
+)

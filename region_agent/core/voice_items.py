@@ -1,0 +1,188 @@
+"""The voice, item by item: what the conversation keeps of it is what was heard."""
+
+from collections import OrderedDict
+from typing import Final, TypeVar
+
+from region_agent.core.call_events import Speaker
+from region_agent.core.conversation_events import (
+    ConversationAction,
+    Interrupted,
+    SendAudio,
+    SendEvent,
+    Spoken,
+)
+from region_agent.core.playback import Playback, Utterance
+from region_agent.core.realtime_protocol import (
+    assistant_said,
+    delete_item,
+    truncate_item,
+)
+
+__all__ = ["VoiceItems"]
+
+_REMEMBERED: Final = 64
+"""Items and responses of which something may still come."""
+
+_Actions = tuple[ConversationAction, ...]
+
+ValueT = TypeVar("ValueT")
+
+
+class VoiceItems:
+    """Every utterance from its first byte until it is known how much was heard."""
+
+    def __init__(self, playback: Playback) -> None:
+        self.stale_deltas = 0
+        """Audio of a response that was interrupted, over or not the current one."""
+        self._playback = playback
+        self._items: OrderedDict[str, Utterance] = OrderedDict()
+        self._spoke: OrderedDict[str, dict[str, None]] = OrderedDict()
+        """By response, the items of which something was forwarded or held."""
+        self._unheard: OrderedDict[str, dict[str, None]] = OrderedDict()
+        """By response, the items of which nothing was forwarded."""
+        self._phrases = 0
+
+    def audio(
+        self, response_id: str, item_id: str, audio: bytes, *, forwarding: str
+    ) -> bool:
+        """Take audio of the model; return whether to forward it now."""
+        utterance = self._items.get(item_id)
+        cut = utterance is not None and utterance.interrupted
+        if not response_id or response_id != forwarding or cut:
+            self.stale_deltas += 1
+            if item_id and utterance is None:
+                _bounded(self._unheard, response_id, {})[item_id] = None
+            return False
+        if utterance is None:
+            utterance = self._playback.begin(Utterance(item_id))
+            _bounded(self._items, item_id, utterance)
+            _bounded(self._spoke, response_id, {})[item_id] = None
+        return self._playback.offer(utterance, audio)
+
+    def spoke(self, response_id: str) -> bool:
+        """Tell whether anything of a response was for the caller to hear."""
+        return response_id in self._spoke
+
+    def finish(self, item_id: str) -> _Actions:
+        """All audio of an item has come."""
+        utterance = self._items.get(item_id)
+        if utterance is None or utterance.interrupted:
+            return ()
+        utterance.finished = True
+        return self.played(self._playback.played)
+
+    def response_ended(self, response_id: str) -> _Actions:
+        """No more audio comes; remove what was generated and never forwarded."""
+        spoken = self._spoke.pop(response_id, {})
+        settled = tuple(done for item_id in spoken for done in self.finish(item_id))
+        unheard = self._unheard.pop(response_id, {})
+        for item_id in unheard:
+            _bounded(self._items, item_id, Utterance(item_id, interrupted=True))
+        return (*settled, *(SendEvent(delete_item(item_id)) for item_id in unheard))
+
+    def text(self, item_id: str, text: str) -> _Actions:
+        """The text of an item is known."""
+        utterance = self._items.get(item_id)
+        if utterance is None:
+            unheard = Spoken(
+                Speaker.MODEL, item_id, text, heard_whole=False, heard_ms=0
+            )
+            return (unheard,)
+        utterance.text = text
+        return self._report(utterance)
+
+    def played_elsewhere(self, text: str, audio_bytes: int) -> _Actions:
+        """The edge plays *text* by itself, before anything of ours."""
+        utterance = self._begin_phrase(text, tell_model=True)
+        self._playback.offer(utterance, bytes(audio_bytes))
+        return (SendEvent(assistant_said(text, utterance.item_id)),)
+
+    def say(self, text: str, audio: bytes, *, tell_model: bool) -> _Actions:
+        """Play a fixed phrase."""
+        utterance = self._begin_phrase(text, tell_model=tell_model)
+        told: _Actions = ()
+        if tell_model:
+            told = (SendEvent(assistant_said(text, utterance.item_id)),)
+        now = self._playback.offer(utterance, audio)
+        return (*told, SendAudio(audio)) if now else told
+
+    def played(self, position: int) -> _Actions:
+        """Everything up to *position* was played."""
+        return self._settle(self._playback.on_played(position))
+
+    def interrupt(self) -> _Actions:
+        """Forward nothing more of what has begun; `cleared` tells the rest."""
+        audible = self._playback.audible
+        self._playback.interrupt()
+        return () if audible else self.cleared(*(2 * (self._playback.forwarded,)))
+
+    def cleared(self, position: int, heard: int) -> _Actions:
+        """The carrier dropped *heard* to *position*."""
+        settled = self._playback.on_cleared(position, heard)
+        # A line that was lost drops audio too; that is no interruption.
+        cut = [one for one in settled if one.interrupted and not one.heard_whole]
+        report: _Actions = (Interrupted(cut[0].heard_ms),) if cut else ()
+        return (*report, *self._settle(settled))
+
+    def abandon(self) -> _Actions:
+        """The call is over: report what is unsettled."""
+        settled = self._playback.abandon()
+        return tuple(report for one in settled for report in self._report(one))
+
+    def _begin_phrase(self, text: str, *, tell_model: bool) -> Utterance:
+        self._phrases += 1
+        item_id = f"phrase_{self._phrases}" if tell_model else ""
+        utterance = Utterance(item_id, fixed=True, text=text, finished=True)
+        return self._playback.begin(utterance)
+
+    def _settle(self, settled: tuple[Utterance, ...]) -> _Actions:
+        actions: list[ConversationAction] = []
+        for utterance in settled:
+            if not utterance.heard_whole:
+                actions += self._correct(utterance)
+            actions += self._report(utterance)
+        return tuple(actions)
+
+    def _correct(self, utterance: Utterance) -> _Actions:
+        """Make the conversation remember only what was heard."""
+        item_id, heard_ms = utterance.item_id, utterance.heard_ms
+        if not item_id:
+            return ()
+        if not heard_ms:
+            return (SendEvent(delete_item(item_id)),)
+        if not utterance.fixed:
+            return (SendEvent(truncate_item(item_id, heard_ms)),)
+        # The item of a phrase holds text only, which cannot be truncated.
+        replaced = assistant_said(
+            _heard_words(utterance), f"{item_id}_cut", after=item_id
+        )
+        return (SendEvent(replaced), SendEvent(delete_item(item_id)))
+
+    def _report(self, utterance: Utterance) -> _Actions:
+        if utterance.heard_bytes is None or not utterance.text:
+            return ()
+        text, utterance.text = utterance.text, ""
+        return (
+            Spoken(
+                Speaker.MODEL,
+                utterance.item_id,
+                text,
+                heard_whole=utterance.heard_whole,
+                heard_ms=utterance.heard_ms,
+            ),
+        )
+
+
+def _heard_words(utterance: Utterance) -> str:
+    """Return the first words of a phrase, as many as its heard share of the audio."""
+    words = utterance.text.split()
+    share = (utterance.heard_bytes or 0) / utterance.forwarded_bytes
+    return " ".join(words[: max(1, int(len(words) * share))])
+
+
+def _bounded(table: OrderedDict[str, ValueT], key: str, value: ValueT) -> ValueT:
+    """Return what *table* has under *key*, by default *value*; the oldest give way."""
+    value = table.setdefault(key, value)
+    if len(table) > _REMEMBERED:
+        table.popitem(last=False)
+    return value

@@ -1,0 +1,255 @@
+"""Whose turn it is: the tables are total, and nobody speaks over anybody."""
+
+from itertools import product
+
+import pytest
+
+from region_agent.core.turns import (
+    CALLER_TRANSITIONS,
+    EXPECT_S,
+    FLOOR_TRANSITIONS,
+    CallerInput,
+    CallerState,
+    CancelResponse,
+    CreateResponse,
+    FloorInput,
+    FloorState,
+    Interrupt,
+    SayPhrase,
+    Turns,
+    TurnsConfig,
+    Wish,
+)
+
+BY_SERVER = TurnsConfig()
+BY_AGENT = TurnsConfig(server_interrupts=False, server_answers=False)
+DOUBTING = TurnsConfig(
+    server_interrupts=False, server_answers=False, min_interruption_ms=300.0
+)
+ANSWER = Wish()
+HELLO = Wish(phrase="Hello.")
+EXPLAIN = Wish(instructions="Explain.")
+
+
+def test_the_tables_are_total() -> None:
+    assert FLOOR_TRANSITIONS.keys() == set(product(FloorState, FloorInput))
+    assert CALLER_TRANSITIONS.keys() == set(product(CallerState, CallerInput))
+
+
+def test_what_is_wished_is_said_in_order_and_one_response_at_a_time() -> None:
+    turns = Turns(BY_SERVER)
+    assert turns.wish(HELLO, now=0.0) == (SayPhrase(HELLO),)
+    assert turns.wish(EXPLAIN, now=0.0) == (CreateResponse("Explain."),)
+    assert turns.wish(HELLO, now=0.1) == ()
+    assert turns.wish(ANSWER, now=0.1) == ()
+    assert turns.wish(ANSWER, now=0.1) == ()
+    assert not turns.idle
+    assert turns.response_began("r1") == ()
+    assert turns.forwarding == "r1"
+    assert turns.response_ended("r1", now=1.0) == (SayPhrase(HELLO), CreateResponse(""))
+    turns.response_began("r2")
+    assert turns.response_ended("r2", now=2.0) == ()
+    assert turns.idle
+
+
+def test_wishes_can_be_forgotten() -> None:
+    turns = Turns(BY_SERVER)
+    turns.response_began("r1")
+    turns.wish(EXPLAIN, now=0.0)
+    turns.wish(ANSWER, now=0.0)
+    turns.forget_answer()
+    turns.forget_answer()
+    assert turns.response_ended("r1", now=1.0) == (CreateResponse("Explain."),)
+    turns.wish(ANSWER, now=1.0)
+    turns.forget_wishes()
+    assert turns.expire(now=1.0 + EXPECT_S) == ()
+
+
+def test_an_expected_response_is_given_up_after_a_while() -> None:
+    turns = Turns(BY_SERVER)
+    turns.wish(EXPLAIN, now=5.0)
+    turns.wish(ANSWER, now=5.0)
+    assert turns.next_deadline() == 15.0
+    assert turns.expire(now=14.9) == ()
+    assert turns.expire(now=15.0) == (CreateResponse(""),)
+    assert turns.next_deadline() == 25.0
+    assert turns.expire(now=25.0) == ()
+    assert turns.next_deadline() is None
+    assert turns.expire(now=99.0) == ()
+
+
+def test_a_server_that_interrupts_needs_no_cancellation() -> None:
+    turns = Turns(BY_SERVER)
+    turns.response_began("r1")
+    assert turns.speech_started(audible=True) == (Interrupt(),)
+    assert turns.forwarding == ""
+    assert turns.response_id == "r1"
+    assert turns.speech_started(audible=True) == ()
+
+
+def test_an_agent_that_interrupts_cancels_before_it_cuts() -> None:
+    turns = Turns(BY_AGENT)
+    turns.response_began("r1")
+    assert turns.speech_started(audible=True) == (CancelResponse("r1"), Interrupt())
+
+
+def test_a_response_is_cancelled_once() -> None:
+    turns = Turns(BY_AGENT)
+    turns.response_began("r1")
+    assert turns.key_pressed() == (CancelResponse("r1"), Interrupt())
+    assert turns.key_pressed() == (Interrupt(),)
+    assert turns.speech_started(audible=False) == (Interrupt(),)
+
+
+def test_a_response_that_the_caller_forestalled_is_cancelled_when_it_begins() -> None:
+    turns = Turns(BY_AGENT)
+    turns.wish(EXPLAIN, now=0.0)
+    assert turns.speech_started(audible=False) == (Interrupt(),)
+    assert turns.response_began("r1") == (CancelResponse("r1"),)
+    assert turns.forwarding == ""
+    turns.speech_stopped(audible=False, now=1.0)
+    assert turns.turn_committed(now=1.0) == ()
+    assert turns.response_ended("r1", now=1.1) == (CreateResponse(""),)
+    assert turns.response_began("r2") == ()
+    assert turns.forwarding == "r2"
+
+
+def test_a_turn_before_the_first_word_is_answered_with_the_rest() -> None:
+    turns = Turns(BY_SERVER)
+    turns.speech_stopped(audible=False, now=1.0)
+    turns.speech_started(audible=False)
+    turns.speech_stopped(audible=False, now=2.0)
+    assert turns.response_began("r1") == ()
+    assert turns.forwarding == "r1"
+
+
+def test_only_the_response_that_was_forestalled_is_cancelled() -> None:
+    turns = Turns(BY_SERVER)
+    turns.speech_stopped(audible=False, now=1.0)
+    turns.speech_started(audible=False)
+    assert turns.response_began("r1") == (CancelResponse("r1"),)
+    turns.response_ended("r1", now=2.0)
+    assert turns.response_began("r2") == ()
+
+
+def test_what_was_to_be_said_before_the_caller_spoke_is_not_said() -> None:
+    turns = Turns(BY_SERVER)
+    turns.wish(EXPLAIN, now=0.0)
+    turns.speech_started(audible=False)
+    turns.response_refused(now=0.1)
+    turns.response_began("r1")
+    turns.speech_stopped(audible=False, now=1.0)
+    assert turns.response_ended("r1", now=1.1) == ()
+    turns.response_began("r2")
+    turns.wish(HELLO, now=2.0)
+    turns.key_pressed()
+    assert turns.response_ended("r2", now=3.0) == ()
+
+
+def test_what_was_given_up_is_not_asked_for_when_it_is_refused_late() -> None:
+    turns = Turns(BY_SERVER)
+    turns.wish(EXPLAIN, now=0.0)
+    turns.expire(now=EXPECT_S)
+    assert turns.response_refused(now=EXPECT_S) == ()
+
+
+def test_the_server_answers_and_nobody_else() -> None:
+    turns = Turns(BY_SERVER)
+    turns.speech_started(audible=False)
+    assert turns.wish(ANSWER, now=0.5) == ()
+    assert turns.speech_stopped(audible=False, now=1.0) == ()
+    assert turns.turn_committed(now=1.0) == ()
+    assert turns.floor is FloorState.EXPECTED
+    turns.response_began("r1")
+    assert turns.response_ended("r1", now=2.0) == ()
+
+
+def test_a_turn_is_answered_once() -> None:
+    turns = Turns(BY_AGENT)
+    turns.speech_started(audible=False)
+    turns.speech_stopped(audible=False, now=1.0)
+    assert turns.turn_committed(now=1.0) == (CreateResponse(""),)
+    turns.response_began("r1")
+    turns.response_ended("r1", now=2.0)
+    assert turns.turn_committed(now=3.0) == ()
+
+
+def test_nothing_is_said_while_the_caller_speaks() -> None:
+    turns = Turns(BY_AGENT)
+    turns.speech_started(audible=False)
+    assert turns.wish(HELLO, now=0.0) == ()
+    assert turns.speech_stopped(audible=False, now=1.0) == (SayPhrase(HELLO),)
+
+
+def test_a_cough_is_no_turn() -> None:
+    turns = Turns(DOUBTING)
+    assert turns.speech_started(audible=True) == ()
+    assert turns.voice_heard(299.0) == ()
+    assert turns.speech_stopped(audible=True, now=1.0) == ()
+    assert turns.false_starts == 1
+    assert turns.turn_committed(now=1.0) == ()
+    assert turns.voice_heard(1.0) == ()
+    assert turns.speech_started(audible=True) == ()
+    assert turns.voice_heard(299.0) == ()  # each sound is judged by itself
+
+
+def test_speech_that_lasts_is_a_turn() -> None:
+    turns = Turns(DOUBTING)
+    turns.response_began("r1")
+    turns.speech_started(audible=True)
+    assert turns.voice_heard(200.0) == ()
+    assert turns.voice_heard(100.0) == (CancelResponse("r1"), Interrupt())
+    assert turns.caller is CallerState.SPEAKING
+
+
+def test_speech_into_silence_is_never_in_doubt() -> None:
+    turns = Turns(DOUBTING)
+    assert turns.speech_started(audible=False) == (Interrupt(),)
+    assert turns.caller is CallerState.SPEAKING
+
+
+def test_whoever_answers_has_heard_the_caller_end() -> None:
+    turns = Turns(BY_SERVER)
+    turns.speech_started(audible=False)
+    turns.response_began("r1")
+    assert turns.caller is CallerState.QUIET
+    doubting = Turns(DOUBTING)
+    doubting.speech_started(audible=True)
+    doubting.response_began("r1")
+    assert doubting.caller is CallerState.DOUBTFUL
+
+
+@pytest.mark.parametrize("response_id", ["r2", ""])
+def test_only_one_response_is_followed(response_id: str) -> None:
+    turns = Turns(BY_SERVER)
+    turns.response_began("r1")
+    assert turns.response_began(response_id) == ()
+    assert turns.response_ended(response_id, now=1.0) == ()
+    assert (turns.response_id, turns.overlapping) == ("r1", 1)
+
+
+def test_a_response_without_a_name_is_none() -> None:
+    turns = Turns(BY_SERVER)
+    turns.response_began("")
+    assert turns.floor is FloorState.FREE
+
+
+def test_a_refused_response_comes_after_the_one_in_its_way() -> None:
+    turns = Turns(BY_SERVER)
+    turns.wish(EXPLAIN, now=0.0)
+    turns.response_began("r1")
+    assert turns.response_refused(now=0.1) == ()
+    assert turns.response_refused(now=0.1) == ()
+    assert turns.response_ended("r1", now=1.0) == (CreateResponse("Explain."),)
+
+
+def test_a_response_is_asked_for_again_in_the_same_words() -> None:
+    turns = Turns(BY_SERVER)
+    turns.wish(EXPLAIN, now=0.0)
+    turns.response_began("r1")
+    again = turns.response_ended("r1", again=True, now=1.0)
+    assert again == (CreateResponse("Explain."),)
+    turns.response_began("r2")
+    turns.response_ended("r2", now=2.0)
+    turns.response_began("r3")  # the server's own
+    assert turns.response_ended("r3", again=True, now=3.0) == (CreateResponse(""),)
