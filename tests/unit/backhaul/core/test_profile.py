@@ -1,5 +1,8 @@
 """Profiles: what is missing has a default, what is wrong is named."""
 
+import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -132,3 +135,14 @@ def test_a_call_opens_with_the_announcement_and_the_greeting() -> None:
 def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"instructions": "Be kind.", **wrong}, Profile)
+
+
+def test_the_example_in_the_readme_is_a_profile() -> None:
+    readme = Path(__file__).parents[4] / "README.md"
+    blocks = re.findall(r"```toml\n(.*?)```", readme.read_text(), re.DOTALL)
+    (example,) = [block for block in blocks if "[profiles." in block]
+    table = tomllib.loads(example)["profiles"]["front-desk"]
+    profile = msgspec.convert(table, Profile)
+    assert profile.problems() == ()
+    assert profile.tools[0].parameters["required"] == ["number"]
+    assert profile.opening.startswith("This call is recorded. Hello")
