@@ -6,8 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,13 @@ RECORD = AgentRecord(
 )
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A unix socket's path must be below 108 bytes, which pytest's own need not be."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
 def command_line(store: Store, *words: str) -> str:
     """Ask the server as an operator would."""
     socket = store.url.removeprefix("unix://").partition("?")[0]
@@ -47,7 +55,7 @@ def command_line(store: Store, *words: str) -> str:
 
 @pytest.fixture(params=["embedded valkey", "debian redis"])
 async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, wait: Wait
+    request: pytest.FixtureRequest, short_path: Path, wait: Wait
 ) -> AsyncIterator[Store]:
     if request.param == "embedded valkey":
         store = await open_store(None, timeout_s=5.0)
@@ -55,7 +63,7 @@ async def store(
         await store.aclose()
         return
     program = installed("redis-server", package="redis-server")
-    socket = tmp_path / "redis.sock"
+    socket = short_path / "redis.sock"
     server = await start_child(
         [program, "--port", "0", "--unixsocket", str(socket), "--save", ""]
     )
@@ -218,25 +226,25 @@ def entries(directory: Path) -> set[Path]:
 
 
 async def test_a_dead_owners_directory_is_removed_and_a_living_ones_stays(
-    tmp_path: Path,
+    short_path: Path,
 ) -> None:
     gone = await start_child(["/bin/true"])
     await gone.wait()
-    stale = tmp_path / f"warmline-valkey-{gone.pid}-x"
-    kept = [tmp_path / name for name in (f"warmline-valkey-{os.getpid()}-x", "other")]
+    stale = short_path / f"warmline-valkey-{gone.pid}-x"
+    kept = [short_path / name for name in (f"warmline-valkey-{os.getpid()}-x", "other")]
     for path in (stale, *kept):
         path.mkdir()
-    first = await open_store(None, data_dir=tmp_path, timeout_s=5.0)
-    second = await open_store(None, data_dir=tmp_path, timeout_s=5.0)
+    first = await open_store(None, data_dir=short_path, timeout_s=5.0)
+    second = await open_store(None, data_dir=short_path, timeout_s=5.0)
     assert not stale.exists()
     assert all(path.exists() for path in kept)
     await first.register_agent(RECORD, ttl_s=60.0)
     assert await second.agents("us-east") == ()
-    directories = entries(tmp_path) - set(kept)
+    directories = entries(short_path) - set(kept)
     assert [path.stat().st_mode & 0o777 for path in directories] == [0o700, 0o700]
     await first.aclose()
     await second.aclose()
-    assert entries(tmp_path) == set(kept)
+    assert entries(short_path) == set(kept)
 
 
 async def test_an_embedded_server_that_cannot_start_says_why(tmp_path: Path) -> None:
