@@ -1,0 +1,188 @@
+"""Speech in datagrams, as it is sent: repeated as often as the loss asks for.
+
+A datagram holds whole frames of `backhaul.core.frames`, one behind another. Every frame
+is sent again with the next frames of its call, so that the datagram which shows a hole
+usually fills it too. Nothing is ever asked for again.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from backhaul.core.frames import HEADER_BYTES, Frame, append_frame
+
+__all__ = [
+    "MAX_DATAGRAM_BYTES",
+    "MAX_DEPTH",
+    "AudioPacker",
+    "RedundancyDepth",
+    "fits_datagram",
+]
+
+MAX_DATAGRAM_BYTES: Final = 1120
+"""Largest datagram (bytes): with QUIC's own headers and an acknowledgement it fits into
+the 1,200 bytes that every path carries. Source: RFC 9000, section 14."""
+MAX_DEPTH: Final = 2
+"""Most often that a frame is repeated."""
+_MOST_REPEATS: Final = 64
+"""Most frames of one call that wait to be repeated; 1.3 s of speech."""
+
+_RAISE_AT: Final = (0.003, 0.02)
+_LOWER_AT: Final = (0.001, 0.01)
+_MEMORY_S: Final = 10
+_LEAST_LOST: Final = 2
+"""Lost in one second for the second alone to count."""
+_IDLE_S: Final = 30.0
+
+
+def fits_datagram(payload_bytes: int) -> bool:
+    """Tell whether a frame with so much payload fits into a datagram."""
+    return HEADER_BYTES + payload_bytes <= MAX_DATAGRAM_BYTES
+
+
+class RedundancyDepth:
+    """How often frames are repeated: rises within a second, falls after ten.
+
+    Attributes:
+        depth: 0 to MAX_DEPTH; 1 until the loss is known.
+        loss: Share of packets lost in the last ten seconds.
+    """
+
+    def __init__(self, *, now: float) -> None:
+        self.depth = 1
+        self.loss = 0.0
+        self._seconds: deque[tuple[int, int]] = deque(maxlen=_MEMORY_S)
+        self._began_at = now
+        self._arrived = 0
+        self._lost = 0
+
+    def measured(self, *, arrived: int, lost: int, now: float) -> None:
+        """Take note of packets whose fate became known."""
+        self._arrived += arrived
+        self._lost += lost
+        if now - self._began_at >= 1.0:
+            self._seconds.append((self._arrived + self._lost, self._lost))
+            self._began_at, self._arrived, self._lost = now, 0, 0
+            self._choose()
+
+    def _choose(self) -> None:
+        sent, lost = self._seconds[-1]
+        recent = lost / sent if lost >= _LEAST_LOST else 0.0
+        all_lost = sum(lost for _, lost in self._seconds)
+        self.loss = all_lost / max(sum(sent for sent, _ in self._seconds), 1)
+        wanted = sum(max(recent, self.loss) >= share for share in _RAISE_AT)
+        if wanted > self.depth:
+            self.depth = wanted
+        elif (
+            self.depth
+            and len(self._seconds) == _MEMORY_S
+            and self.loss < _LOWER_AT[self.depth - 1]
+        ):
+            self.depth -= 1
+            self._seconds.clear()
+
+
+@dataclass(slots=True)
+class _Repeats:
+    """Frames of one call that are still to be repeated."""
+
+    used_at: float
+    frames: list[tuple[bytes, int]] = field(default_factory=list[tuple[bytes, int]])
+
+
+class AudioPacker:
+    """Packs the audio frames of one link into datagrams, below a rate of our own.
+
+    Beyond the rate, repetitions are left out first, and then frames.
+
+    Attributes:
+        frames_dropped: Frames that the rate had no room for.
+        frames_repeated: Copies sent.
+    """
+
+    def __init__(
+        self, *, rate_bytes_per_s: float, burst_bytes: float, now: float
+    ) -> None:
+        self.frames_dropped = 0
+        self.frames_repeated = 0
+        self._rate_bytes_per_s = rate_bytes_per_s
+        self._burst_bytes = burst_bytes
+        self._tokens_bytes = burst_bytes
+        self._filled_at = now
+        self._calls: dict[int, _Repeats] = {}
+        self._datagrams: list[bytearray] = []
+
+    def pack(
+        self, frames: Iterable[Frame], *, depth: int, now: float
+    ) -> list[bytearray]:
+        """Return the datagrams for the *frames* of one turn.
+
+        Args:
+            frames: In the order of their sequence; each one fits a datagram.
+            depth: How often each of them is to be repeated.
+            now: Monotonic time (s).
+        """
+        self._fill(now)
+        turns: dict[int, list[bytes]] = {}
+        for frame in frames:
+            encoded = bytearray()
+            append_frame(encoded, *frame)
+            turns.setdefault(frame.channel, []).append(bytes(encoded))
+        self._datagrams = []
+        for channel, fresh in turns.items():
+            self._add_call(channel, fresh, depth=depth, now=now)
+        self._forget(now)
+        return self._datagrams
+
+    def _add_call(
+        self, channel: int, fresh: list[bytes], *, depth: int, now: float
+    ) -> None:
+        before = self._calls.pop(channel, None)
+        repeats = before.frames if before is not None else []
+        sent = [frame for frame in fresh if self._take(len(frame))]
+        self.frames_dropped += len(fresh) - len(sent)
+        copies = [frame for frame, _ in repeats if self._take(len(frame))]
+        self.frames_repeated += len(copies)
+        self._put(copies, sent)
+        left = [(frame, times - 1) for frame, times in repeats if times > 1]
+        left += [(frame, depth) for frame in sent if depth]
+        if left:
+            self._calls[channel] = _Repeats(now, left[-_MOST_REPEATS:])
+
+    def _put(self, copies: list[bytes], fresh: list[bytes]) -> None:
+        # The copies of a call stand before what follows them, in the same datagram if
+        # they fit there: a receiver that reads on finds no hole.
+        wanted = b"".join(copies + fresh)
+        if len(wanted) <= MAX_DATAGRAM_BYTES:
+            self._append(wanted)
+            return
+        for frame in copies + fresh:
+            self._append(frame)
+
+    def _append(self, encoded: bytes) -> None:
+        last = self._datagrams[-1] if self._datagrams else None
+        if last is not None and len(last) + len(encoded) <= MAX_DATAGRAM_BYTES:
+            last += encoded
+        elif encoded:
+            self._datagrams.append(bytearray(encoded))
+
+    def _fill(self, now: float) -> None:
+        elapsed_s = max(now - self._filled_at, 0.0)
+        self._filled_at = now
+        filled = self._tokens_bytes + elapsed_s * self._rate_bytes_per_s
+        self._tokens_bytes = min(filled, self._burst_bytes)
+
+    def _take(self, size_bytes: int) -> bool:
+        if self._tokens_bytes < size_bytes:
+            return False
+        self._tokens_bytes -= size_bytes
+        return True
+
+    def _forget(self, now: float) -> None:
+        # Calls stand in the order of their last use; those that ended stay in front.
+        while self._calls:
+            channel = next(iter(self._calls))
+            if now - self._calls[channel].used_at < _IDLE_S:
+                return
+            del self._calls[channel]
