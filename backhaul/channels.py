@@ -75,8 +75,9 @@ class Channel:
         self._link = link
         self._handler: ChannelHandler | None = None
         self._closed = False
-        self._next_sent = 0
-        self._next_received = 0
+        # By kind: what is reliable must not be dropped for speech that overtook it.
+        self._next_sent = dict.fromkeys(FrameKind, 0)
+        self._next_received = dict.fromkeys(FrameKind, 0)
 
     @property
     def link(self) -> "Link":
@@ -107,19 +108,20 @@ class Channel:
             self._handler = handler
 
     def _send(self, kind: FrameKind, payload: bytes) -> None:
-        sequence = self._next_sent
-        self._next_sent = (sequence + 1) % SEQUENCE_MODULUS
+        sequence = self._next_sent[kind]
+        self._next_sent[kind] = (sequence + 1) % SEQUENCE_MODULUS
         self._link.queue(kind, self.number, sequence, payload)
 
     def receive(self, frame: Frame) -> None:
         """Take a frame for this channel; a replayed one is dropped and counted."""
-        ahead = (frame.sequence - self._next_received) % SEQUENCE_MODULUS
+        expected = self._next_received[frame.kind]
+        ahead = (frame.sequence - expected) % SEQUENCE_MODULUS
         if ahead:
             if ahead > SEQUENCE_MODULUS // 2:
                 self._link.counters.frames_replayed += 1
                 return
             self._link.counters.frames_missing += ahead
-        self._next_received = (frame.sequence + 1) % SEQUENCE_MODULUS
+        self._next_received[frame.kind] = (frame.sequence + 1) % SEQUENCE_MODULUS
         if self._handler is None:
             return
         if frame.kind is FrameKind.AUDIO:

@@ -1,7 +1,7 @@
 """One link at work: runs its machine, batches frames and hands them to channels."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -217,16 +217,31 @@ class Link:
         if self._machine.state is LinkState.CLOSED:
             return
         try:
-            for frame in decode_batch(batch):
-                self.counters.frames_received += 1
-                self._receive(frame)
+            self._receive_all(decode_batch(batch))
         except RemoteProtocolError as exc:
-            self.counters.batches_refused += 1
-            self._give_up(exc.reason)
+            self._refuse(exc)
+
+    def on_frames(self, frames: Sequence[Frame]) -> None:
+        """Frames arrived; see TransportEvents."""
+        if self._machine.state is LinkState.CLOSED:
+            return
+        try:
+            self._receive_all(frames)
+        except RemoteProtocolError as exc:
+            self._refuse(exc)
 
     def on_closed(self, reason: str) -> None:
         """The transport is gone; see TransportEvents."""
         self._driver.feed(TransportClosed(reason))
+
+    def _receive_all(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self.counters.frames_received += 1
+            self._receive(frame)
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        self.counters.batches_refused += 1
+        self._give_up(error.reason)
 
     def _receive(self, frame: Frame) -> None:
         channel = self._channels.get(frame.channel)

@@ -1,12 +1,13 @@
 """Keeps a warm link to every agent, and leases sessions over them."""
 
 import asyncio
+import functools
 import itertools
 import random
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -26,6 +27,7 @@ from backhaul.core.messages import (
     Open,
     Stock,
 )
+from backhaul.credentials import LinkCredentials
 from backhaul.errors import (
     LinkConnectError,
     RemoteProtocolError,
@@ -33,6 +35,8 @@ from backhaul.errors import (
 from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
+from backhaul.transports.base import TransportEvents
+from backhaul.transports.quic import QuicDialer
 from backhaul.transports.websocket import connect_websocket
 from edge.core.router import AgentSnapshot
 from edge.settings import EdgeSettings
@@ -42,6 +46,16 @@ __all__ = ["Agent", "AgentLinks", "Lease"]
 _log = structlog.get_logger()
 
 LeaseAnswer = LeaseGranted | LeaseRefused
+
+
+class Connect(Protocol):
+    """Opens a link over one transport; raises LinkConnectError when it cannot."""
+
+    def __call__(
+        self, events: TransportEvents, address: str, *, timeout_s: float
+    ) -> Awaitable[None]:
+        """See connect_websocket."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +121,16 @@ class AgentLinks:
         settings: EdgeSettings,
         *,
         context: ssl.SSLContext,
+        credentials: LinkCredentials,
         rng: random.Random,
         backoff: Backoff | None = None,
     ) -> None:
         self._settings = settings
-        self._context = context
+        connectors: dict[str, Connect] = {
+            "websocket": functools.partial(connect_websocket, context=context),
+            "quic": QuicDialer(credentials).connect,
+        }
+        self._connect = connectors[settings.link_transport]
         self._rng = rng
         self._backoff = backoff or Backoff(max_s=2.0)
         self._tasks = TaskOwner()
@@ -179,9 +198,7 @@ class AgentLinks:
             link = self._new_link(agent, closed)
             timeout_s = self._settings.link_connect_timeout_s
             try:
-                await connect_websocket(
-                    link, agent.address, context=self._context, timeout_s=timeout_s
-                )
+                await self._connect(link, agent.address, timeout_s=timeout_s)
             except LinkConnectError as exc:
                 _log.warning(
                     "link.connect_failed",

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
+from backhaul.credentials import LinkCredentials
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
 from backhaul.pki import Role, TlsFiles, client_context
@@ -40,11 +41,11 @@ class Edge:
         )
         self.calls = Calls()
         self.metrics = EdgeMetrics()
+        files = TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
         self.links = AgentLinks(
             settings,
-            context=client_context(
-                TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
-            ),
+            context=client_context(files),
+            credentials=LinkCredentials.load(files),
             rng=rng,
         )
         self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -98,7 +98,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Silence after which a link is given up (s). Too low gives up good links when
     a host stalls; too high leaves callers with a dead region."""
     link_connect_timeout_s: _Positive = 5.0
-    """To open a link: TCP, TLS, WebSocket and hello (s)."""
+    """To open a link: the transport's handshakes and hello (s)."""
+    link_transport: Literal["websocket", "quic"] = "websocket"
+    """What carries the links. QUIC (UDP) keeps speech flowing on paths that lose
+    packets; WebSocket (TCP) also passes where UDP is blocked, and costs less."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."

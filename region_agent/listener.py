@@ -22,10 +22,12 @@ from backhaul.core.messages import (
     Open,
     Stock,
 )
+from backhaul.credentials import LinkCredentials
 from backhaul.errors import RemoteProtocolError
 from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
+from backhaul.transports.quic import QuicListener, serve_quic
 from backhaul.transports.websocket import serve_websocket
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
@@ -75,6 +77,7 @@ class LinkListener:
         self._stock_push_due = False
         self._idle = asyncio.Event()
         self._server: asyncio.Server | None = None
+        self._quic: QuicListener | None = None
 
     @property
     def port(self) -> int:
@@ -102,11 +105,26 @@ class LinkListener:
         host: str,
         port: int,
         context: ssl.SSLContext,
+        quic: LinkCredentials | None,
     ) -> None:
-        """Listen for links; offer *sessions*, push greetings, serve calls."""
+        """Listen for links; offer *sessions*, push greetings, serve calls.
+
+        Args:
+            sessions: What is offered.
+            services: What calls need.
+            host: Where to listen, on TCP and UDP.
+            port: The port on both; 0 picks one.
+            context: Of the TCP listener.
+            quic: Who we are on UDP; None: do not listen there.
+        """
         self._greetings = services.phrases.ready
         self._sessions = sessions
         self._services = services
+        if quic is not None:
+            self._quic = await serve_quic(self._accept, host, port, credentials=quic)
+            port = (
+                self._quic.port
+            )  # both have the same, and TCP has more to choose from
         self._server = await serve_websocket(self._accept, host, port, context=context)
         self._tasks.spawn(self._push_stock_forever(), name="stock")
 
@@ -132,6 +150,8 @@ class LinkListener:
             bridge.close(CloseReason.DRAINED)
         for link in list(self._links):
             link.close("agent stops")
+        if self._quic is not None:
+            self._quic.close()
         if self._server is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):

@@ -12,6 +12,7 @@ from backhaul.admin import admin_application
 from backhaul.clock import unix_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, Hello
+from backhaul.credentials import LinkCredentials
 from backhaul.http import HttpListener
 from backhaul.pki import Role, TlsFiles, server_context
 from backhaul.settings import DeploymentFile
@@ -61,9 +62,9 @@ class RegionAgent:
         rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         profiles = deployment.profiles
         self._settings = settings
-        self._context = server_context(
-            TlsFiles.of(settings.pki_dir, Role.REGION_AGENT, settings.region)
-        )
+        files = TlsFiles.of(settings.pki_dir, Role.REGION_AGENT, settings.region)
+        self._context = server_context(files)
+        self._credentials = LinkCredentials.load(files)
         self.listener = _listener(settings)
         endpoint = _endpoint(settings)
         self.sessions = Sessions(
@@ -127,6 +128,7 @@ class RegionAgent:
             host=settings.listen_host,
             port=settings.listen_port,
             context=self._context,
+            quic=self._credentials if settings.listen_quic else None,
         )
         if settings.admin_token:
             await self._admin.start(settings.admin_host, settings.admin_port)

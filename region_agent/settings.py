@@ -41,6 +41,9 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Address of the link listener; edges must show a certificate."""
     listen_port: _Port = 7443
     """Port of the link listener; 0 picks one."""
+    listen_quic: bool = True
+    """Serve QUIC on the UDP port of the same number; edges choose by their
+    `link_transport`. Without it they have to use TCP."""
     advertise_address: str = ""
     """host:port at which edges reach the link listener; empty: where it listens."""
     admin_host: str = "127.0.0.1"

@@ -5,8 +5,9 @@ A frame is a 13-byte big-endian header followed by its payload::
     kind: u8 | channel: u32 | sequence: u32 | length: u32 | payload
 
 Channel 0 belongs to the link itself; every other channel is one call. Sequence
-numbers count per channel and direction and wrap at 2**32. Several frames stand
-behind one another in one batch; a batch never splits a frame.
+numbers count per channel, direction and kind, since speech may go another way than
+control, and wrap at 2**32. Several frames stand behind one another in one batch, which
+never splits a frame; a stream does.
 """
 
 import struct
@@ -23,6 +24,7 @@ __all__ = [
     "SEQUENCE_MODULUS",
     "Frame",
     "FrameKind",
+    "FrameReader",
     "append_frame",
     "decode_batch",
 ]
@@ -101,3 +103,31 @@ def decode_batch(batch: bytes) -> list[Frame]:
             raise RemoteProtocolError(f"unknown frame kind {kind}")
         frames.append(Frame(known, channel, sequence, batch[start:offset]))
     return frames
+
+
+class FrameReader:
+    """Reads frames from a stream of bytes that is cut anywhere."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def read(self, data: bytes) -> list[Frame]:
+        """Return the frames that *data* completes, in order.
+
+        Raises:
+            RemoteProtocolError: If a frame is oversized or has an unknown kind.
+        """
+        self._rest += data
+        rest, end = self._rest, 0
+        while end + HEADER_BYTES <= len(rest):
+            length: int = _HEADER.unpack_from(rest, end)[3]
+            if length > MAX_PAYLOAD_BYTES:
+                raise RemoteProtocolError("truncated or oversized frame payload")
+            if end + HEADER_BYTES + length > len(rest):
+                break
+            end += HEADER_BYTES + length
+        whole = bytes(rest[:end])
+        del rest[:end]
+        return decode_batch(whole)

@@ -1,14 +1,18 @@
 """What a link asks of a transport, and what it tells the link."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+from backhaul.core.frames import Frame
 
 __all__ = ["Transport", "TransportEvents"]
 
 
 class Transport(Protocol):
-    """Carries batches of frames to one peer, in order.
+    """Carries batches of frames to one peer.
 
+    All frames of a channel arrive, in order; but a transport may send speech of the
+    caller on a faster way that loses and overtakes, which its sequence numbers show.
     Methods never block and never raise for a peer's fault; after the transport
     closed they do nothing.
     """
@@ -42,6 +46,10 @@ class TransportEvents(Protocol):
 
     def on_batch(self, batch: bytes) -> None:
         """A batch arrived."""
+        ...
+
+    def on_frames(self, frames: Sequence[Frame]) -> None:
+        """Frames arrived on a transport that has to read them itself."""
         ...
 
     def on_closed(self, reason: str) -> None:

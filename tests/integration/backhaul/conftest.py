@@ -26,6 +26,12 @@ def no_blocking_calls() -> Iterator[None]:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with serving(tmp_path) as bench:
+def transport() -> str:
+    """Name what carries the links; a module with several has a fixture of its own."""
+    return "websocket"
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, transport: str) -> AsyncIterator[Bench]:
+    async with serving(tmp_path, transport=transport) as bench:
         yield bench

@@ -20,6 +20,7 @@ from backhaul.core.messages import (
     Open,
     encode_message,
 )
+from backhaul.credentials import LinkCredentials
 from backhaul.links import Link
 from backhaul.pki import (
     Role,
@@ -29,6 +30,7 @@ from backhaul.pki import (
     issue,
     server_context,
 )
+from backhaul.transports.quic import QuicDialer, QuicListener, serve_quic
 from backhaul.transports.websocket import LINK_PATH, connect_websocket, serve_websocket
 
 PeerCheck = Callable[[Mapping[str, Any], Hello | None], None]
@@ -103,6 +105,10 @@ class End:
         self.calls.append(call)
         return call
 
+    def sort_calls(self) -> None:
+        """Put the calls in the order in which the other end opened them."""
+        self.calls.sort(key=lambda call: call.open_channel.number)
+
     def on_link_ready(self, link: Link) -> None:
         for message in self.greet_with:
             link.send(message)
@@ -126,7 +132,9 @@ class Bench:
     """A listener whose next link is *agent*, and certificates to reach it with."""
 
     directory: Path
+    transport: str = "websocket"
     address: str = ""
+    quic: QuicListener | None = None
     agent: End = field(init=False)
     ends: list[End] = field(default_factory=list)
 
@@ -139,7 +147,12 @@ class Bench:
         return end
 
     async def dial(self, end: End, files: TlsFiles | None = None) -> None:
-        context = client_context(files or self.files())
+        files = files or self.files()
+        if self.transport == "quic":
+            dialer = QuicDialer(LinkCredentials.load(files))
+            await dialer.connect(end.link, self.address, timeout_s=30.0)
+            return
+        context = client_context(files)
         await connect_websocket(end.link, self.address, context=context, timeout_s=30.0)
 
     async def pair(self, config: LinkConfig = PATIENT) -> tuple[End, End]:
@@ -177,22 +190,38 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def serving(
-    directory: Path, role: Role = Role.REGION_AGENT, name: str = "home"
+    directory: Path,
+    role: Role = Role.REGION_AGENT,
+    name: str = "home",
+    transport: str = "websocket",
 ) -> AsyncIterator[Bench]:
     create_authority(directory)
-    bench = Bench(directory)
-    context = server_context(issue(directory, role, name))
-    server = await serve_websocket(
-        lambda: bench.agent.link, "127.0.0.1", 0, context=context
-    )
-    bench.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    bench = Bench(directory, transport)
+    files = issue(directory, role, name)
+    close = await serve(bench, files)
     try:
         yield bench
     finally:
         for end in bench.ends:
             end.link.close("test ends")
-        server.close()
+        close()
         await eventually(lambda: all(len(end.closed) == 1 for end in bench.ends))
+
+
+async def serve(bench: Bench, files: TlsFiles) -> Callable[[], None]:
+    """Listen with *files* and return what closes the listener."""
+    if bench.transport == "quic":
+        credentials = LinkCredentials.load(files)
+        bench.quic = await serve_quic(
+            lambda: bench.agent.link, "127.0.0.1", 0, credentials=credentials
+        )
+        bench.address = f"127.0.0.1:{bench.quic.port}"
+        return bench.quic.close
+    server = await serve_websocket(
+        lambda: bench.agent.link, "127.0.0.1", 0, context=server_context(files)
+    )
+    bench.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    return server.close
 
 
 def frame(kind: FrameKind, channel: int, sequence: int, payload: bytes) -> bytes:

@@ -38,10 +38,10 @@ from tests.integration.backhaul.links import (
 
 async def test_a_replayed_frame_is_dropped_and_counted(bench: Bench) -> None:
     async with bench.peer() as (agent, socket):
-        await socket.send(control(1, 0, OPEN) + audio(1, 1, b"one"))
-        await socket.send(audio(1, 1, b"one") + control(1, 0, OPEN))
-        await socket.send(audio(1, 2, b"two") + audio(1, 5, b"five"))
-        await socket.send(audio(1, 4, b"four") + audio(1, 6, b"six"))
+        await socket.send(control(1, 0, OPEN) + audio(1, 0, b"one"))
+        await socket.send(audio(1, 0, b"one") + control(1, 0, OPEN))
+        await socket.send(audio(1, 1, b"two") + audio(1, 4, b"five"))
+        await socket.send(audio(1, 3, b"four") + audio(1, 5, b"six"))
         await eventually(lambda: bool(agent.calls and b"six" in agent.calls[0].audio))
         assert len(agent.calls) == 1
         assert agent.calls[0].audio == [b"one", b"two", b"five", b"six"]

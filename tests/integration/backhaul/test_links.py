@@ -1,6 +1,7 @@
 """Links over real TLS: what two of them carry, and whom they accept."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ from tests.integration.backhaul.links import (
     turns,
 )
 
+
+@pytest.fixture(params=["websocket", "quic"])
+def transport(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 # Two links
 
 
@@ -45,15 +53,19 @@ async def test_frames_of_many_channels_arrive_whole_and_in_order(bench: Bench) -
     for _ in range(calls):
         edge.open()
     await eventually(lambda: len(agent.calls) == calls)
+    agent.sort_calls()
+    # Speech of callers is live on QUIC: a second of it at once is another test's matter.
+    speaking = (agent,) if bench.transport == "quic" else (edge, agent)
     for number in range(frames):
-        for end in (edge, agent):
+        for end in speaking:
             for index, call in enumerate(end.calls):
                 call.open_channel.send_audio(speech(index, number))
         if number % 7 == 0:
             await asyncio.sleep(0)
-    everyone = [*edge.calls, *agent.calls]
+    hearing = [edge if end is agent else agent for end in speaking]
+    everyone = [call for end in hearing for call in end.calls]
     await eventually(lambda: all(len(call.audio) == frames for call in everyone))
-    for end in (edge, agent):
+    for end in hearing:
         for index, call in enumerate(end.calls):
             assert call.audio == [speech(index, number) for number in range(frames)]
             assert not call.messages
@@ -132,13 +144,14 @@ async def test_both_sides_measure_the_round_trip(bench: Bench) -> None:
     assert 0 <= (edge.link.smoothed_rtt_s or 0) < 30
     assert edge.link.peer == AGENT_HELLO
     assert agent.link.peer == EDGE_HELLO
-    assert edge.link.transport_name == "websocket"
+    assert edge.link.transport_name == bench.transport
 
 
 async def test_a_lost_link_is_told_to_every_call_once(bench: Bench) -> None:
     edge, agent = await bench.pair()
     calls = [edge.open() for _ in range(5)]
     await eventually(lambda: len(agent.calls) == 5)
+    agent.sort_calls()
     calls[0].open_channel.close(CloseReason.CALLER_HUNG_UP)
     await eventually(lambda: bool(agent.calls[0].closed))
     agent.link.close("agent stops")
@@ -239,9 +252,9 @@ async def test_an_agent_refuses_who_is_not_the_edge_it_says(
     ],
 )
 async def test_an_edge_refuses_who_is_not_an_agent_of_its_region(
-    tmp_path: Path, role: Role, name: str, region: str, reason: str
+    tmp_path: Path, transport: str, *, role: Role, name: str, region: str, reason: str
 ) -> None:
-    async with serving(tmp_path, role, name) as bench:
+    async with serving(tmp_path, role, name, transport) as bench:
         hello = Hello(PROTOCOL_VERSION, name="home-1", region=region)
         bench.agent = bench.new(hello)
         edge = bench.new(EDGE_HELLO, check=_PeerCheck("home"))
@@ -260,9 +273,14 @@ async def test_a_certificate_of_another_authority_opens_no_link(
     ours = bench.files()
     forged = TlsFiles(ca=ours.ca, certificate=stranger.certificate, key=stranger.key)
     edge = bench.new(EDGE_HELLO)
-    with pytest.raises(LinkConnectError):
+    # An edge on QUIC may be connected before the agent has seen its certificate.
+    with contextlib.suppress(LinkConnectError):
         await bench.dial(edge, forged)
+        await eventually(lambda: bool(edge.closed))
+    other = bench.new(EDGE_HELLO)
     with pytest.raises(LinkConnectError):
-        await bench.dial(edge, stranger)
-    assert not bench.agent.ready
-    assert edge.link.state is LinkState.CONNECTING
+        await bench.dial(other, stranger)
+    assert bench.agent.link.state is LinkState.CONNECTING
+    assert not edge.messages
+    assert not edge.ready
+    assert not other.ready
