@@ -120,12 +120,11 @@ class LinkListener:
         self._greetings = services.phrases.ready
         self._sessions = sessions
         self._services = services
-        if quic is not None:
-            self._quic = await serve_quic(self._accept, host, port, credentials=quic)
-            port = (
-                self._quic.port
-            )  # both have the same, and TCP has more to choose from
         self._server = await serve_websocket(self._accept, host, port, context=context)
+        if quic is not None:
+            self._quic = await serve_quic(
+                self._accept, host, self.port, credentials=quic
+            )
         self._tasks.spawn(self._push_stock_forever(), name="stock")
 
     async def drain(self, timeout_s: float) -> None:
@@ -151,7 +150,7 @@ class LinkListener:
         for link in list(self._links):
             link.close("agent stops")
         if self._quic is not None:
-            self._quic.close()
+            await self._quic.aclose()
         if self._server is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):

@@ -52,6 +52,10 @@ class QuicDialer:
         self._log = log
         self._tickets = TicketStore()
 
+    def resumable(self, address: str) -> bool:
+        """Tell whether the next link to *address* can resume a session."""
+        return address.encode() in self._tickets
+
     async def connect(
         self, events: TransportEvents, address: str, *, timeout_s: float
     ) -> None:
@@ -164,6 +168,8 @@ class QuicListener(asyncio.DatagramProtocol):
         self._handshakes: dict[QuicTransport, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
         self._udp: asyncio.DatagramTransport | None = None
+        self._stopping = False
+        self._idle = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -173,13 +179,25 @@ class QuicListener(asyncio.DatagramProtocol):
         port: int = self._udp.get_extra_info("sockname")[1]
         return port
 
-    def close(self) -> None:
-        """Stop listening, and close every connection."""
+    @property
+    def connection_count(self) -> int:
+        """Connections that are not over yet, those in a handshake included."""
+        return len(set(self._by_identifier.values()))
+
+    async def aclose(self) -> None:
+        """Take no more connections, and close every one when its peer has read all."""
+        self._stopping = True
         for quic in set(self._by_identifier.values()):
-            quic.abort("agent stops")
+            quic.close("agent stops")
+        self._note_idle()
+        await self._idle.wait()  # no longer than a connection's own grace
         if self._udp is not None:
             self._udp.close()
             self._udp = None
+
+    def _note_idle(self) -> None:
+        if self._stopping and not self._by_identifier:
+            self._idle.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the socket."""
@@ -217,7 +235,7 @@ class QuicListener(asyncio.DatagramProtocol):
             return None
         if header.packet_type is not QuicPacketType.INITIAL:
             return None
-        if len(self._handshakes) >= _MAX_HANDSHAKES:
+        if self._stopping or len(self._handshakes) >= _MAX_HANDSHAKES:
             return None
         if header.token:
             return self._begin_proven(header, addr)
@@ -288,6 +306,7 @@ class QuicListener(asyncio.DatagramProtocol):
             self._end_handshake(quic)
             for identifier in identifiers:
                 self._by_identifier.pop(identifier, None)
+            self._note_idle()
 
         def on_handshake_done() -> None:
             self._end_handshake(quic)

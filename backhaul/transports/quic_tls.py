@@ -107,8 +107,9 @@ class TicketStore:
         self._most = most
         self._tickets: OrderedDict[bytes, Ticket] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._tickets)
+    def __contains__(self, key: bytes) -> bool:
+        """Tell whether there is a ticket under *key*."""
+        return key in self._tickets
 
     def put(self, key: bytes, ticket: Ticket) -> None:
         """Keep *ticket*; the oldest one goes when there are too many."""

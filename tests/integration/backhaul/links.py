@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,11 +204,11 @@ async def serving(
     finally:
         for end in bench.ends:
             end.link.close("test ends")
-        close()
+        await close()
         await eventually(lambda: all(len(end.closed) == 1 for end in bench.ends))
 
 
-async def serve(bench: Bench, files: TlsFiles) -> Callable[[], None]:
+async def serve(bench: Bench, files: TlsFiles) -> Callable[[], Awaitable[None]]:
     """Listen with *files* and return what closes the listener."""
     if bench.transport == "quic":
         credentials = LinkCredentials.load(files)
@@ -216,12 +216,16 @@ async def serve(bench: Bench, files: TlsFiles) -> Callable[[], None]:
             lambda: bench.agent.link, "127.0.0.1", 0, credentials=credentials
         )
         bench.address = f"127.0.0.1:{bench.quic.port}"
-        return bench.quic.close
+        return bench.quic.aclose
     server = await serve_websocket(
         lambda: bench.agent.link, "127.0.0.1", 0, context=server_context(files)
     )
     bench.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    return server.close
+
+    async def close() -> None:
+        server.close()
+
+    return close
 
 
 def frame(kind: FrameKind, channel: int, sequence: int, payload: bytes) -> bytes:

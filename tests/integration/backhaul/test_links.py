@@ -54,7 +54,7 @@ async def test_frames_of_many_channels_arrive_whole_and_in_order(bench: Bench) -
         edge.open()
     await eventually(lambda: len(agent.calls) == calls)
     agent.sort_calls()
-    # Speech of callers is live on QUIC: a second of it at once is another test's matter.
+    # Callers' speech is live on QUIC: a second of it at once is no case for it.
     speaking = (agent,) if bench.transport == "quic" else (edge, agent)
     for number in range(frames):
         for end in speaking:
