@@ -126,9 +126,10 @@ class AgentLinks:
         backoff: Backoff | None = None,
     ) -> None:
         self._settings = settings
+        self._quic = QuicDialer(credentials)
         connectors: dict[str, Connect] = {
             "websocket": functools.partial(connect_websocket, context=context),
-            "quic": QuicDialer(credentials).connect,
+            "quic": self._quic.connect,
         }
         self._connect = connectors[settings.link_transport]
         self._rng = rng
@@ -155,6 +156,7 @@ class AgentLinks:
             if agent.link is not None:
                 agent.link.close("edge stops")
         await self._tasks.aclose()
+        await self._quic.aclose()
 
     async def lease(
         self, agent: Agent, *, call_sid: str, profile: str

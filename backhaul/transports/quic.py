@@ -51,6 +51,20 @@ class QuicDialer:
         self._credentials = credentials
         self._log = log
         self._tickets = TicketStore()
+        self._endpoints: set[_ClientEndpoint] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def aclose(self) -> None:
+        """Close every connection when its peer has read all, within its grace."""
+        for endpoint in list(self._endpoints):
+            endpoint.quic.close("edge stops")
+        await self._idle.wait()
+
+    def _forget(self, endpoint: "_ClientEndpoint") -> None:
+        self._endpoints.discard(endpoint)
+        if not self._endpoints:
+            self._idle.set()
 
     def resumable(self, address: str) -> bool:
         """Tell whether the next link to *address* can resume a session."""
@@ -74,7 +88,11 @@ class QuicDialer:
                     host.strip("[]"), int(port), type=socket.SOCK_DGRAM
                 )
                 family, _, _, _, target = found[0]
-                endpoint = _ClientEndpoint(self._connection(address), events, outcome)
+                endpoint = _ClientEndpoint(
+                    self._connection(address), events, outcome, self._forget
+                )
+                self._endpoints.add(endpoint)
+                self._idle.clear()
                 await loop.create_datagram_endpoint(
                     lambda: cast("asyncio.DatagramProtocol", endpoint),
                     sock=_udp_socket(family, None),
@@ -110,6 +128,7 @@ class _ClientEndpoint(asyncio.DatagramProtocol):
         connection: LinkConnection,
         events: TransportEvents,
         outcome: asyncio.Future[str],
+        forget: Callable[["_ClientEndpoint"], None],
     ) -> None:
         self.quic = QuicTransport(
             connection, accept=lambda: events, send=self._send, is_client=True
@@ -118,6 +137,7 @@ class _ClientEndpoint(asyncio.DatagramProtocol):
         self.quic.on_gone = self._on_gone
         self.connected = False
         self._outcome = outcome
+        self._forget = forget
         self._udp: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -139,6 +159,7 @@ class _ClientEndpoint(asyncio.DatagramProtocol):
         self._settle(reason)
         if self._udp is not None:
             self._udp.close()
+        self._forget(self)
 
 
 class QuicListener(asyncio.DatagramProtocol):

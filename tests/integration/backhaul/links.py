@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aioquic.quic.logger import QuicLogger
 from websockets.asyncio.client import ClientConnection, connect
 
 from backhaul.channels import Channel
@@ -135,6 +136,7 @@ class Bench:
     transport: str = "websocket"
     address: str = ""
     quic: QuicListener | None = None
+    dialers: list[QuicDialer] = field(default_factory=list)
     agent: End = field(init=False)
     ends: list[End] = field(default_factory=list)
 
@@ -146,10 +148,17 @@ class Bench:
         self.ends.append(end)
         return end
 
+    def dialer(
+        self, files: TlsFiles | None = None, log: QuicLogger | None = None
+    ) -> QuicDialer:
+        credentials = LinkCredentials.load(files or self.files())
+        self.dialers.append(QuicDialer(credentials, log=log))
+        return self.dialers[-1]
+
     async def dial(self, end: End, files: TlsFiles | None = None) -> None:
         files = files or self.files()
         if self.transport == "quic":
-            dialer = QuicDialer(LinkCredentials.load(files))
+            dialer = self.dialer(files)
             await dialer.connect(end.link, self.address, timeout_s=30.0)
             return
         context = client_context(files)
@@ -204,6 +213,8 @@ async def serving(
     finally:
         for end in bench.ends:
             end.link.close("test ends")
+        for dialer in bench.dialers:
+            await dialer.aclose()
         await close()
         await eventually(lambda: all(len(end.closed) == 1 for end in bench.ends))
 

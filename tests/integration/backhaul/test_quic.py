@@ -11,10 +11,8 @@ from aioquic.quic.logger import QuicLogger
 from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import Clear, CloseReason
-from backhaul.credentials import LinkCredentials
 from backhaul.errors import LinkConnectError
 from backhaul.pki import Role, issue
-from backhaul.transports.quic import QuicDialer
 from tests.integration.backhaul.links import (
     AGENT_HELLO,
     EDGE_HELLO,
@@ -45,8 +43,7 @@ class Edge:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.log = QuicLogger()
-        credentials = LinkCredentials.load(bench.files())
-        self.dialer = QuicDialer(credentials, log=self.log)
+        self.dialer = bench.dialer(log=self.log)
 
     async def link(
         self, address: str = "", config: LinkConfig = PATIENT
@@ -117,6 +114,8 @@ async def test_control_and_speech_of_the_model_survive_loss(
         for call in calls:
             call.open_channel.send(Clear())
         await asyncio.sleep(0.005)
+    await eventually(lambda: all(len(call.audio) == 40 for call in calls))
+    await eventually(lambda: all(len(call.messages) == 40 for call in calls))
     for call in calls:
         call.open_channel.close(CloseReason.CALLER_HUNG_UP)
     await eventually(lambda: all(call.closed for call in agent.calls))
@@ -237,7 +236,7 @@ async def test_another_agent_than_before_is_not_believed(tmp_path: Path) -> None
 async def test_nobody_at_home_is_told_in_time(bench: Bench, path: LossyPath) -> None:
     path.lose = lambda: True
     edge = bench.new(EDGE_HELLO)
-    dialer = QuicDialer(LinkCredentials.load(bench.files()))
+    dialer = bench.dialer()
     with pytest.raises(LinkConnectError, match=r"no answer within 0\.3 s"):
         await dialer.connect(edge.link, path.address, timeout_s=0.3)
     assert not edge.closed
