@@ -240,6 +240,8 @@ class QuicTransport:
     def _handle_events(self) -> None:
         try:
             while (event := self.connection.next_event()) is not None:
+                if self._gone:
+                    return  # what still comes would only be remembered for ever
                 self._handle(event)
         except RemoteProtocolError as exc:
             self._fail(QuicErrorCode.APPLICATION_ERROR, exc.reason)
