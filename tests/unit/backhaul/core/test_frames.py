@@ -8,6 +8,7 @@ from backhaul.core.frames import (
     MAX_PAYLOAD_BYTES,
     Frame,
     FrameKind,
+    FrameReader,
     append_frame,
     decode_batch,
 )
@@ -63,3 +64,20 @@ def test_sizes_are_bounded_both_ways() -> None:
         decode_batch(claims_too_much + bytes(MAX_PAYLOAD_BYTES + 1))
     with pytest.raises(RemoteProtocolError):
         decode_batch(bytes(MAX_BATCH_BYTES + 1))
+
+
+@pytest.mark.parametrize("piece", [1, 5, 13, 14, 40, 1000])
+def test_frames_are_read_from_a_stream_that_is_cut_anywhere(piece: int) -> None:
+    batch = bytearray()
+    for sequence, payload in enumerate((b"", b"one", bytes(300), b"")):
+        append_frame(batch, FrameKind.AUDIO, 7, sequence, payload)
+    reader = FrameReader()
+    pieces = [bytes(batch[at : at + piece]) for at in range(0, len(batch), piece)]
+    frames = [frame for part in pieces for frame in reader.read(part)]
+    assert frames == decode_batch(bytes(batch))
+
+
+def test_a_stream_cannot_announce_more_than_a_frame_may_hold() -> None:
+    head = bytes([FrameKind.AUDIO]) + bytes(8) + (MAX_PAYLOAD_BYTES + 1).to_bytes(4)
+    with pytest.raises(RemoteProtocolError):
+        FrameReader().read(head)
