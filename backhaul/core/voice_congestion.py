@@ -170,7 +170,7 @@ class VoiceWindow:
         ended, self._loss = self._loss, _Second(now)
         if ended.packets < _SAMPLES_FOR_LOSS and self._cap is None:
             return
-        share = ended.lost / ended.packets
+        share = ended.lost / max(ended.packets, 1)
         if share > self._config.heavy_loss:
             present = float(self.window_bytes) if self._cap is None else self._cap
             self._cap = max(0.7 * present, float(self._least))
