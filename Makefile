@@ -31,6 +31,8 @@ coverage: $(STAMP) ## every branch of the pure cores is tested
 
 bench: $(STAMP)  ## reproduce the figures in the README
 	$(BIN)/python bench/first_audio.py
+	$(BIN)/python bench/conversations.py
+	$(BIN)/python bench/tool_calls.py
 
 clean:           ## remove everything the other targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -168,9 +168,13 @@ class LinkListener:
     def on_channel_opened(self, channel: Channel, message: Open) -> ChannelHandler:
         """A call begins; see LinkOwner."""
         key = _key(channel.link, message.lease_id)
-        lease = self._leases.pop(key, None)
-        redeemed = lease.sessions.redeem(key) if lease is not None else None
-        if lease is None or redeemed is None:
+        lease = self._leases.get(key)
+        asked_for = self._sessions.by_profile.get(message.profile)
+        if lease is None or lease.sessions is not asked_for:
+            return self._refuse_channel(channel)
+        del self._leases[key]
+        redeemed = lease.sessions.redeem(key)
+        if redeemed is None:
             return self._refuse_channel(channel)
         number, session = redeemed
 

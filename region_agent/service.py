@@ -1,5 +1,6 @@
 """Composition root of a region agent: builds every part; start, drain, stop."""
 
+import asyncio
 import random
 import ssl
 from collections.abc import Mapping
@@ -154,9 +155,12 @@ class RegionAgent:
         await self.listener.aclose()
         await self.sessions.aclose()
         await services.tools.aclose()
-        # The ends of the calls are told and recorded before the store goes.
-        await services.recordings.aclose()
-        await services.feeds.aclose(timeout_s=self._settings.events_flush_s)
+        # The ends of the calls are told and recorded before the store goes. Neither
+        # waits for the other: who stops an agent may soon lose patience.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(services.recordings.aclose(), name="recordings:close")
+            flush_s = self._settings.events_flush_s
+            group.create_task(services.feeds.aclose(timeout_s=flush_s), name="feeds")
         await self.registration.aclose()
         await self._admin.aclose()
 
