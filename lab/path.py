@@ -83,6 +83,16 @@ class NetworkPath:
     async def __aexit__(self, *_: object) -> None:
         await self._end()
 
+    @property
+    def namespaces(self) -> Mapping[Side, str]:
+        """The network namespace of each end, for ``ip netns``; once entered."""
+        return self._namespaces
+
+    @property
+    def relay_pid(self) -> int:
+        """The process between the ends; 0 before the path is entered."""
+        return 0 if self._relay is None else self._relay.pid
+
     async def set(
         self, *, towards: Side | None = None, **changes: float | bool | None
     ) -> None:
