@@ -44,7 +44,7 @@ class Listener:
 
     def __init__(self, interval_s: float) -> None:
         self._first = round(WARM_UP_S / interval_s)
-        self._seen: set[tuple[int, int]] = set()
+        self._seen: set[int] = set()  # of numbers: nothing to collect
         self._delays_s = array("d")
         self.doubled = 0
 
@@ -53,10 +53,11 @@ class Listener:
         sent_at, call, number = _HEADER.unpack_from(audio)
         if number < self._first:
             return
-        if (call, number) in self._seen:
+        piece = call << 32 | number
+        if piece in self._seen:
             self.doubled += 1
             return
-        self._seen.add((call, number))
+        self._seen.add(piece)
         self._delays_s.append(monotonic_s() - sent_at)
 
     def figures(self, propagation_s: float) -> dict[str, Any]:
