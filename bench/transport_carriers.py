@@ -31,6 +31,7 @@ OnCall = Callable[[Send], None]
 BASELINE: Final = "websocket-per-call"
 _LINKS: Final[Mapping[str, tuple[str, int | None]]] = {
     "websocket": ("websocket", 6),
+    "websocket-single": ("websocket", 1),
     "websocket-shared": ("websocket", None),
     "http2": ("http2", None),
     "quic": ("quic", None),

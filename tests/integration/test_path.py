@@ -18,13 +18,18 @@ from backhaul.clock import monotonic_s
 from backhaul.transports.sockets import congestion_control
 from lab.path import NetworkPath, PathUnavailableError, Side
 from lab.path_namespaces import NAMESPACES
-from tests.integration.judges import emulated_paths_possible
+from tests.integration.judges import emulated_paths_possible, installed
 
 Wait = Callable[[Callable[[], bool]], Awaitable[None]]
 
 PORT = 5000
 PATIENCE_S = 30.0
 KNOWN = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text("ascii")
+FIREWALL = (
+    "add table inet test",
+    "add chain inet test in { type filter hook input priority 0; }",
+    "add rule inet test in meta l4proto udp drop",
+)
 
 UNPRIVILEGED = """
 import asyncio, os
@@ -99,16 +104,18 @@ class Echo(asyncio.Protocol):
     """Sends back what it gets."""
 
     def __init__(self) -> None:
-        self.closed = asyncio.get_running_loop().create_future()
+        self.opened = asyncio.Event()
+        self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self.opened.set()
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self.closed.set_result(None)
+        self.closed.set()
 
 
 @pytest.fixture
@@ -123,11 +130,12 @@ async def tcp(
     client = path.socket_in("a", socket.SOCK_STREAM)
     async with asyncio.timeout(PATIENCE_S):
         await loop.sock_connect(client, (path.addresses["b"], PORT))
+        await echo.opened.wait()
     reader, writer = await asyncio.open_connection(sock=client)
     yield reader, writer
     writer.transport.abort()
     echo.transport.abort()
-    await echo.closed
+    await echo.closed.wait()
     server.close()
 
 
@@ -193,6 +201,26 @@ async def test_udp_can_be_blocked_while_tcp_carries(
         assert await reader.readexactly(7) == b"carried"
     assert (await path.report()).lines["a"].blocked == 1
     await path.set(block_udp=False)
+    await udp.send("a", b"open again")
+    assert await udp.receive("b") == b"open again"
+
+
+async def test_a_firewall_at_one_end_blocks_udp_like_a_real_one(
+    path: NetworkPath,
+    udp: Udp,
+    tcp: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
+    reader, writer = tcp
+    nft = installed("nft", package="nftables")
+    for rule in FIREWALL:
+        process = await path.run_in("b", [nft, rule])
+        assert await process.wait() == 0, rule
+    await udp.send("a", b"blocked")
+    writer.write(b"carried")
+    async with asyncio.timeout(PATIENCE_S):
+        assert await reader.readexactly(7) == b"carried"
+    process = await path.run_in("b", [nft, "flush ruleset"])
+    assert await process.wait() == 0
     await udp.send("a", b"open again")
     assert await udp.receive("b") == b"open again"
 
