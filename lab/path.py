@@ -30,7 +30,7 @@ from lab.path_rules import Conditions, changed
 __all__ = ["LineReport", "NetworkPath", "PathReport", "PathUnavailableError", "Side"]
 
 _START_TIMEOUT_S: Final = 60.0
-_ANSWER_TIMEOUT_S: Final = 20.0
+_TIMEOUT_S: Final = 20.0
 _STOP_GRACE_S: Final = 20.0
 _MAX_ANSWER_BYTES: Final = 65536
 _SENDER_TOWARDS: Final[dict[Side, Side]] = {"a": "b", "b": "a"}
@@ -62,6 +62,7 @@ class NetworkPath:
         self._control: socket.socket
         self._relay: asyncio.subprocess.Process | None = None
         self._children: list[asyncio.subprocess.Process] = []
+        self._orders = 0
         self._one_order = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -172,16 +173,19 @@ class NetworkPath:
         raise PathUnavailableError(reason)
 
     async def _order(self, conditions: dict[Side, Conditions]) -> PathReport:
+        self._orders += 1
+        number = self._orders
+        order = msgspec.json.encode(Order(number, conditions))
         async with self._one_order:
-            order = msgspec.json.encode(Order(conditions))
             try:
                 await asyncio.get_running_loop().sock_sendall(self._control, order)
             except OSError as exc:
                 raise PathUnavailableError(f"the relay is gone: {exc}") from None
-            answer = await self._receive(_ANSWER_TIMEOUT_S)
-        if not isinstance(answer, PathReport):
-            raise PathUnavailableError("the relay did not answer")
-        return answer
+            # An order that was given up may have left its answer.
+            while isinstance(answer := await self._receive(_TIMEOUT_S), PathReport):
+                if answer.number == number:
+                    return answer
+        raise PathUnavailableError("the relay did not answer")
 
     async def _receive(self, timeout_s: float) -> _Answer | None:
         loop = asyncio.get_running_loop()

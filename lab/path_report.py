@@ -30,6 +30,7 @@ _BUCKETS: Final = 2000
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Conditions from now on, by the end that packets leave; the rest stays."""
 
+    number: int
     conditions: dict[Side, Conditions]
 
 
@@ -67,6 +68,8 @@ class LineReport(msgspec.Struct, frozen=True):
 class PathReport(msgspec.Struct, frozen=True, tag="report"):
     """Both directions, by the end that packets leave, and what the relay cost."""
 
+    number: int
+    """Of the order that it answers."""
     lines: dict[Side, LineReport]
     cpu_s: float
     """Process time of the relay, kernel work for both ends included (s)."""
