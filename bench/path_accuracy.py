@@ -1,7 +1,7 @@
 """How exactly does an emulated path keep its delay, and what does the relay cost?
 
-Sends datagrams at several rates over a path of 40 ms and prints, for each rate, how much
-longer they took, the wakeups of both ends included. Needs root.
+Sends datagrams at several rates over a path of 40 ms and prints, for each rate, how
+much longer they took, the wakeups of both ends included. Needs root.
 """
 
 import asyncio
@@ -67,11 +67,10 @@ async def measure(path: NetworkPath, rate: int) -> None:
         for name, rank in ranks.items()
     )
     cost_us = (after.cpu_s - before.cpu_s) / count * 1e6
-    missing = count - len(over_s)
+    missing, late_us = count - len(over_s), after.lines["a"].late_p99_us
     print(
         f"{rate:6} a second: {figures} us over   {missing} missing"
-        f"   relay {cost_us:5.1f} us a packet, late p99 {after.lines['a'].late_p99_us:g}"
-        f" us so far"
+        f"   relay {cost_us:5.1f} us a packet, late p99 {late_us:g} us so far"
     )
 
 
