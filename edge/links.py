@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import random
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +32,7 @@ from backhaul.errors import (
 from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
-from backhaul.transports.websocket import connect_websocket
+from backhaul.transports.base import Connect
 from edge.core.router import AgentSnapshot
 from edge.settings import EdgeSettings
 
@@ -106,12 +105,12 @@ class AgentLinks:
         self,
         settings: EdgeSettings,
         *,
-        context: ssl.SSLContext,
+        connect: Connect,
         rng: random.Random,
         backoff: Backoff | None = None,
     ) -> None:
         self._settings = settings
-        self._context = context
+        self._connect = connect
         self._rng = rng
         self._backoff = backoff or Backoff(max_s=2.0)
         self._tasks = TaskOwner()
@@ -179,9 +178,7 @@ class AgentLinks:
             link = self._new_link(agent, closed)
             timeout_s = self._settings.link_connect_timeout_s
             try:
-                await connect_websocket(
-                    link, agent.address, context=self._context, timeout_s=timeout_s
-                )
+                await self._connect(link, agent.address, timeout_s=timeout_s)
             except LinkConnectError as exc:
                 _log.warning(
                     "link.connect_failed",

@@ -13,7 +13,8 @@ from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
-from backhaul.pki import Role, TlsFiles, client_context
+from backhaul.pki import Role, TlsFiles
+from backhaul.transports.connectors import connector
 from edge.admin import EdgeViews
 from edge.calls import Calls
 from edge.core.call_events import ChannelClosed
@@ -42,8 +43,9 @@ class Edge:
         self.metrics = EdgeMetrics()
         self.links = AgentLinks(
             settings,
-            context=client_context(
-                TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
+            connect=connector(
+                settings.link_transport,
+                TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name),
             ),
             rng=rng,
         )

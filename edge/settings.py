@@ -16,6 +16,7 @@ from backhaul.settings import (
     build,
     environment_values,
 )
+from backhaul.transports.base import LinkTransport
 
 __all__ = ["EdgeSettings", "load_settings"]
 
@@ -92,13 +93,16 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the stream counts as lost. From 128 KiB on the agent is asked to hold its audio,
     so this is room for what is on its way by then: a minute of speech is 660 KB as
     sent. Too low loses calls on a slow network; too high costs memory."""
+    link_transport: LinkTransport = "websocket"
+    """What links are dialled with: websocket, or http2 where the path to the agents
+    wants HTTP/2. Agents serve both on one port."""
     heartbeat_interval_s: _Positive = 0.25
     """Between two heartbeats on a link (s)."""
     heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low gives up good links when
     a host stalls; too high leaves callers with a dead region."""
     link_connect_timeout_s: _Positive = 5.0
-    """To open a link: TCP, TLS, WebSocket and hello (s)."""
+    """To open a link: TCP, TLS, the transport's handshake and hello (s)."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."

@@ -26,7 +26,7 @@ from backhaul.errors import RemoteProtocolError
 from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
-from backhaul.transports.websocket import serve_websocket
+from backhaul.transports.listener import serve_links
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.greetings import push_greetings
@@ -107,7 +107,7 @@ class LinkListener:
         self._greetings = services.phrases.ready
         self._sessions = sessions
         self._services = services
-        self._server = await serve_websocket(self._accept, host, port, context=context)
+        self._server = await serve_links(self._accept, host, port, context=context)
         self._tasks.spawn(self._push_stock_forever(), name="stock")
 
     async def drain(self, timeout_s: float) -> None:

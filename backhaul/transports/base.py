@@ -1,9 +1,12 @@
 """What a link asks of a transport, and what it tells the link."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-__all__ = ["Transport", "TransportEvents"]
+__all__ = ["Connect", "LinkTransport", "Transport", "TransportEvents"]
+
+LinkTransport = Literal["websocket", "http2"]
+"""The transports an edge may be told to dial with."""
 
 
 class Transport(Protocol):
@@ -46,4 +49,18 @@ class TransportEvents(Protocol):
 
     def on_closed(self, reason: str) -> None:
         """The transport is gone; called exactly once, also after `close`."""
+        ...
+
+
+class Connect(Protocol):
+    """Opens a link over one transport."""
+
+    async def __call__(
+        self, events: TransportEvents, address: str, *, timeout_s: float
+    ) -> None:
+        """Open a link to *address* (host:port); *events* hears of it.
+
+        Raises:
+            LinkConnectError: If there is no link within *timeout_s*.
+        """
         ...

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, get_args
 
 import aiohttp
 import pytest
 
+from backhaul.transports.base import LinkTransport
 from lab.conversation_script import read_script
 from lab.fabric import Fabric, FabricOptions
 from lab.scripted_call import run_script
@@ -41,15 +43,26 @@ def plan(fabric: Fabric, *turns: Turn) -> CallPlan:
     )
 
 
-async def bridged_calls(fabric: Fabric) -> int:
+async def ask_edge(fabric: Fabric, path: str) -> dict[str, Any]:
     edge = fabric.describe()["edges"][0]
     headers = {"Authorization": f"Bearer {edge['admin_token']}"}
     async with (
         aiohttp.ClientSession(headers=headers) as http,
-        http.get(f"{edge['admin_url']}/api/calls") as response,
+        http.get(f"{edge['admin_url']}{path}") as response,
     ):
-        calls = (await response.json())["live"]
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+
+async def bridged_calls(fabric: Fabric) -> int:
+    calls = (await ask_edge(fabric, "/api/calls"))["live"]
     return sum(call["state"] == "bridged" for call in calls)
+
+
+async def transports(fabric: Fabric) -> set[str]:
+    """Return what the edge is linked over to its agents."""
+    regions = (await ask_edge(fabric, "/api/fabric"))["regions"]
+    return {agent["transport"] for region in regions for agent in region["agents"]}
 
 
 @pytest.mark.timeout(240)
@@ -69,9 +82,14 @@ async def test_the_example_conversations_hold_across_the_wan() -> None:
 
 
 @pytest.mark.timeout(180)
-async def test_a_killed_region_costs_a_reconnect_and_no_call() -> None:
+@pytest.mark.parametrize("transport", get_args(LinkTransport))
+async def test_a_killed_region_costs_a_reconnect_and_no_call(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_LINK_TRANSPORT", transport)
     said = [Turn(line.audio) for line in caller_lines()[:2]]
     async with fabric_and_carrier() as (fabric, carrier):
+        assert await transports(fabric) == {transport}
         calls = asyncio.gather(
             *(carrier.place_call(plan(fabric, *said)) for _ in range(CALLS))
         )

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
-
 from backhaul.channels import Channel
 from backhaul.core.frames import LINK_CHANNEL, FrameKind, append_frame
 from backhaul.core.link import LinkConfig, LinkState
@@ -29,7 +27,12 @@ from backhaul.pki import (
     issue,
     server_context,
 )
-from backhaul.transports.websocket import LINK_PATH, connect_websocket, serve_websocket
+from backhaul.transports.base import LinkTransport
+from backhaul.transports.connectors import connector
+from backhaul.transports.http2 import HTTP2_ALPN
+from backhaul.transports.listener import serve_links
+from backhaul.transports.websocket import WEBSOCKET_ALPN
+from tests.integration.backhaul.peers import Peer, dial_peer
 
 PeerCheck = Callable[[Mapping[str, Any], Hello | None], None]
 
@@ -41,6 +44,7 @@ PATIENT = LinkConfig(hello_timeout_s=60.0, heartbeat_timeout_s=60.0)
 QUIET = LinkConfig(
     hello_timeout_s=60.0, heartbeat_interval_s=60.0, heartbeat_timeout_s=120.0
 )
+ALPN: Mapping[LinkTransport, str] = {"websocket": WEBSOCKET_ALPN, "http2": HTTP2_ALPN}
 EDGE_HELLO = Hello(PROTOCOL_VERSION, name="edge-1")
 AGENT_HELLO = Hello(PROTOCOL_VERSION, name="home-1", region="home")
 OPEN = Open(lease_id="1", call_sid="CA1", profile="desk")
@@ -126,6 +130,7 @@ class Bench:
     """A listener whose next link is *agent*, and certificates to reach it with."""
 
     directory: Path
+    transport: LinkTransport = "websocket"
     address: str = ""
     agent: End = field(init=False)
     ends: list[End] = field(default_factory=list)
@@ -139,8 +144,8 @@ class Bench:
         return end
 
     async def dial(self, end: End, files: TlsFiles | None = None) -> None:
-        context = client_context(files or self.files())
-        await connect_websocket(end.link, self.address, context=context, timeout_s=30.0)
+        connect = connector(self.transport, files or self.files())
+        await connect(end.link, self.address, timeout_s=30.0)
 
     async def pair(self, config: LinkConfig = PATIENT) -> tuple[End, End]:
         """Return two ends of a ready link: the edge's and the agent's."""
@@ -153,36 +158,31 @@ class Bench:
     @contextlib.asynccontextmanager
     async def peer(
         self, config: LinkConfig = PATIENT, *, hello: bool = True
-    ) -> AsyncIterator[tuple[End, ClientConnection]]:
+    ) -> AsyncIterator[tuple[End, Peer]]:
         """Connect a peer that is not ours, and does only what the test says."""
         self.agent = self.new(AGENT_HELLO, config)
-        socket = await connect(
-            f"wss://{self.address}{LINK_PATH}",
-            ssl=client_context(self.files()),
-            open_timeout=30,
-            ping_interval=None,
-            compression=None,
-            max_size=None,
-            max_queue=None,
-        )
+        context = client_context(self.files(), alpn=ALPN[self.transport])
+        peer = await dial_peer(self.transport, self.address, context)
         try:
             if hello:
-                await socket.send(control(LINK_CHANNEL, 0, EDGE_HELLO))
+                await peer.send(control(LINK_CHANNEL, 0, EDGE_HELLO))
                 await eventually(lambda: self.agent.ready)
-            yield self.agent, socket
+            yield self.agent, peer
         finally:
-            socket.transport.abort()
-            await socket.wait_closed()
+            await peer.leave()
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    directory: Path, role: Role = Role.REGION_AGENT, name: str = "home"
+    directory: Path,
+    transport: LinkTransport = "websocket",
+    role: Role = Role.REGION_AGENT,
+    name: str = "home",
 ) -> AsyncIterator[Bench]:
     create_authority(directory)
-    bench = Bench(directory)
+    bench = Bench(directory, transport)
     context = server_context(issue(directory, role, name))
-    server = await serve_websocket(
+    server = await serve_links(
         lambda: bench.agent.link, "127.0.0.1", 0, context=context
     )
     bench.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
