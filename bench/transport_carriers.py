@@ -1,13 +1,10 @@
 """The ways in which `transports.py` carries calls, by name.
 
-Links are found by convention: transport NAME is ``backhaul/transports/NAME.py`` with
-``connect_NAME`` and ``serve_NAME``. The baseline has nothing of ours: one TLS WebSocket
-of the `websockets` library for each call, a message for each frame.
+Links are dialled and served as edges and agents do it. The baseline has nothing of
+ours: one TLS WebSocket of the `websockets` library for each call, a message a frame.
 """
 
 import asyncio
-import importlib
-import importlib.util
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
@@ -20,7 +17,10 @@ from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, CloseReason, Hello, Message, Open
 from backhaul.links import Link
 from backhaul.tasks import TaskOwner
+from backhaul.transports.http2 import HTTP2_ALPN, connect_http2
+from backhaul.transports.listener import serve_links
 from backhaul.transports.sockets import congestion_control
+from backhaul.transports.websocket import WEBSOCKET_ALPN, connect_websocket
 
 __all__ = ["BASELINE", "Carrier", "available", "carrier"]
 
@@ -34,9 +34,12 @@ _LINKS: Final[Mapping[str, tuple[str, int | None]]] = {
     "websocket-single": ("websocket", 1),
     "websocket-shared": ("websocket", None),
     "http2": ("http2", None),
-    "quic": ("quic", None),
 }
 """Transport, and how many calls share a link; None: all of them."""
+_CONNECT: Final = {
+    "websocket": (connect_websocket, WEBSOCKET_ALPN),
+    "http2": (connect_http2, HTTP2_ALPN),
+}
 
 # Many links are opened at once, over a bad path: nobody is given up.
 _PATIENT: Final = LinkConfig(hello_timeout_s=60.0, heartbeat_timeout_s=60.0)
@@ -118,15 +121,14 @@ class _Links:
     """Calls on links of ours."""
 
     def __init__(self, transport: str, calls_per_link: int | None) -> None:
-        module = importlib.import_module(f"backhaul.transports.{transport}")
-        self._connect = getattr(module, f"connect_{transport}")
-        self._serve = getattr(module, f"serve_{transport}")
+        self._connect, self._alpn = _CONNECT[transport]
         self._calls_per_link = calls_per_link
 
     async def dial(
         self, address: str, context: ssl.SSLContext, calls: int, receive: Receive
     ) -> list[Send]:
         per_link = self._calls_per_link or calls
+        context.set_alpn_protocols([self._alpn])
         async with asyncio.TaskGroup() as group:
             links = [
                 group.create_task(self._open(address, context))
@@ -143,7 +145,7 @@ class _Links:
         self, host: str, context: ssl.SSLContext, on_call: OnCall, receive: Receive
     ) -> int:
         hello = Hello(PROTOCOL_VERSION, name="home-1", region="home")
-        server = await self._serve(
+        server = await serve_links(
             lambda: _Owner(on_call, receive).link(hello), host, 0, context=context
         )
         port: int = server.sockets[0].getsockname()[1]
@@ -207,12 +209,7 @@ async def _read(
 
 def available() -> tuple[str, ...]:
     """Return the names of everything that can be measured, the baseline first."""
-    links = (
-        name
-        for name, (transport, _) in _LINKS.items()
-        if importlib.util.find_spec(f"backhaul.transports.{transport}")
-    )
-    return (BASELINE, *links)
+    return (BASELINE, *_LINKS)
 
 
 def carrier(name: str) -> Carrier:

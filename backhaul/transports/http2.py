@@ -14,6 +14,7 @@ from backhaul.transports.http2_websocket import (
     Http2Server,
     Http2WebSocket,
 )
+from backhaul.transports.sockets import tune_for_voice
 from backhaul.transports.websocket import LINK_PATH
 
 __all__ = ["HTTP2_ALPN", "connect_http2", "http2_protocol"]
@@ -61,6 +62,9 @@ class _Http2Transport(asyncio.Protocol):
         if encryption.selected_alpn_protocol() != HTTP2_ALPN:
             self.abort("peer does not speak HTTP/2")
             return
+        tcp_socket = transport.get_extra_info("socket")
+        if tcp_socket is not None:
+            tune_for_voice(tcp_socket)
         self._be_patient(self._handshake_timeout_s, "no handshake in time")
         self._write()
 

@@ -4,7 +4,12 @@ import contextlib
 import socket
 from typing import Final
 
-__all__ = ["UDP_BUFFER_BYTES", "congestion_control", "enlarge_receive_buffer"]
+__all__ = [
+    "UDP_BUFFER_BYTES",
+    "congestion_control",
+    "enlarge_receive_buffer",
+    "tune_for_voice",
+]
 
 UDP_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Default buffers lost 6 % of 10,000 datagrams a second; these lost none."""
@@ -29,6 +34,16 @@ def congestion_control(tcp: socket.socket, wanted: str) -> str:
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, wanted.encode())
     name = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _MAX_NAME_BYTES)
     return name.split(b"\0", 1)[0].decode("ascii")
+
+
+def tune_for_voice(tcp: socket.socket) -> None:
+    """Have *tcp* send what is small at once, and behave alike on every machine.
+
+    The default congestion control differs from host to host; CUBIC is in every kernel,
+    and the figures of the benches are taken with it.
+    """
+    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    congestion_control(tcp, "cubic")
 
 
 def enlarge_receive_buffer(udp: socket.socket, wanted: int = UDP_BUFFER_BYTES) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -26,6 +25,7 @@ from backhaul.core.frames import MAX_BATCH_BYTES
 from backhaul.errors import LinkConnectError
 from backhaul.transports.base import TransportEvents
 from backhaul.transports.closing import close_websocket
+from backhaul.transports.sockets import tune_for_voice
 
 __all__ = [
     "LINK_PATH",
@@ -55,7 +55,7 @@ class _WebSocketTransport(WSListener):
         tcp = transport.underlying_transport
         tcp_socket = tcp.get_extra_info("socket")
         if tcp_socket is not None:
-            tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tune_for_voice(tcp_socket)
         certificate = cast("Mapping[str, Any]", tcp.get_extra_info("peercert") or {})
         self._events.on_open(self, certificate)
 

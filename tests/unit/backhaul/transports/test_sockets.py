@@ -11,6 +11,7 @@ from backhaul.transports.sockets import (
     UDP_BUFFER_BYTES,
     congestion_control,
     enlarge_receive_buffer,
+    tune_for_voice,
 )
 
 LIMIT = Path("/proc/sys/net/core/rmem_max")
@@ -41,6 +42,12 @@ def test_a_socket_uses_the_congestion_control_asked_for(tcp: socket.socket) -> N
 def test_one_that_the_kernel_lacks_leaves_the_default(tcp: socket.socket) -> None:
     default = in_force(tcp).decode()
     assert congestion_control(tcp, "no-such-thing") == default
+
+
+def test_voice_is_sent_at_once_and_with_cubic(tcp: socket.socket) -> None:
+    tune_for_voice(tcp)
+    assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert in_force(tcp) == b"cubic"
 
 
 def test_accepted_sockets_have_that_of_the_listener() -> None:
