@@ -6,7 +6,7 @@ STAMP := $(VENV)/.synced
 # Conversations take as long as they are spoken, so more tests than cores may run at once.
 TEST_PROCESSES ?= 3
 
-.PHONY: demo test check coverage bench up clean
+.PHONY: demo test check coverage bench bench-transports up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
@@ -31,6 +31,11 @@ coverage: $(STAMP) ## every branch of the pure cores is tested
 
 bench: $(STAMP)  ## reproduce the figures in the README
 	$(BIN)/python bench/first_audio.py
+	$(BIN)/python bench/conversations.py
+	$(BIN)/python bench/tool_calls.py
+
+bench-transports: $(STAMP)  ## audio over a lossy path on every transport (needs root)
+	$(BIN)/python bench/transports.py $(BENCH_ARGS)
 
 clean:           ## remove everything the other targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -20,6 +20,8 @@ async def start_child(
     env: Mapping[str, str] | None = None,
     stdout: int | None = asyncio.subprocess.DEVNULL,
     log_path: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    tied: bool = True,
 ) -> asyncio.subprocess.Process:
     """Start a process that the kernel kills when this one ends, however it ends.
 
@@ -31,6 +33,9 @@ async def start_child(
         env: The whole environment of the child; None: ours.
         stdout: As in ``subprocess``.
         log_path: Where stderr goes; None: nowhere.
+        pass_fds: Descriptors that the child keeps open.
+        tied: False for a child that notices the end of this process by itself, and
+            has something to put in order first.
     """
     stderr = asyncio.subprocess.DEVNULL
     log = None if log_path is None else log_path.open("ab")
@@ -41,7 +46,8 @@ async def start_child(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr if log is None else log,
-            preexec_fn=_tie_to_parent(),
+            pass_fds=pass_fds,
+            preexec_fn=_tie_to_parent() if tied else None,
         )
     finally:
         if log is not None:

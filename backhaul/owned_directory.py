@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["make_owned_directory"]
+__all__ = ["has_dead_owner", "make_owned_directory"]
 
 
 def make_owned_directory(prefix: str, parent: Path | None = None) -> Path:
@@ -23,16 +23,21 @@ def make_owned_directory(prefix: str, parent: Path | None = None) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
 
 
+def has_dead_owner(name: str, prefix: str) -> bool:
+    """Tell whether *name* is *prefix*, the pid of a process that is gone, ``-...``."""
+    owner = name.removeprefix(prefix).partition("-")[0]
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return name.startswith(prefix)
+    except (ValueError, OverflowError, PermissionError):
+        return False
+    return False
+
+
 def _is_stale(path: Path, prefix: str) -> bool:
-    owner = path.name.removeprefix(prefix).partition("-")[0]
     try:
         is_ours = path.lstat().st_uid == os.geteuid()
     except OSError:
         return False
-    try:
-        os.kill(int(owner), 0)
-    except ProcessLookupError:
-        return is_ours
-    except (ValueError, OverflowError, PermissionError):
-        return False
-    return False
+    return is_ours and has_dead_owner(path.name, prefix)

@@ -8,7 +8,7 @@ import datetime as dt
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -152,16 +152,23 @@ def _load_authority(
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context for accepting links: TLS 1.3, client certificate required."""
-    return _context(ssl.PROTOCOL_TLS_SERVER, files)
+    """Return a context for accepting links: TLS 1.3, client certificate required.
+
+    It offers both protocols that links over TCP speak.
+    """
+    return _context(ssl.PROTOCOL_TLS_SERVER, files, alpn=("h2", "http/1.1"))
 
 
-def client_context(files: TlsFiles) -> ssl.SSLContext:
+def client_context(files: TlsFiles, *, alpn: str = "http/1.1") -> ssl.SSLContext:
     """Return a context for opening links: TLS 1.3, our certificate shown.
 
     The host name is not compared: the role URI is checked after the handshake.
+
+    Args:
+        files: Our certificate.
+        alpn: The one protocol that will be spoken.
     """
-    return _context(ssl.PROTOCOL_TLS_CLIENT, files)
+    return _context(ssl.PROTOCOL_TLS_CLIENT, files, alpn=(alpn,))
 
 
 def peer_identity(certificate: Mapping[str, Any]) -> PeerIdentity:
@@ -227,12 +234,12 @@ def _lifetime_problems(
     return (f"{path}: expires in {left.days} days",) if left < _RENEW_BEFORE else ()
 
 
-def _context(protocol: int, files: TlsFiles) -> ssl.SSLContext:
+def _context(protocol: int, files: TlsFiles, *, alpn: Sequence[str]) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(alpn)
     try:
         context.load_verify_locations(files.ca)
         # Without a password, OpenSSL would stop and ask for one on the terminal.

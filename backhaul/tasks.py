@@ -44,11 +44,10 @@ class TaskOwner:
                 exc_info=error,
             )
 
-    def cancel(self) -> None:
-        """Cancel every task and take no more, without waiting for their ends."""
-        self._closed = True
-        for task in self._tasks:
-            task.cancel()
+    async def wait_idle(self, timeout_s: float) -> None:
+        """Wait until every task has ended, but no longer than *timeout_s* seconds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
 
     async def aclose(self) -> None:
         """Cancel every task and wait until all have ended."""

@@ -1,13 +1,11 @@
 """Keeps a warm link to every agent, and leases sessions over them."""
 
 import asyncio
-import functools
 import itertools
 import random
-import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -27,7 +25,6 @@ from backhaul.core.messages import (
     Open,
     Stock,
 )
-from backhaul.credentials import LinkCredentials
 from backhaul.errors import (
     LinkConnectError,
     RemoteProtocolError,
@@ -35,9 +32,7 @@ from backhaul.errors import (
 from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
-from backhaul.transports.base import TransportEvents
-from backhaul.transports.quic import QuicDialer
-from backhaul.transports.websocket import connect_websocket
+from backhaul.transports.base import Connector
 from edge.core.router import AgentSnapshot
 from edge.settings import EdgeSettings
 
@@ -46,16 +41,6 @@ __all__ = ["Agent", "AgentLinks", "Lease"]
 _log = structlog.get_logger()
 
 LeaseAnswer = LeaseGranted | LeaseRefused
-
-
-class Connect(Protocol):
-    """Opens a link over one transport; raises LinkConnectError when it cannot."""
-
-    def __call__(
-        self, events: TransportEvents, address: str, *, timeout_s: float
-    ) -> Awaitable[None]:
-        """See connect_websocket."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +105,12 @@ class AgentLinks:
         self,
         settings: EdgeSettings,
         *,
-        context: ssl.SSLContext,
-        credentials: LinkCredentials,
+        connector: Connector,
         rng: random.Random,
         backoff: Backoff | None = None,
     ) -> None:
         self._settings = settings
-        self._quic = QuicDialer(credentials)
-        connectors: dict[str, Connect] = {
-            "websocket": functools.partial(connect_websocket, context=context),
-            "quic": self._quic.connect,
-        }
-        self._connect = connectors[settings.link_transport]
+        self._connector = connector
         self._rng = rng
         self._backoff = backoff or Backoff(max_s=2.0)
         self._tasks = TaskOwner()
@@ -156,7 +135,7 @@ class AgentLinks:
             if agent.link is not None:
                 agent.link.close("edge stops")
         await self._tasks.aclose()
-        await self._quic.aclose()
+        await self._connector.aclose()
 
     async def lease(
         self, agent: Agent, *, call_sid: str, profile: str
@@ -200,7 +179,7 @@ class AgentLinks:
             link = self._new_link(agent, closed)
             timeout_s = self._settings.link_connect_timeout_s
             try:
-                await self._connect(link, agent.address, timeout_s=timeout_s)
+                await self._connector.connect(link, agent.address, timeout_s=timeout_s)
             except LinkConnectError as exc:
                 _log.warning(
                     "link.connect_failed",

@@ -11,10 +11,10 @@ from aiohttp import web
 
 from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
-from backhaul.credentials import LinkCredentials
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
-from backhaul.pki import Role, TlsFiles, client_context
+from backhaul.pki import Role, TlsFiles
+from backhaul.transports.connectors import connector
 from edge.admin import EdgeViews
 from edge.calls import Calls
 from edge.core.call_events import ChannelClosed
@@ -41,11 +41,12 @@ class Edge:
         )
         self.calls = Calls()
         self.metrics = EdgeMetrics()
-        files = TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
         self.links = AgentLinks(
             settings,
-            context=client_context(files),
-            credentials=LinkCredentials.load(files),
+            connector=connector(
+                settings.link_transport,
+                TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name),
+            ),
             rng=rng,
         )
         self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)

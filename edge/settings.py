@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +16,7 @@ from backhaul.settings import (
     build,
     environment_values,
 )
+from backhaul.transports.base import LinkTransport
 
 __all__ = ["EdgeSettings", "load_settings"]
 
@@ -92,6 +93,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the stream counts as lost. From 128 KiB on the agent is asked to hold its audio,
     so this is room for what is on its way by then: a minute of speech is 660 KB as
     sent. Too low loses calls on a slow network; too high costs memory."""
+    link_transport: LinkTransport = "websocket"
+    """What links are dialled with. quic (UDP) keeps speech flowing on paths that lose
+    packets; websocket (TCP) also passes where UDP is blocked, and costs less; http2
+    (TCP) is for paths that want HTTP/2. Agents serve all on one port number."""
     heartbeat_interval_s: _Positive = 0.25
     """Between two heartbeats on a link (s)."""
     heartbeat_timeout_s: _Positive = 2.0
@@ -99,9 +104,6 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a host stalls; too high leaves callers with a dead region."""
     link_connect_timeout_s: _Positive = 5.0
     """To open a link: the transport's handshakes and hello (s)."""
-    link_transport: Literal["websocket", "quic"] = "websocket"
-    """What carries the links. QUIC (UDP) keeps speech flowing on paths that lose
-    packets; WebSocket (TCP) also passes where UDP is blocked, and costs less."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."

@@ -32,13 +32,24 @@ def main() -> None:
 
 @app.command()
 def up(
-    regions: _Regions = 3, agents: _Agents = 2, edges: _Edges = 2, json: _Json = False
+    regions: _Regions = 3,
+    agents: _Agents = 2,
+    edges: _Edges = 2,
+    config: Annotated[
+        Path | None, typer.Option(help="Your numbers and profiles; else the example's.")
+    ] = None,
+    json: _Json = False,
 ) -> None:
     """Start the local fabric and leave it running until interrupted."""
-    from lab.fabric import FabricOptions
+    from lab.fabric_options import FabricOptions, example_config
     from lab.up import run_up
 
-    options = FabricOptions(regions=regions, agents=agents, edges=edges)
+    options = FabricOptions(
+        regions=regions,
+        agents=agents,
+        edges=edges,
+        config=config or example_config(),
+    )
     raise typer.Exit(run_up(options, json=json))
 
 

@@ -29,6 +29,8 @@ __all__ = ["Fabric", "FabricError", "FabricOptions"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_GRACE_S = 5.0
+_SETTINGS_OF_ANY_FABRIC = {"EDGE_LINK_TRANSPORT"}
+"""What may be tried out on the local fabric as it is in a real deployment."""
 
 
 @dataclass(slots=True)
@@ -353,7 +355,7 @@ def _clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(prefixes)
+        if name in _SETTINGS_OF_ANY_FABRIC or not name.startswith(prefixes)
     }
 
 

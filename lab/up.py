@@ -9,7 +9,8 @@ import orjson
 import uvloop
 from rich.console import Console
 
-from backhaul.errors import WarmlineError
+from backhaul.errors import SettingsError, WarmlineError
+from backhaul.settings import read_deployment
 from lab.fabric import Fabric, FabricOptions
 from lab.fabric_file import forget_fabric, remember_fabric
 
@@ -18,7 +19,12 @@ __all__ = ["interrupted", "run_up", "show_progress"]
 
 def run_up(options: FabricOptions, *, json: bool) -> int:
     """Run the fabric until SIGINT or SIGTERM; return the exit code."""
-    if problems := options.problems():
+    problems = options.problems()
+    try:
+        read_deployment(options.config)
+    except SettingsError as exc:
+        problems += exc.problems
+    if problems:
         sys.stderr.writelines(f"{line}\n" for line in problems)
         return 2
     return uvloop.run(_up(options, json=json))
@@ -66,7 +72,9 @@ def _explain(fabric: Fabric) -> None:
     edge = fabric.describe()["edges"][0]
     console.print("\nReady. In another shell:", highlight=False)
     console.print(
-        f"  warmline call --edge {edge['public_url']} --save heard.wav",
+        f"  warmline call --edge {edge['public_url']} --save heard.wav\n"
+        f"  warmline call --edge {edge['public_url']} "
+        "--script examples/conversations/question.toml",
         highlight=False,
         soft_wrap=True,
     )

@@ -20,7 +20,6 @@ from backhaul.core.messages import (
 )
 from backhaul.core.profile import Profile
 from backhaul.driver import LoopDriver
-from backhaul.tasks import TaskOwner
 from region_agent.call_log import CallLog
 from region_agent.call_services import CallServices
 from region_agent.caller_voice import CallerVoice
@@ -59,7 +58,7 @@ from region_agent.core.realtime_events import (
     ServerEvent,
 )
 from region_agent.realtime import RealtimeSession
-from region_agent.tools import ToolRequest
+from region_agent.tools import ToolRequest, ToolResult
 
 __all__ = ["Bridge", "BridgeCounters"]
 
@@ -121,7 +120,6 @@ class Bridge:
         self._counters = counters
         self._on_ended = on_ended
         self._voice = CallerVoice()
-        self._tasks = TaskOwner()
         self._over = False
         self._log = CallLog(message, profile, services, session_id=session.session_id)
         self._recorder = services.recordings.begin(message.profile, message.call_sid)
@@ -221,27 +219,30 @@ class Bridge:
                 self._channel.send(message)
             case SendAudio(audio):
                 self._forward(audio)
-            case CallTool(call_id):
-                self._tasks.spawn(self._call_tool(action), name=f"tool:{call_id}")
+            case CallTool():
+                self._call_tool(action)
             case EndCall(reason):
                 self.close(reason)
             case _:
                 self._note(action)
 
-    async def _call_tool(self, called: CallTool) -> None:
+    def _call_tool(self, called: CallTool) -> None:
         message = self._message
-        result = await self._services.tools.call(
-            ToolRequest(
-                profile=message.profile,
-                name=called.name,
-                arguments=called.arguments,
-                call_id=called.call_id,
-                call_sid=message.call_sid,
-                caller=message.caller,
-            )
+        request = ToolRequest(
+            profile=message.profile,
+            name=called.name,
+            arguments=called.arguments,
+            call_id=called.call_id,
+            call_sid=message.call_sid,
+            caller=message.caller,
         )
-        self._log.tool_called(called, result)
-        self._driver.feed(ToolAnswered(called.call_id, result.output))
+
+        def answered(result: ToolResult) -> None:
+            self._log.tool_called(called, result)
+            self._driver.feed(ToolAnswered(called.call_id, result.output))
+
+        # A caller who hangs up has still ordered what was ordered: it is seen through.
+        self._services.tools.begin(request, answered)
 
     def _count(self, event: ConversationEvent) -> None:
         match event:
@@ -276,7 +277,6 @@ class Bridge:
         self._log.ended(reason)
         if self._recorder is not None:
             self._recorder.close()
-        self._tasks.cancel()
         self._add_up()
         self._on_ended(self, reason)
 
@@ -312,9 +312,9 @@ def _heard(event: ServerEvent) -> ConversationEvent | None:
 
 
 def _tool_call(item: ItemDetail) -> ConversationEvent | None:
-    if item.type != "function_call" or item.status != "completed":
+    if item.type != "function_call" or item.status != "completed" or not item.call_id:
         return None
-    return ToolCalled(item.call_id or "", item.name or "", item.arguments or "")
+    return ToolCalled(item.call_id, item.name or "", item.arguments or "")
 
 
 def _of_item(event: ServerEvent) -> ConversationEvent | None:

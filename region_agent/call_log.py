@@ -1,5 +1,10 @@
 """Writes one call down: its events for the feed, and its record."""
 
+from typing import Any
+
+import msgspec
+import structlog
+
 from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.messages import CloseReason, Open
 from backhaul.core.profile import Profile
@@ -22,9 +27,11 @@ from region_agent.tools import ToolResult
 
 __all__ = ["CallLog"]
 
+_log = structlog.get_logger()
+
 
 class CallLog:
-    """Everything that is told about one call; nothing of it goes to the log."""
+    """Everything that is told about one call; only its record goes to the log, too."""
 
     def __init__(
         self,
@@ -122,9 +129,19 @@ class CallLog:
         if reason is CloseReason.TRANSFERRED:
             self._tell(call_events.TransferEnded(outcome="connected"))
         self._record.ended(reason, now=now)
-        self._tell(self._record.summary(now=now))
+        summary = self._stamps.stamp(self._record.summary(now=now), now=now)
+        self._feeds.publish(summary)
+        _log.info("conversation.ended", **_facts(summary))
 
     def _tell(self, event: call_events.CallEvent) -> None:
         stamped = self._stamps.stamp(event, now=monotonic_s())
         self._record.note(stamped)
         self._feeds.publish(stamped)
+
+
+def _facts(summary: call_events.CallEnded) -> dict[str, Any]:
+    """Return the record of a call for the log; nothing in it is personal."""
+    facts: dict[str, Any] = msgspec.to_builtins(summary)
+    for name in ("type", "event_id", "at", "offset_ms"):
+        del facts[name]
+    return facts

@@ -27,8 +27,8 @@ from backhaul.errors import RemoteProtocolError
 from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
+from backhaul.transports.listener import serve_links
 from backhaul.transports.quic import QuicListener, serve_quic
-from backhaul.transports.websocket import serve_websocket
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.greetings import push_greetings
@@ -120,7 +120,7 @@ class LinkListener:
         self._greetings = services.phrases.ready
         self._sessions = sessions
         self._services = services
-        self._server = await serve_websocket(self._accept, host, port, context=context)
+        self._server = await serve_links(self._accept, host, port, context=context)
         if quic is not None:
             self._quic = await serve_quic(
                 self._accept, host, self.port, credentials=quic
@@ -187,9 +187,13 @@ class LinkListener:
     def on_channel_opened(self, channel: Channel, message: Open) -> ChannelHandler:
         """A call begins; see LinkOwner."""
         key = _key(channel.link, message.lease_id)
-        lease = self._leases.pop(key, None)
-        redeemed = lease.sessions.redeem(key) if lease is not None else None
-        if lease is None or redeemed is None:
+        lease = self._leases.get(key)
+        asked_for = self._sessions.by_profile.get(message.profile)
+        if lease is None or lease.sessions is not asked_for:
+            return self._refuse_channel(channel)
+        del self._leases[key]
+        redeemed = lease.sessions.redeem(key)
+        if redeemed is None:
             return self._refuse_channel(channel)
         number, session = redeemed
 

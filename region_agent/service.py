@@ -1,5 +1,6 @@
 """Composition root of a region agent: builds every part; start, drain, stop."""
 
+import asyncio
 import random
 import ssl
 from collections.abc import Mapping
@@ -60,7 +61,6 @@ class RegionAgent:
             environ: Holds the secrets that profiles name.
         """
         rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
-        profiles = deployment.profiles
         self._settings = settings
         files = TlsFiles.of(settings.pki_dir, Role.REGION_AGENT, settings.region)
         self._context = server_context(files)
@@ -68,7 +68,7 @@ class RegionAgent:
         self.listener = _listener(settings)
         endpoint = _endpoint(settings)
         self.sessions = Sessions(
-            profiles,
+            deployment.profiles,
             pool_config=settings.pool_config,
             capacity=Capacity(settings.max_calls),
             endpoint=endpoint,
@@ -78,32 +78,7 @@ class RegionAgent:
         self.registration = Registration(
             settings.redis_url, ttl_s=settings.register_ttl_s
         )
-        self.services = CallServices(
-            phrases=Phrases(
-                profiles,
-                read_greetings(profiles, deployment.directory),
-                endpoint=endpoint,
-                counters=self.sessions.counters,
-                on_ready=self.listener.push_greeting,
-                rng=rng,
-            ),
-            tools=Tools(profiles, environ=environ, rng=rng),
-            feeds=EventFeeds(
-                profiles,
-                store=lambda: self.registration.store,
-                environ=environ,
-                rng=rng,
-            ),
-            recordings=Recordings(
-                profiles,
-                environ=environ,
-                directory_base=deployment.directory,
-                spool=settings.recording_spool,
-                rng=rng,
-            ),
-            prices=settings.all_prices(),
-            model=settings.model,
-        )
+        self.services = self._call_services(deployment, endpoint, environ, rng=rng)
         self._admin = self._admin_listener()
 
     @property
@@ -156,9 +131,12 @@ class RegionAgent:
         await self.listener.aclose()
         await self.sessions.aclose()
         await services.tools.aclose()
-        # The ends of the calls are told and recorded before the store goes.
-        await services.recordings.aclose()
-        await services.feeds.aclose(timeout_s=self._settings.events_flush_s)
+        # The ends of the calls are told and recorded before the store goes. Neither
+        # waits for the other: who stops an agent may soon lose patience.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(services.recordings.aclose(), name="recordings:close")
+            flush_s = self._settings.events_flush_s
+            group.create_task(services.feeds.aclose(timeout_s=flush_s), name="feeds")
         await self.registration.aclose()
         await self._admin.aclose()
 
@@ -169,6 +147,42 @@ class RegionAgent:
             "link_port": self.link_port,
             "admin_port": self.admin_port,
         }
+
+    def _call_services(
+        self,
+        deployment: DeploymentFile,
+        endpoint: RealtimeEndpoint,
+        environ: Mapping[str, str],
+        *,
+        rng: random.Random,
+    ) -> CallServices:
+        settings, profiles = self._settings, deployment.profiles
+        return CallServices(
+            phrases=Phrases(
+                profiles,
+                read_greetings(profiles, deployment.directory),
+                endpoint=endpoint,
+                counters=self.sessions.counters,
+                on_ready=self.listener.push_greeting,
+                rng=rng,
+            ),
+            tools=Tools(profiles, environ=environ, rng=rng),
+            feeds=EventFeeds(
+                profiles,
+                store=lambda: self.registration.store,
+                environ=environ,
+                rng=rng,
+            ),
+            recordings=Recordings(
+                profiles,
+                environ=environ,
+                directory_base=deployment.directory,
+                spool=settings.recording_spool,
+                rng=rng,
+            ),
+            prices=settings.all_prices(),
+            model=settings.model,
+        )
 
     def _admin_listener(self) -> HttpListener:
         settings = self._settings

@@ -4,7 +4,7 @@ import asyncio
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +21,7 @@ from backhaul.errors import (
     EndpointUnreachableError,
     SettingsError,
 )
+from backhaul.tasks import TaskOwner
 from region_agent.guarded_network import Endpoint, GuardedNetwork
 from region_agent.tool_arguments import InvalidArgumentsError
 from region_agent.tool_connections import TURNS, AnswerTooLargeError, ToolConnections
@@ -47,6 +48,8 @@ DURATION_BOUNDS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of `ToolCounters.durations`; the last bucket has none."""
 
 _ATTEMPTS: Final = 2
+_LAST_CALLS_S: Final = 5.0
+"""So long calls under way may still take when the agent stops (s)."""
 _RETRY = Backoff(first_s=0.2)
 _OPEN_AGAIN = Backoff(first_s=0.2, max_s=30.0)
 
@@ -112,6 +115,7 @@ class Tools:
         self._rng = rng
         self._functions = _prepared(profiles, environ)
         self._connections = self._pools(network) if self._functions else {}
+        self._calls = TaskOwner()
 
     @property
     def connections(self) -> tuple[ToolConnections, ...]:
@@ -124,9 +128,22 @@ class Tools:
             connections.start()
 
     async def aclose(self) -> None:
-        """Cut every connection; calls under way fail."""
+        """Let what was begun end, within limits, and cut every connection."""
+        await self._calls.wait_idle(_LAST_CALLS_S)
         for connections in self._connections.values():
             await connections.aclose()
+        # Cut off, a call fails, and somebody is told.
+        await self._calls.wait_idle(_LAST_CALLS_S)
+        await self._calls.aclose()
+
+    def begin(self, request: ToolRequest, told: Callable[[ToolResult], None]) -> None:
+        """Call a function in the background; *told* learns what came of it."""
+        self._calls.spawn(self._serve(request, told), name=f"tool:{request.call_id}")
+
+    async def _serve(
+        self, request: ToolRequest, told: Callable[[ToolResult], None]
+    ) -> None:
+        told(await self.call(request))
 
     async def call(self, request: ToolRequest) -> ToolResult:
         """Return what became of *request*; whatever goes wrong is a result too.

@@ -1,11 +1,14 @@
 """What a link asks of a transport, and what it tells the link."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from backhaul.core.frames import Frame
 
-__all__ = ["Transport", "TransportEvents"]
+__all__ = ["Connector", "LinkTransport", "Transport", "TransportEvents"]
+
+LinkTransport = Literal["websocket", "http2", "quic"]
+"""The transports an edge may be told to dial with."""
 
 
 class Transport(Protocol):
@@ -54,4 +57,22 @@ class TransportEvents(Protocol):
 
     def on_closed(self, reason: str) -> None:
         """The transport is gone; called exactly once, also after `close`."""
+        ...
+
+
+class Connector(Protocol):
+    """Opens links over one transport."""
+
+    async def connect(
+        self, events: TransportEvents, address: str, *, timeout_s: float
+    ) -> None:
+        """Open a link to *address* (host:port); *events* hears of it.
+
+        Raises:
+            LinkConnectError: If there is no link within *timeout_s*.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is still open, and wait until it is."""
         ...

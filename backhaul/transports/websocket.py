@@ -1,12 +1,13 @@
 """The WebSocket transport: RFC 6455 over TLS 1.3, on picows callbacks."""
 
 import asyncio
-import socket
+import logging
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from picows import (
+    WSAutoPingStrategy,
     WSCloseCode,
     WSError,
     WSFrame,
@@ -15,17 +16,26 @@ from picows import (
     WSTransport,
     WSUpgradeRequest,
     ws_connect,  # pyright: ignore[reportUnknownVariableType]
-    ws_create_server,  # pyright: ignore[reportUnknownVariableType]
+)
+from picows.picows import (  # type: ignore[attr-defined]
+    WSProtocol,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 )
 
 from backhaul.core.frames import MAX_BATCH_BYTES
 from backhaul.errors import LinkConnectError
 from backhaul.transports.base import TransportEvents
 from backhaul.transports.closing import close_websocket
+from backhaul.transports.sockets import tune_for_voice
 
-__all__ = ["LINK_PATH", "connect_websocket", "serve_websocket"]
+__all__ = [
+    "LINK_PATH",
+    "WEBSOCKET_ALPN",
+    "connect_websocket",
+    "websocket_protocol",
+]
 
 LINK_PATH = "/warmline/link"
+WEBSOCKET_ALPN = "http/1.1"
 
 
 class _WebSocketTransport(WSListener):
@@ -45,7 +55,7 @@ class _WebSocketTransport(WSListener):
         tcp = transport.underlying_transport
         tcp_socket = tcp.get_extra_info("socket")
         if tcp_socket is not None:
-            tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tune_for_voice(tcp_socket)
         certificate = cast("Mapping[str, Any]", tcp.get_extra_info("peercert") or {})
         self._events.on_open(self, certificate)
 
@@ -107,28 +117,34 @@ async def connect_websocket(
         raise LinkConnectError(address, "closed during the handshake")
 
 
-async def serve_websocket(
-    accept: Callable[[], TransportEvents],
-    host: str,
-    port: int,
-    *,
-    context: ssl.SSLContext,
-    handshake_timeout_s: float = 5.0,
-) -> asyncio.Server:
-    """Listen for WebSocket links; *accept* makes the receiver of each one."""
+def websocket_protocol(
+    accept: Callable[[], TransportEvents], *, handshake_timeout_s: float
+) -> asyncio.BufferedProtocol:
+    """Return who serves one HTTP/1.1 connection that has just been accepted."""
 
     def on_upgrade(request: WSUpgradeRequest) -> WSListener | None:
         if request.path.decode("latin-1") != LINK_PATH:
             return None
         return _WebSocketTransport(accept())
 
-    return await ws_create_server(
-        on_upgrade,
-        host,
-        port,
-        ssl=context,
-        ssl_handshake_timeout=handshake_timeout_s,
-        websocket_handshake_timeout=handshake_timeout_s,
-        max_frame_size=MAX_BATCH_BYTES,
-        backlog=1024,
+    # picows offers whole servers only; see decision 10.
+    return cast(
+        "asyncio.BufferedProtocol",
+        WSProtocol(
+            host_port=None,
+            ws_path=None,
+            is_client_side=False,
+            ws_listener_factory=on_upgrade,
+            logger=logging.getLogger("picows.server"),
+            disconnect_on_exception=True,
+            websocket_handshake_timeout=handshake_timeout_s,
+            enable_auto_ping=False,
+            auto_ping_idle_timeout=0,
+            auto_ping_reply_timeout=0,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+            enable_auto_pong=True,
+            max_frame_size=MAX_BATCH_BYTES,
+            extra_headers=None,
+            read_buffer_init_size=16 * 1024,
+        ),
     )

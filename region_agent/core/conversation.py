@@ -1,7 +1,7 @@
 """The conversation with one caller: who speaks, what was heard, when it ends."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from backhaul.core.messages import (
     Clear,
@@ -51,7 +51,8 @@ from region_agent.core.key_presses import KeyPresses
 from region_agent.core.last_words import LastWords, Pending
 from region_agent.core.playback import Playback
 from region_agent.core.realtime_protocol import (
-    caller_wrote,
+    apologise,
+    caller_pressed,
     cancel_response,
     create_response,
     say_exactly,
@@ -60,6 +61,7 @@ from region_agent.core.realtime_protocol import (
 )
 from region_agent.core.tool_calls import Reaction, ToolCalls
 from region_agent.core.turns import (
+    AskAgain,
     CallerState,
     CancelResponse,
     CreateResponse,
@@ -74,12 +76,6 @@ from region_agent.core.voice_items import VoiceItems
 
 __all__ = ["Conversation"]
 
-_RESUMED: Final = (
-    "The line to the caller was interrupted for a moment. Apologise for that in one "
-    "short sentence and go on with the conversation."
-)
-_PRESSED: Final = "The caller pressed these keys of the telephone: {}"
-_TOO_LONG: Final = EndCall(CloseReason.MAX_DURATION)
 
 _Actions = tuple[ConversationAction, ...]
 _Handler = Callable[[Any, float], _Actions]
@@ -121,7 +117,6 @@ class Conversation:
         self._silence = SilenceWatch(profile.silence)
         self._length = LengthWatch(profile.length, now=now)
         self._last_words = LastWords()
-        self._retried = False
         self._ended = False
         self._handlers = self._handlers_by_type()
 
@@ -135,6 +130,7 @@ class Conversation:
 
         Audio that is held comes back as `SendAudio`; stale audio does not.
         """
+        self.turns.alive = True
         forwarding = "" if self._ended else self.turns.forwarding
         return self.voice.audio(response_id, item_id, audio, forwarding=forwarding)
 
@@ -155,15 +151,19 @@ class Conversation:
             self._silence.next_deadline(),
             self._length.next_deadline(),
             self._last_words.next_deadline(),
+            self.voice.next_deadline(),
         )
         return min((at for at in deadlines if at is not None), default=None)
 
     def expire(self, *, now: float) -> _Actions:
         """Return what is due at *now*; see Machine."""
-        if self._ended:
+        deadline = self.next_deadline()
+        if deadline is None or now < deadline:
             return ()
         return (
             *self._turn(self.turns.expire(now=now)),
+            *self.voice.expire(now=now),
+            *self._release(),
             *self._on_keys(self.keys.expire(now=now), now),
             *self._on_filler(now),
             *self._on_silence(self._silence.expire(now=now), now),
@@ -181,7 +181,9 @@ class Conversation:
     def _handlers_by_type(self) -> dict[type[ConversationEvent], _Handler]:
         return {
             CallBegan: self._on_began,
-            SpeechStarted: self._on_speech_started,
+            SpeechStarted: lambda _, __: self._turn(
+                self.turns.speech_started(audible=self.playback.audible)
+            ),
             CallerVoiced: lambda event, _: self._turn(
                 self.turns.voice_heard(event.voiced_ms)
             ),
@@ -189,8 +191,8 @@ class Conversation:
             TurnCommitted: lambda _, now: self._turn(
                 self.turns.turn_committed(now=now)
             ),
-            ResponseBegan: lambda event, _: self._turn(
-                self.turns.response_began(event.response_id)
+            ResponseBegan: lambda event, now: self._turn(
+                self.turns.response_began(event.response_id, now=now)
             ),
             ResponseEnded: self._on_response_ended,
             ResponseRefused: lambda _, now: self._turn(
@@ -202,18 +204,15 @@ class Conversation:
                 Spoken(Speaker.CALLER, event.item_id, event.text),
             ),
             ToolCalled: self._on_tool_called,
-            ToolAnswered: self._on_tool_answered,
+            ToolAnswered: lambda event, now: self._react(
+                self.tools.answered(event.call_id, event.output), now
+            ),
             Played: self._on_played,
             Cleared: self._on_cleared,
             Flow: self._on_flow,
-            Digit: lambda event, now: self._on_keys(
-                self.keys.press(event.digit, now=now), now
-            ),
+            Digit: self._on_digit,
             Returned: self._on_returned,
         }
-
-    def _on_speech_started(self, _: SpeechStarted, _now: float) -> _Actions:
-        return self._turn(self.turns.speech_started(audible=self.playback.audible))
 
     def _on_played(self, event: Played, _: float) -> _Actions:
         return (*self.voice.played(event.position), *self._release())
@@ -228,7 +227,7 @@ class Conversation:
     def _on_began(self, began: CallBegan, now: float) -> _Actions:
         profile = self._profile
         if began.resumed:
-            return self._respond(now, f"{profile.instructions}\n\n{_RESUMED}")
+            return self._respond(now, apologise(profile))
         said: _Actions = ()
         if began.opening_text:
             said = self.voice.played_elsewhere(began.opening_text, began.opening_bytes)
@@ -248,15 +247,12 @@ class Conversation:
 
     def _on_response_ended(self, event: ResponseEnded, now: float) -> _Actions:
         spoke = self.voice.spoke(event.response_id)
-        ours = bool(event.response_id) and event.response_id == self.turns.forwarding
-        again = ours and not spoke and event.status == "failed" and not self._retried
-        self._retried = again or (self._retried and not spoke)
         settled = self.voice.response_ended(event.response_id)
         if spoke:
             self._last_words.extend(ahead_s=self.playback.ahead_s, now=now)
-        report = (ResponseRetried(),) if again else ()
-        turns = self.turns.response_ended(event.response_id, again=again, now=now)
-        return (*settled, *report, *self._turn(turns))
+        in_vain = event.status == "failed" and not spoke
+        turns = self.turns.response_ended(event.response_id, in_vain=in_vain, now=now)
+        return (*settled, *self._turn(turns))
 
     def _on_tool_called(self, event: ToolCalled, now: float) -> _Actions:
         busy = self._last_words.pending is not None
@@ -267,18 +263,15 @@ class Conversation:
             self.turns.forget_answer()  # the last of parallel calls asks for it
         return self._react(reaction, now)
 
-    def _on_tool_answered(self, event: ToolAnswered, now: float) -> _Actions:
-        return self._react(self.tools.answered(event.call_id, event.output), now)
-
     def _on_returned(self, event: Returned, now: float) -> _Actions:
+        self.turns.away = False
         return self._react(self.tools.returned(event.outcome), now)
 
     def _react(self, reaction: Reaction, now: float) -> _Actions:
         if reaction.pending is not None:
             self._after_words(reaction.pending, now)
-        if not reaction.respond:
-            return reaction.actions
-        return (*reaction.actions, *self._respond(now))
+        answer = self._respond(now) if reaction.respond else ()
+        return (*reaction.actions, *answer)
 
     def _on_filler(self, now: float) -> _Actions:
         quiet = not self._busy and self.turns.caller is CallerState.QUIET
@@ -287,12 +280,16 @@ class Conversation:
 
     # Keys, silence, length
 
+    def _on_digit(self, event: Digit, now: float) -> _Actions:
+        # Who presses a key has heard enough, as on any telephone menu.
+        stopped = self._turn(self.turns.key_pressed())
+        return (*stopped, *self._on_keys(self.keys.press(event.digit, now=now), now))
+
     def _on_keys(self, digits: str, now: float) -> _Actions:
         if not digits:
             return ()
-        keys = SendEvent(caller_wrote(_PRESSED.format(" ".join(digits))))
-        stopped = self._turn(self.turns.key_pressed())
-        return (KeysPressed(len(digits)), *stopped, keys, *self._respond(now))
+        keys = SendEvent(caller_pressed(digits))
+        return (KeysPressed(len(digits)), keys, *self._respond(now))
 
     def _on_silence(self, step: SilenceStep | None, now: float) -> _Actions:
         match step:
@@ -301,7 +298,7 @@ class Conversation:
                 return (SilencePrompted(), *said)
             case SilenceStep.GOODBYE:
                 goodbye = self._profile.silence.goodbye
-                return self._say_goodbye(goodbye, EndCall(CloseReason.SILENCE), now)
+                return self._say_goodbye(goodbye, CloseReason.SILENCE, now)
             case None:  # pragma: no branch - the last of all kinds
                 return ()
 
@@ -311,18 +308,19 @@ class Conversation:
                 return self._say(self._profile.length.warning, now)
             case LengthStep.GOODBYE:
                 self.turns.forget_wishes()
-                goodbye, end = self._profile.length.goodbye, _TOO_LONG
-                return self._say_goodbye(goodbye, end, now, may_be_cancelled=False)
+                goodbye, why = self._profile.length.goodbye, CloseReason.MAX_DURATION
+                return self._say_goodbye(goodbye, why, now, may_be_cancelled=False)
             case LengthStep.CUT:
-                return (*self.end(), _TOO_LONG)
+                return (*self.end(), EndCall(CloseReason.MAX_DURATION))
             case None:  # pragma: no branch - the last of all kinds
                 return ()
 
     def _say_goodbye(
-        self, text: str, end: EndCall, now: float, *, may_be_cancelled: bool = True
+        self, text: str, why: CloseReason, now: float, *, may_be_cancelled: bool = True
     ) -> _Actions:
         said = self._say(text, now)
-        self._after_words(Pending(end, may_be_cancelled=may_be_cancelled), now)
+        pending = Pending(EndCall(why), may_be_cancelled=may_be_cancelled)
+        self._after_words(pending, now)
         return said
 
     # Last words
@@ -332,7 +330,7 @@ class Conversation:
 
     @property
     def _busy(self) -> bool:
-        return self.playback.audible or not self.turns.idle
+        return self.playback.audible or self.turns.away or not self.turns.idle
 
     def _settle(self, now: float) -> _Actions:
         """Do what waited for everything to be heard; watch the silence."""
@@ -342,20 +340,21 @@ class Conversation:
         actions = () if pending is None else self._do(pending)
         quiet = not self._busy and pending is None and self._awaits_caller()
         self._silence.observe(quiet=quiet, now=now)
+        self.voice.observe(now=now)
         return actions
 
     def _do(self, pending: Pending) -> _Actions:
         if isinstance(pending.action, EndCall):
             return (*self.end(), pending.action)
         self.tools.away(pending.call_id)
+        self.turns.away = True
         report = () if pending.report is None else (pending.report,)
         return (*report, pending.action)
 
     def _awaits_caller(self) -> bool:
-        quiet = self.turns.caller is CallerState.QUIET
         pressing = self.keys.next_deadline() is not None
-        pending = self._last_words.pending is not None
-        return quiet and not pressing and not pending and not self.tools.waiting
+        waiting = self._last_words.pending is not None or self.tools.waiting
+        return self.turns.caller is CallerState.QUIET and not (pressing or waiting)
 
     # Turns
 
@@ -369,6 +368,8 @@ class Conversation:
                     done.append(SendEvent(cancel_response(response_id)))
                 case SayPhrase(wish):
                     done += self._play(wish)
+                case AskAgain():
+                    done.append(ResponseRetried())
                 case Interrupt():  # pragma: no branch - the last of all kinds
                     done += self._interrupt()
         return tuple(done)

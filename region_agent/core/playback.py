@@ -6,7 +6,15 @@ from typing import Final
 
 from backhaul.core.g711 import MULAW_RATE_HZ
 
-__all__ = ["BYTES_PER_MS", "MAX_AHEAD_BYTES", "MAX_HELD_BYTES", "Playback", "Utterance"]
+__all__ = [
+    "BYTES_PER_MS",
+    "MAX_AHEAD_BYTES",
+    "MAX_HELD_BYTES",
+    "UNTOLD_S",
+    "Playback",
+    "PlaybackWatch",
+    "Utterance",
+]
 
 BYTES_PER_MS: Final = MULAW_RATE_HZ // 1000
 MAX_AHEAD_BYTES: Final = 570 * MULAW_RATE_HZ
@@ -14,6 +22,9 @@ MAX_AHEAD_BYTES: Final = 570 * MULAW_RATE_HZ
 discards what goes beyond ten (31931), and reports of what was played come late."""
 MAX_HELD_BYTES: Final = 16 * 1024 * 1024
 """Most audio (bytes) that may wait here: over half an hour."""
+UNTOLD_S: Final = 20.0
+"""So long after it should have been heard (s), the voice was heard, whether or not the
+carrier says so."""
 
 
 @dataclass(slots=True)
@@ -181,3 +192,34 @@ class Playback:
             utterance.start = self.forwarded
         utterance.forwarded_bytes += count
         self.forwarded += count
+
+
+class PlaybackWatch:
+    """Notices a carrier that tells nothing: a call must not wait for it for ever."""
+
+    def __init__(self, playback: Playback) -> None:
+        self._playback = playback
+        self._seen = (0, 0)
+        self._due_at: float | None = None
+
+    def observe(self, *, now: float) -> None:
+        """Take note of how far the voice is; call it after every event."""
+        playback = self._playback
+        seen = playback.forwarded, playback.played
+        if not playback.audible:
+            self._due_at = None
+        elif seen != self._seen:
+            self._due_at = now + playback.ahead_s + UNTOLD_S
+        self._seen = seen
+
+    def next_deadline(self) -> float | None:
+        """Return when `overdue` wants to be asked."""
+        return self._due_at
+
+    def overdue(self, *, now: float) -> bool:
+        """Tell whether all that went out must have been heard by now."""
+        overdue = self._due_at is not None and now >= self._due_at
+        if overdue:
+            ahead_s = self._playback.ahead_s  # of what is held and may never go out
+            self._due_at = now + ahead_s + UNTOLD_S
+        return overdue

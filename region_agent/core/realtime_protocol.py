@@ -14,9 +14,10 @@ from region_agent.core.tool_declarations import declared_tools
 
 __all__ = [
     "MAX_SESSION_S",
+    "apologise",
     "append_audio",
     "assistant_said",
-    "caller_wrote",
+    "caller_pressed",
     "cancel_response",
     "create_response",
     "delete_item",
@@ -140,8 +141,9 @@ def assistant_said(text: str, item_id: str, *, after: str = "") -> bytes:
     )
 
 
-def caller_wrote(text: str) -> bytes:
-    """Return ``conversation.item.create``: text on behalf of the caller."""
+def caller_pressed(digits: str) -> bytes:
+    """Return ``conversation.item.create``: keys on behalf of the caller, as text."""
+    text = f"The caller pressed these keys of the telephone: {' '.join(digits)}"
     content = [{"type": "input_text", "text": text}]
     return _create_item({"type": "message", "role": "user", "content": content})
 
@@ -175,6 +177,15 @@ def truncate_item(item_id: str, audio_end_ms: int) -> bytes:
 def delete_item(item_id: str) -> bytes:
     """Return ``conversation.item.delete``."""
     return _encode({"type": "conversation.item.delete", "item_id": item_id})
+
+
+def apologise(profile: Profile) -> str:
+    """Return instructions for the first words to a caller who was cut off."""
+    return (
+        f"{profile.instructions}\n\nThe line to the caller was interrupted for a "
+        "moment. Apologise for that in one short sentence and go on with the "
+        "conversation."
+    )
 
 
 def say_exactly(text: str) -> str:

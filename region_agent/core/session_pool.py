@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backhaul.core.messages import CloseReason
+from backhaul.core.token_bucket import TokenBucket
 from region_agent.core.pool_events import (
     CallEnded,
     Capacity,
@@ -33,7 +34,6 @@ from region_agent.core.pool_events import (
     SessionStateChanged,
 )
 from region_agent.core.session_ladder import TRANSITIONS, SessionInput, SessionState
-from region_agent.core.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from random import Random

@@ -7,7 +7,11 @@ from typing import Final
 
 __all__ = [
     "CALLER_TRANSITIONS",
+    "EXPECT_S",
     "FLOOR_TRANSITIONS",
+    "RETRY_AFTER_S",
+    "SILENT_S",
+    "AskAgain",
     "CallerInput",
     "CallerState",
     "CancelResponse",
@@ -24,6 +28,12 @@ __all__ = [
 
 EXPECT_S: Final = 10.0
 """A response that was asked for, or that the server owes, has begun by then (s)."""
+SILENT_S: Final = 30.0
+"""A response that brings no audio for so long (s) has ended, even if the server did not
+say so, or it never will."""
+RETRY_AFTER_S: Final = (0.0, 2.0, 5.0)
+"""Pauses before a response that did not come is asked for again (s); then it is left to
+the silence: a model in trouble is not helped by asking on."""
 
 
 class FloorState(Enum):
@@ -59,7 +69,7 @@ FLOOR_TRANSITIONS: Final[dict[tuple[FloorState, FloorInput], FloorState]] = {
     (_F.RESPONDING, _FI.ASKED): _F.RESPONDING,
     (_F.RESPONDING, _FI.BEGAN): _F.RESPONDING,
     (_F.RESPONDING, _FI.ENDED): _F.FREE,
-    (_F.RESPONDING, _FI.OVERDUE): _F.RESPONDING,
+    (_F.RESPONDING, _FI.OVERDUE): _F.FREE,
 }
 """Where each input leads from each state; total."""
 
@@ -156,7 +166,12 @@ class Interrupt:
     """Silence the voice: the caller speaks."""
 
 
-TurnAction = CreateResponse | CancelResponse | SayPhrase | Interrupt
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Take note that a response did not come and will be asked for again."""
+
+
+TurnAction = CreateResponse | CancelResponse | SayPhrase | Interrupt | AskAgain
 
 
 class Turns:
@@ -172,13 +187,21 @@ class Turns:
         self.overlapping = 0
         """Responses that began while another one was being generated."""
         self.false_starts = 0
+        self.alive = False
+        """Set whenever the response brings audio."""
+        self.away = False
+        """Whether the caller is off the line; nothing is said meanwhile."""
         self._config = config
         self._wishes: deque[Wish] = deque()
         self._asked: Wish | None = None
         self._answer_due = False
         self._cancel_next = False
         self._voiced_ms = 0.0
-        self._expected_until: float | None = None
+        self._tries = 0
+        """How often the same response has been asked for again."""
+        self._pause_until: float | None = None
+        self._due_at: float | None = None
+        """When an expected response should have begun, or a silent one ended."""
 
     @property
     def idle(self) -> bool:
@@ -194,6 +217,7 @@ class Turns:
     def forget_wishes(self) -> None:
         """Say nothing of what still waits to be said."""
         self._wishes.clear()
+        self._pause_until = None
 
     def forget_answer(self) -> None:
         """Ask for no answer yet: what is to come will ask for it."""
@@ -246,7 +270,8 @@ class Turns:
         return self._interrupt(server_knows=False)
 
     def _interrupt(self, *, server_knows: bool) -> tuple[TurnAction, ...]:
-        self._wishes.clear()
+        self.forget_wishes()
+        self._tries = 0
         cut, self.forwarding = self.forwarding, ""
         if self.floor is FloorState.EXPECTED:
             self._asked = None
@@ -255,13 +280,16 @@ class Turns:
         cancel = (CancelResponse(cut),) if cut and not server_knows else ()
         return (*cancel, Interrupt())
 
-    def response_began(self, response_id: str) -> tuple[TurnAction, ...]:
+    def response_began(self, response_id: str, *, now: float) -> tuple[TurnAction, ...]:
         """The model begins to answer."""
-        if self.floor is FloorState.RESPONDING or not response_id:
-            self.overlapping += 1
+        # A server has one response at a time: the end of the one before was lost.
+        self.overlapping += self.floor is FloorState.RESPONDING or not response_id
+        if response_id in {"", self.response_id}:
             return ()
         self._move_floor(FloorInput.BEGAN)
-        self.response_id = response_id
+        self._due_at = now + SILENT_S
+        self.alive = False
+        self.response_id, self.forwarding = response_id, ""
         if self._cancel_next:
             self._cancel_next = False
             return (CancelResponse(response_id),)
@@ -272,40 +300,74 @@ class Turns:
         return ()
 
     def response_ended(
-        self, response_id: str, *, again: bool = False, now: float
+        self, response_id: str, *, in_vain: bool = False, now: float
     ) -> tuple[TurnAction, ...]:
-        """A response is generated, cancelled or failed; *again*: ask for it anew."""
+        """A response is generated, cancelled or failed.
+
+        Args:
+            response_id: Which one.
+            in_vain: Whether it failed before its first word.
+            now: Monotonic seconds.
+        """
         if not response_id or response_id != self.response_id:
             return ()
+        again = in_vain and bool(self.forwarding)
         self._move_floor(FloorInput.ENDED)
         self.response_id = self.forwarding = ""
         asked, self._asked = self._asked, None
         if again:
-            self._wishes.appendleft(asked or _ANSWER)
+            return (*self._ask_again(asked, now=now), *self._grant(now=now))
+        self._tries = 0
         return self._grant(now=now)
 
     def response_refused(self, *, now: float) -> tuple[TurnAction, ...]:
         """The server had begun a response of its own before ours: ours comes after."""
-        if self._asked is not None:
+        # If we had asked twice, it is the first one that came after all.
+        if self._asked is not None and not self._tries:
             self._wishes.appendleft(self._asked)
-            self._asked = None
-        return self._grant(now=now)
-
-    def next_deadline(self) -> float | None:
-        """Return when an expected response is overdue."""
-        return self._expected_until
-
-    def expire(self, *, now: float) -> tuple[TurnAction, ...]:
-        """Give up waiting for a response that was expected."""
-        if self._expected_until is None or now < self._expected_until:
-            return ()
-        self._move_floor(FloorInput.OVERDUE)
         self._asked = None
         return self._grant(now=now)
 
+    def next_deadline(self) -> float | None:
+        """Return when `expire` wants to be called; see Machine."""
+        due = (self._due_at, self._pause_until)
+        return min((at for at in due if at is not None), default=None)
+
+    def expire(self, *, now: float) -> tuple[TurnAction, ...]:
+        """Give up waiting for a response, or ask for it again after a pause."""
+        if self._pause_until is not None and now >= self._pause_until:
+            self._pause_until = None
+        overdue = self._due_at is not None and now >= self._due_at
+        actions = self._give_up(now=now) if overdue else ()
+        return (*actions, *self._grant(now=now))
+
+    def _give_up(self, *, now: float) -> tuple[TurnAction, ...]:
+        if self.floor is FloorState.EXPECTED:
+            self._move_floor(FloorInput.OVERDUE)
+            asked, self._asked = self._asked, None
+            forestalled = self._cancel_next or (asked is None and bool(self._wishes))
+            return () if forestalled else self._ask_again(asked, now=now)
+        if self.alive:
+            self.alive, self._due_at = False, now + SILENT_S
+            return ()
+        self._move_floor(FloorInput.OVERDUE)
+        silent, self.response_id, self.forwarding = self.response_id, "", ""
+        self._asked = None
+        return (CancelResponse(silent),)
+
+    def _ask_again(self, asked: Wish | None, *, now: float) -> tuple[TurnAction, ...]:
+        if self._tries == len(RETRY_AFTER_S):
+            self._tries = 0
+            return ()
+        pause_s = RETRY_AFTER_S[self._tries]
+        self._pause_until = now + pause_s if pause_s else None
+        self._tries += 1
+        self._wishes.appendleft(asked or _ANSWER)
+        return (AskAgain(),)
+
     def _grant(self, *, now: float) -> tuple[TurnAction, ...]:
         actions: list[TurnAction] = []
-        while self._may_speak():
+        while self._may_speak(now=now):
             wish = self._wishes.popleft()
             if wish.phrase:
                 actions.append(SayPhrase(wish))
@@ -315,20 +377,21 @@ class Turns:
             actions.append(CreateResponse(wish.instructions))
         return tuple(actions)
 
-    def _may_speak(self) -> bool:
+    def _may_speak(self, *, now: float) -> bool:
         free = self.floor is FloorState.FREE and self.caller is not CallerState.SPEAKING
-        return free and bool(self._wishes)
+        pausing = self._pause_until is not None and now < self._pause_until
+        return free and not pausing and not self.away and bool(self._wishes)
 
     def _expect(self, *, now: float) -> None:
         self._cancel_next = False
         self._move_floor(FloorInput.ASKED)
         if self.floor is FloorState.EXPECTED:
-            self._expected_until = now + EXPECT_S
+            self._due_at = now + EXPECT_S
 
     def _move_floor(self, given: FloorInput) -> None:
         self.floor = FLOOR_TRANSITIONS[self.floor, given]
-        if self.floor is not FloorState.EXPECTED:
-            self._expected_until = None
+        if self.floor is FloorState.FREE:
+            self._due_at = None
 
     def _move_caller(self, given: CallerInput) -> None:
         self.caller = CALLER_TRANSITIONS[self.caller, given]

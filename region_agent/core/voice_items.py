@@ -11,7 +11,7 @@ from region_agent.core.conversation_events import (
     SendEvent,
     Spoken,
 )
-from region_agent.core.playback import Playback, Utterance
+from region_agent.core.playback import Playback, PlaybackWatch, Utterance
 from region_agent.core.realtime_protocol import (
     assistant_said,
     delete_item,
@@ -35,6 +35,7 @@ class VoiceItems:
         self.stale_deltas = 0
         """Audio of a response that was interrupted, over or not the current one."""
         self._playback = playback
+        self._watch = PlaybackWatch(playback)
         self._items: OrderedDict[str, Utterance] = OrderedDict()
         self._spoke: OrderedDict[str, dict[str, None]] = OrderedDict()
         """By response, the items of which something was forwarded or held."""
@@ -123,6 +124,20 @@ class VoiceItems:
         cut = [one for one in settled if one.interrupted and not one.heard_whole]
         report: _Actions = (Interrupted(cut[0].heard_ms),) if cut else ()
         return (*report, *self._settle(settled))
+
+    def observe(self, *, now: float) -> None:
+        """Take note of how far the voice is; call it after every event."""
+        self._watch.observe(now=now)
+
+    def next_deadline(self) -> float | None:
+        """Return when the carrier should have told what it has played."""
+        return self._watch.next_deadline()
+
+    def expire(self, *, now: float) -> _Actions:
+        """Take all that went out for heard when the carrier has told nothing."""
+        if not self._watch.overdue(now=now):
+            return ()
+        return self.cleared(*(2 * (self._playback.forwarded,)))
 
     def abandon(self) -> _Actions:
         """The call is over: report what is unsettled."""

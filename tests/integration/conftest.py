@@ -32,7 +32,7 @@ from backhaul.core.messages import (
 from backhaul.links import Link
 from backhaul.pki import Role, create_authority, issue, peer_identity, server_context
 from backhaul.settings import Region, Secret
-from backhaul.transports.websocket import serve_websocket
+from backhaul.transports.listener import serve_links
 from edge.service import Edge
 from edge.settings import EdgeSettings
 from lab.twilio import TwilioStandIn
@@ -194,9 +194,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
     async def start_agent(region: str) -> tuple[ScriptedAgent, str]:
         agent = ScriptedAgent(region)
         context = server_context(issue(tmp_path, Role.REGION_AGENT, region))
-        agent.server = await serve_websocket(
-            agent.accept, "127.0.0.1", 0, context=context
-        )
+        agent.server = await serve_links(agent.accept, "127.0.0.1", 0, context=context)
         return agent, f"127.0.0.1:{agent.server.sockets[0].getsockname()[1]}"
 
     async def make(regions: tuple[str, ...] = ("home",), **changes: Any) -> Bench:

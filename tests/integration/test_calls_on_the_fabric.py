@@ -1,14 +1,18 @@
-"""Calls over real processes: an interruption, and a region that dies in mid-call."""
+"""Calls over real processes: scripted ones, and a region that dies in mid-call."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, get_args
 
 import aiohttp
 import pytest
 
+from backhaul.transports.base import LinkTransport
+from lab.conversation_script import read_script
 from lab.fabric import Fabric, FabricOptions
+from lab.scripted_call import run_script
 from lab.speech_files import caller_lines
 from lab.twilio import CallPlan, Turn, TwilioStandIn
 
@@ -16,9 +20,11 @@ CALLS = 3
 
 
 @asynccontextmanager
-async def fabric_and_carrier() -> AsyncIterator[tuple[Fabric, TwilioStandIn]]:
+async def fabric_and_carrier(
+    *, realistic: bool = False
+) -> AsyncIterator[tuple[Fabric, TwilioStandIn]]:
     options = FabricOptions(
-        regions=2, agents=1, edges=1, warm_sessions=CALLS + 1, realistic=False
+        regions=2, agents=1, edges=1, warm_sessions=CALLS + 1, realistic=realistic
     )
     async with Fabric(options) as fabric:
         carrier = TwilioStandIn(fabric.account_sid, fabric.auth_token)
@@ -37,39 +43,53 @@ def plan(fabric: Fabric, *turns: Turn) -> CallPlan:
     )
 
 
-async def bridged_calls(fabric: Fabric) -> int:
+async def ask_edge(fabric: Fabric, path: str) -> dict[str, Any]:
     edge = fabric.describe()["edges"][0]
     headers = {"Authorization": f"Bearer {edge['admin_token']}"}
     async with (
         aiohttp.ClientSession(headers=headers) as http,
-        http.get(f"{edge['admin_url']}/api/calls") as response,
+        http.get(f"{edge['admin_url']}{path}") as response,
     ):
-        calls = (await response.json())["live"]
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+
+async def bridged_calls(fabric: Fabric) -> int:
+    calls = (await ask_edge(fabric, "/api/calls"))["live"]
     return sum(call["state"] == "bridged" for call in calls)
 
 
-@pytest.mark.timeout(180)
-async def test_a_caller_who_talks_over_the_voice_silences_it(tmp_path: Path) -> None:
-    first, second, *_ = caller_lines()
-    async with fabric_and_carrier() as (fabric, carrier):
-        async with asyncio.timeout(120):
-            report = await carrier.place_call(
-                plan(fabric, Turn(first.audio), Turn(second.audio, 0.3))
-            )
-    over = report.turns[1]
-    assert report.clears >= 1
-    assert over.interrupted_stop_ms is not None
-    assert over.interrupted_stop_ms < second.duration_s * 1000
-    assert over.reply_first_audio_ms is not None
-    assert report.errors == ()
-    report.save_wav(tmp_path / "heard.wav")
-    assert (tmp_path / "heard.wav").read_bytes()[:4] == b"RIFF"
+async def transports(fabric: Fabric) -> set[str]:
+    """Return what the edge is linked over to its agents."""
+    regions = (await ask_edge(fabric, "/api/fabric"))["regions"]
+    return {agent["transport"] for region in regions for agent in region["agents"]}
+
+
+@pytest.mark.timeout(240)
+async def test_the_example_conversations_hold_across_the_wan() -> None:
+    examples = Path(__file__).parents[2] / "examples" / "conversations"
+    async with fabric_and_carrier(realistic=True) as (fabric, carrier):
+        for name in ("question", "interruption"):
+            script = await asyncio.to_thread(read_script, examples / f"{name}.toml")
+            async with asyncio.timeout(90):
+                result = await run_script(
+                    script,
+                    stand_in=carrier,
+                    webhook_url=f"{fabric.public_url(fabric.edges[0])}/twilio/voice",
+                    model_control=fabric.control_url(),
+                )
+            assert result.ok, result.problems
 
 
 @pytest.mark.timeout(180)
-async def test_a_killed_region_costs_a_reconnect_and_no_call() -> None:
+@pytest.mark.parametrize("transport", get_args(LinkTransport))
+async def test_a_killed_region_costs_a_reconnect_and_no_call(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_LINK_TRANSPORT", transport)
     said = [Turn(line.audio) for line in caller_lines()[:2]]
     async with fabric_and_carrier() as (fabric, carrier):
+        assert await transports(fabric) == {transport}
         calls = asyncio.gather(
             *(carrier.place_call(plan(fabric, *said)) for _ in range(CALLS))
         )

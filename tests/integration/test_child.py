@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -95,3 +96,39 @@ async def test_a_child_does_not_survive_a_stop_that_was_cancelled(wait: Wait) ->
         async with asyncio.timeout(0.05):
             await stop_child(child, grace_s=60.0)
     await wait(lambda: child.returncode == -signal.SIGKILL)
+
+
+UNTIED = """
+import asyncio, sys
+from backhaul.child import start_child
+async def main():
+    held = int(sys.argv[1])
+    program = f"import os; print(os.getpid(), flush=True); os.read({held}, 1);"
+    program += "print('in order', flush=True)"
+    await start_child(
+        [sys.executable, "-c", program], stdout=None, pass_fds=(held,), tied=False
+    )
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+async def test_an_untied_child_can_put_things_in_order_when_its_parent_is_gone(
+    wait: Wait,
+) -> None:
+    kept, passed = socket.socketpair()
+    with kept, passed:
+        parent = await start_child(
+            [sys.executable, "-c", UNTIED, str(passed.fileno())],
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=(passed.fileno(),),
+        )
+        passed.close()
+        assert parent.stdout is not None
+        child_pid = int(await parent.stdout.readline())
+        parent.kill()
+        await wait(lambda: is_gone(parent.pid))
+        assert not is_gone(child_pid)
+    assert await parent.stdout.read() == b"in order\n"
+    await parent.wait()
+    await wait(lambda: is_gone(child_pid))

@@ -190,7 +190,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
-@pytest.mark.parametrize("command", ["pki", "doctor", "edge", "agent"])
+@pytest.mark.parametrize("command", ["pki", "doctor", "edge", "agent", "up"])
 async def test_a_missing_file_is_one_line(
     environ: dict[str, str], tmp_path: Path, command: str
 ) -> None:

@@ -16,7 +16,7 @@ from region_agent.core.realtime_events import KNOWN_EVENTS
 from region_agent.core.realtime_protocol import (
     append_audio,
     assistant_said,
-    caller_wrote,
+    caller_pressed,
     cancel_response,
     create_response,
     delete_item,
@@ -71,7 +71,7 @@ EVENTS = [
     cancel_response("resp_1"),
     assistant_said("Hello.\n☎", "ours_1"),
     assistant_said("Hello again.", "ours_2", after="ours_1"),
-    caller_wrote("The caller pressed 1."),
+    caller_pressed("12#"),
     function_output("call_1", '{"ok": true}'),
     truncate_item("item_1", 1),
     delete_item("item_1"),

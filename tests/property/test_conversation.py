@@ -27,7 +27,6 @@ from region_agent.core.conversation_events import (
     ConversationAction,
     ConversationEvent,
     EndCall,
-    KeysPressed,
     ModelSaid,
     ResponseBegan,
     ResponseEnded,
@@ -213,7 +212,7 @@ class AnyConversation(RuleBasedStateMachine):
         before = turns.caller
         actions = self.conversation.handle(event, now=self.now)
         spoke = turns.caller is CallerState.SPEAKING is not before
-        if spoke or any(isinstance(action, KeysPressed) for action in actions):
+        if spoke or isinstance(event, Digit):
             world.interrupted |= world.begun
         if isinstance(event, ResponseBegan):
             world.begun.add(event.response_id)
@@ -299,10 +298,7 @@ class AnyConversation(RuleBasedStateMachine):
             assert self.conversation.next_deadline() == deadline
 
     def expire(self) -> None:
-        actions = self.conversation.expire(now=self.now)
-        if any(isinstance(action, KeysPressed) for action in actions):
-            self.world.interrupted |= self.world.begun
-        self.note(actions)
+        self.note(self.conversation.expire(now=self.now))
 
     def note(self, actions: tuple[ConversationAction, ...]) -> None:
         for action in actions:

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import uvloop
 from blockbuster import blockbuster_ctx
 
+from backhaul.transports.base import LinkTransport
 from tests.integration.backhaul.links import Bench, serving
 
 
@@ -25,13 +27,13 @@ def no_blocking_calls() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def transport() -> str:
-    """Name what carries the links; a module with several has a fixture of its own."""
-    return "websocket"
+@pytest.fixture(params=get_args(LinkTransport))
+def transport(request: pytest.FixtureRequest) -> LinkTransport:
+    chosen: LinkTransport = request.param
+    return chosen
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, transport: str) -> AsyncIterator[Bench]:
-    async with serving(tmp_path, transport=transport) as bench:
+async def bench(tmp_path: Path, transport: LinkTransport) -> AsyncIterator[Bench]:
+    async with serving(tmp_path, transport) as bench:
         yield bench

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from aioquic.quic.logger import QuicLogger
-from websockets.asyncio.client import ClientConnection, connect
 
 from backhaul.channels import Channel
 from backhaul.core.frames import LINK_CHANNEL, FrameKind, append_frame
@@ -31,8 +30,13 @@ from backhaul.pki import (
     issue,
     server_context,
 )
+from backhaul.transports.base import Connector, LinkTransport
+from backhaul.transports.connectors import connector
+from backhaul.transports.http2 import HTTP2_ALPN
+from backhaul.transports.listener import serve_links
 from backhaul.transports.quic import QuicDialer, QuicListener, serve_quic
-from backhaul.transports.websocket import LINK_PATH, connect_websocket, serve_websocket
+from backhaul.transports.websocket import WEBSOCKET_ALPN
+from tests.integration.backhaul.peers import Peer, dial_peer
 
 PeerCheck = Callable[[Mapping[str, Any], Hello | None], None]
 
@@ -44,6 +48,7 @@ PATIENT = LinkConfig(hello_timeout_s=60.0, heartbeat_timeout_s=60.0)
 QUIET = LinkConfig(
     hello_timeout_s=60.0, heartbeat_interval_s=60.0, heartbeat_timeout_s=120.0
 )
+ALPN: Mapping[LinkTransport, str] = {"websocket": WEBSOCKET_ALPN, "http2": HTTP2_ALPN}
 EDGE_HELLO = Hello(PROTOCOL_VERSION, name="edge-1")
 AGENT_HELLO = Hello(PROTOCOL_VERSION, name="home-1", region="home")
 OPEN = Open(lease_id="1", call_sid="CA1", profile="desk")
@@ -133,10 +138,10 @@ class Bench:
     """A listener whose next link is *agent*, and certificates to reach it with."""
 
     directory: Path
-    transport: str = "websocket"
+    transport: LinkTransport = "websocket"
     address: str = ""
     quic: QuicListener | None = None
-    dialers: list[QuicDialer] = field(default_factory=list)
+    connectors: list[Connector] = field(default_factory=list)
     agent: End = field(init=False)
     ends: list[End] = field(default_factory=list)
 
@@ -152,17 +157,16 @@ class Bench:
         self, files: TlsFiles | None = None, log: QuicLogger | None = None
     ) -> QuicDialer:
         credentials = LinkCredentials.load(files or self.files())
-        self.dialers.append(QuicDialer(credentials, log=log))
-        return self.dialers[-1]
+        dialer = QuicDialer(credentials, log=log)
+        self.connectors.append(dialer)
+        return dialer
 
     async def dial(self, end: End, files: TlsFiles | None = None) -> None:
         files = files or self.files()
-        if self.transport == "quic":
-            dialer = self.dialer(files)
-            await dialer.connect(end.link, self.address, timeout_s=30.0)
-            return
-        context = client_context(files)
-        await connect_websocket(end.link, self.address, context=context, timeout_s=30.0)
+        # As before an edge serves: reading certificates blocks.
+        opens = await asyncio.to_thread(connector, self.transport, files)
+        self.connectors.append(opens)
+        await opens.connect(end.link, self.address, timeout_s=30.0)
 
     async def pair(self, config: LinkConfig = PATIENT) -> tuple[End, End]:
         """Return two ends of a ready link: the edge's and the agent's."""
@@ -175,46 +179,37 @@ class Bench:
     @contextlib.asynccontextmanager
     async def peer(
         self, config: LinkConfig = PATIENT, *, hello: bool = True
-    ) -> AsyncIterator[tuple[End, ClientConnection]]:
+    ) -> AsyncIterator[tuple[End, Peer]]:
         """Connect a peer that is not ours, and does only what the test says."""
         self.agent = self.new(AGENT_HELLO, config)
-        socket = await connect(
-            f"wss://{self.address}{LINK_PATH}",
-            ssl=client_context(self.files()),
-            open_timeout=30,
-            ping_interval=None,
-            compression=None,
-            max_size=None,
-            max_queue=None,
-        )
+        context = client_context(self.files(), alpn=ALPN[self.transport])
+        peer = await dial_peer(self.transport, self.address, context)
         try:
             if hello:
-                await socket.send(control(LINK_CHANNEL, 0, EDGE_HELLO))
+                await peer.send(control(LINK_CHANNEL, 0, EDGE_HELLO))
                 await eventually(lambda: self.agent.ready)
-            yield self.agent, socket
+            yield self.agent, peer
         finally:
-            socket.transport.abort()
-            await socket.wait_closed()
+            await peer.leave()
 
 
 @contextlib.asynccontextmanager
 async def serving(
     directory: Path,
+    transport: LinkTransport = "websocket",
     role: Role = Role.REGION_AGENT,
     name: str = "home",
-    transport: str = "websocket",
 ) -> AsyncIterator[Bench]:
     create_authority(directory)
     bench = Bench(directory, transport)
-    files = issue(directory, role, name)
-    close = await serve(bench, files)
+    close = await serve(bench, issue(directory, role, name))
     try:
         yield bench
     finally:
         for end in bench.ends:
             end.link.close("test ends")
-        for dialer in bench.dialers:
-            await dialer.aclose()
+        for opens in bench.connectors:
+            await opens.aclose()
         await close()
         await eventually(lambda: all(len(end.closed) == 1 for end in bench.ends))
 
@@ -228,7 +223,7 @@ async def serve(bench: Bench, files: TlsFiles) -> Callable[[], Awaitable[None]]:
         )
         bench.address = f"127.0.0.1:{bench.quic.port}"
         return bench.quic.aclose
-    server = await serve_websocket(
+    server = await serve_links(
         lambda: bench.agent.link, "127.0.0.1", 0, context=server_context(files)
     )
     bench.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from backhaul.clock import monotonic_s
@@ -20,8 +20,10 @@ from backhaul.core.messages import (
 )
 from backhaul.links import MAX_BACKLOG_BYTES
 from backhaul.pki import client_context
+from backhaul.transports.base import LinkTransport
 from tests.integration.backhaul.links import (
     AGENT_HELLO,
+    ALPN,
     EDGE_HELLO,
     OPEN,
     QUIET,
@@ -32,16 +34,25 @@ from tests.integration.backhaul.links import (
     frame,
     turns,
 )
+from tests.integration.backhaul.peers import Peer
+
+
+@pytest.fixture(params=ALPN)
+def transport(request: pytest.FixtureRequest) -> LinkTransport:
+    """Peers that are not ours come over TCP; test_quic.py has those of QUIC."""
+    chosen: LinkTransport = request.param
+    return chosen
+
 
 # Peers that break the protocol
 
 
 async def test_a_replayed_frame_is_dropped_and_counted(bench: Bench) -> None:
-    async with bench.peer() as (agent, socket):
-        await socket.send(control(1, 0, OPEN) + audio(1, 0, b"one"))
-        await socket.send(audio(1, 0, b"one") + control(1, 0, OPEN))
-        await socket.send(audio(1, 1, b"two") + audio(1, 4, b"five"))
-        await socket.send(audio(1, 3, b"four") + audio(1, 5, b"six"))
+    async with bench.peer() as (agent, peer):
+        await peer.send(control(1, 0, OPEN) + audio(1, 0, b"one"))
+        await peer.send(audio(1, 0, b"one") + control(1, 0, OPEN))
+        await peer.send(audio(1, 1, b"two") + audio(1, 4, b"five"))
+        await peer.send(audio(1, 3, b"four") + audio(1, 5, b"six"))
         await eventually(lambda: bool(agent.calls and b"six" in agent.calls[0].audio))
         assert len(agent.calls) == 1
         assert agent.calls[0].audio == [b"one", b"two", b"five", b"six"]
@@ -50,16 +61,16 @@ async def test_a_replayed_frame_is_dropped_and_counted(bench: Bench) -> None:
 
 
 async def test_frames_of_unknown_channels_are_ignored(bench: Bench) -> None:
-    async with bench.peer() as (agent, socket):
-        await socket.send(
+    async with bench.peer() as (agent, peer):
+        await peer.send(
             audio(77, 0, b"whose?")
             + control(78, 0, Close(CloseReason.CALLER_HUNG_UP))
             + control(79, 0, Opened("sess_1"))
             + control(1, 0, OPEN)
         )
         await eventually(lambda: bool(agent.calls))
-        await socket.send(control(1, 1, Close(CloseReason.CALLER_HUNG_UP)))
-        await socket.send(audio(1, 2, b"too late") + control(2, 0, OPEN))
+        await peer.send(control(1, 1, Close(CloseReason.CALLER_HUNG_UP)))
+        await peer.send(audio(1, 2, b"too late") + control(2, 0, OPEN))
         await eventually(lambda: len(agent.calls) == 2)
         assert agent.ready
         assert agent.calls[0].audio == []
@@ -67,10 +78,10 @@ async def test_frames_of_unknown_channels_are_ignored(bench: Bench) -> None:
 
 
 async def test_a_broken_batch_closes_the_link(bench: Bench) -> None:
-    async with bench.peer() as (agent, socket):
-        await socket.send(control(1, 0, OPEN))
+    async with bench.peer() as (agent, peer):
+        await peer.send(control(1, 0, OPEN))
         await eventually(lambda: bool(agent.calls))
-        await socket.send(audio(1, 1, b"whole") + audio(1, 2, b"truncated")[:-1])
+        await peer.send(audio(1, 1, b"whole") + audio(1, 2, b"truncated")[:-1])
         await eventually(lambda: bool(agent.closed))
         assert agent.closed == ["truncated or oversized frame payload"]
         # Nothing of a broken batch is believed.
@@ -101,8 +112,8 @@ async def test_a_broken_batch_closes_the_link(bench: Bench) -> None:
 async def test_a_wrong_beginning_is_refused(
     bench: Bench, batch: bytes, reason: str
 ) -> None:
-    async with bench.peer(hello=False) as (agent, socket):
-        await socket.send(batch)
+    async with bench.peer(hello=False) as (agent, peer):
+        await peer.send(batch)
         await eventually(lambda: bool(agent.closed))
         assert agent.closed == [reason]
         assert agent.calls == []
@@ -119,28 +130,28 @@ async def test_links_of_two_versions_refuse_each_other(bench: Bench) -> None:
     assert any("protocol version" in reason for reason in said)
 
 
-async def send_text(socket: ClientConnection) -> None:
-    await socket.send("text")
+async def send_text(peer: Peer) -> None:
+    await peer.send("text")
 
 
-async def send_fragments(socket: ClientConnection) -> None:
+async def send_fragments(peer: Peer) -> None:
     batch = audio(1, 0, b"in two")
-    await socket.send([batch[:5], batch[5:]])
+    await peer.send([batch[:5], batch[5:]])
 
 
-async def send_too_much(socket: ClientConnection) -> None:
-    await socket.send(bytes(MAX_BATCH_BYTES + 1))
+async def send_too_much(peer: Peer) -> None:
+    await peer.send(bytes(MAX_BATCH_BYTES + 1))
 
 
 @pytest.mark.parametrize("misbehave", [send_text, send_fragments, send_too_much])
 async def test_only_whole_binary_messages_of_bounded_size_are_accepted(
-    bench: Bench, misbehave: Callable[[ClientConnection], Awaitable[None]]
+    bench: Bench, misbehave: Callable[[Peer], Awaitable[None]]
 ) -> None:
-    async with bench.peer() as (agent, socket):
-        await socket.send(control(1, 0, OPEN))
+    async with bench.peer() as (agent, peer):
+        await peer.send(control(1, 0, OPEN))
         await eventually(lambda: bool(agent.calls))
         with contextlib.suppress(ConnectionClosed, OSError):
-            await misbehave(socket)
+            await misbehave(peer)
         await eventually(lambda: bool(agent.closed))
         assert agent.calls[0].closed == [CloseReason.LINK_LOST]
         assert agent.calls[0].audio == []
@@ -162,9 +173,9 @@ async def test_a_silent_peer_is_given_up(bench: Bench) -> None:
     config = LinkConfig(
         hello_timeout_s=60.0, heartbeat_interval_s=0.1, heartbeat_timeout_s=0.5
     )
-    async with bench.peer(config) as (agent, socket):
+    async with bench.peer(config) as (agent, peer):
         silent_since = monotonic_s()
-        await socket.send(control(1, 0, OPEN))
+        await peer.send(control(1, 0, OPEN))
         await eventually(lambda: bool(agent.closed))
         assert agent.closed == ["no heartbeat in time"]
         assert monotonic_s() - silent_since > 0.25
@@ -179,11 +190,11 @@ async def test_a_peer_that_never_says_hello_is_given_up(bench: Bench) -> None:
 
 
 async def test_a_peer_that_stops_reading_is_given_up(bench: Bench) -> None:
-    async with bench.peer(QUIET) as (agent, socket):
-        await socket.send(control(1, 0, OPEN))
+    async with bench.peer(QUIET) as (agent, peer):
+        await peer.send(control(1, 0, OPEN))
         await eventually(lambda: bool(agent.calls))
         channel = agent.calls[0].open_channel
-        socket.transport.pause_reading()
+        peer.stop_reading()
         written = 0
         # What the kernel takes for both sides comes on top of our own limit.
         most = MAX_BACKLOG_BYTES + 64 * 1024 * 1024

@@ -32,13 +32,6 @@ from tests.integration.backhaul.links import (
     turns,
 )
 
-
-@pytest.fixture(params=["websocket", "quic"])
-def transport(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 # Two links
 
 
@@ -145,6 +138,7 @@ async def test_both_sides_measure_the_round_trip(bench: Bench) -> None:
     assert edge.link.peer == AGENT_HELLO
     assert agent.link.peer == EDGE_HELLO
     assert edge.link.transport_name == bench.transport
+    assert agent.link.transport_name == bench.transport
 
 
 async def test_a_lost_link_is_told_to_every_call_once(bench: Bench) -> None:
@@ -252,14 +246,14 @@ async def test_an_agent_refuses_who_is_not_the_edge_it_says(
     ],
 )
 async def test_an_edge_refuses_who_is_not_an_agent_of_its_region(
-    tmp_path: Path, transport: str, *, role: Role, name: str, region: str, reason: str
+    bench: Bench, role: Role, name: str, region: str, reason: str
 ) -> None:
-    async with serving(tmp_path, role, name, transport) as bench:
+    async with serving(bench.directory, bench.transport, role, name) as theirs:
         hello = Hello(PROTOCOL_VERSION, name="home-1", region=region)
-        bench.agent = bench.new(hello)
-        edge = bench.new(EDGE_HELLO, check=_PeerCheck("home"))
-        await bench.dial(edge)
-        await eventually(lambda: bool(edge.closed and bench.agent.closed))
+        theirs.agent = theirs.new(hello)
+        edge = theirs.new(EDGE_HELLO, check=_PeerCheck("home"))
+        await theirs.dial(edge)
+        await eventually(lambda: bool(edge.closed and theirs.agent.closed))
         assert edge.closed == [reason]
 
 

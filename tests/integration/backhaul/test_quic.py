@@ -13,6 +13,7 @@ from backhaul.core.link import LinkConfig
 from backhaul.core.messages import Clear, CloseReason
 from backhaul.errors import LinkConnectError
 from backhaul.pki import Role, issue
+from backhaul.transports.base import LinkTransport
 from tests.integration.backhaul.links import (
     AGENT_HELLO,
     EDGE_HELLO,
@@ -27,7 +28,7 @@ from tests.integration.backhaul.lossy import LossyPath, loses, lossy_path
 
 
 @pytest.fixture
-def transport() -> str:
+def transport() -> LinkTransport:
     return "quic"
 
 

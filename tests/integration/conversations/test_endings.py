@@ -125,3 +125,25 @@ speak = "reply-1"
     ]
     assert len(texts) == 1
     assert texts[0].endswith(" ".join(keys))
+
+
+async def test_a_flood_of_keys_is_one_message_and_the_call_goes_on(
+    answer: OpenLine,
+) -> None:
+    line = await answer(GREETING)
+    result = await line.converse(f"""
+[[caller]]
+press = "{"7" * 60}"
+[[caller]]
+expect_heard = "reply-1"
+[[caller]]
+say = "caller-4"
+[[caller]]
+expect_heard = "reply-3"
+[[model]]
+speak = "reply-1"
+[[model]]
+speak = "reply-3"
+""")
+    assert result.ok, result.problems
+    assert line.agent.listener.counters.digits_dropped == 28

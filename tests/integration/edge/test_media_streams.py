@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from backhaul.core.messages import Clear, CloseReason
 from backhaul.pki import Role, issue, server_context
 from backhaul.settings import Region
-from backhaul.transports.websocket import serve_websocket
+from backhaul.transports.listener import serve_links
 from edge.service import Edge
 from tests.integration.edge.streams import (
     AUDIO,
@@ -316,7 +316,7 @@ async def test_an_agent_of_another_region_is_no_agent(
     impostor = bench.agent
     for role, name in ((Role.REGION_AGENT, "elsewhere"), (Role.EDGE, "home")):
         context = server_context(issue(tmp_path, role, name))
-        server = await serve_websocket(impostor.accept, "127.0.0.1", 0, context=context)
+        server = await serve_links(impostor.accept, "127.0.0.1", 0, context=context)
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         regions = {"home": Region(agents=(address,))}
         known = len(impostor.links)

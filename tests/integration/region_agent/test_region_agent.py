@@ -155,13 +155,20 @@ async def test_refusals_say_why(start: StartBench) -> None:
         assert await who.refused(lease_id) is CloseReason.LEASE_UNKNOWN
 
 
+async def test_a_lease_opens_no_call_of_another_profile(bench: Bench) -> None:
+    edge = await bench.connect()
+    await edge.lease("1", "plain")
+    assert await edge.refused("1") is CloseReason.LEASE_UNKNOWN
+    assert (await edge.call("1", "plain")).session_id
+
+
 async def test_a_certificate_of_another_role_is_refused(bench: Bench) -> None:
     impostor = await bench.connect("home", Role.REGION_AGENT)
     await eventually(lambda: impostor.closed is not None)
     assert not impostor.greetings
     liar = await bench.connect("edge-1")
     assert liar.closed is None
-    assert bench.agent.listener.link_count == 1
+    await eventually(lambda: bench.agent.listener.link_count == 1)
 
 
 async def test_drain_lets_calls_end_and_takes_no_new_ones(bench: Bench) -> None:

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from backhaul.errors import SettingsError
-from region_agent.tools import Tools
+from region_agent.tools import ToolResult, Tools
 from tests.integration.region_agent.tool_server import (
     HOST,
     Resolver,
@@ -280,6 +280,27 @@ def test_what_is_missing_is_told_at_the_start_one_line_each() -> None:
         "the environment has no BOOKING_KEY"
     )
     assert lines[1].startswith("profiles.desk.tools.book.parameters: .properties.a")
+
+
+async def test_what_was_begun_is_told_before_everything_stops(
+    start_tools: StartTools,
+) -> None:
+    bench = await start_tools()
+    told: list[ToolResult] = []
+    bench.tools.begin(request("echo"), told.append)
+    await bench.tools.aclose()
+    assert [result.outcome for result in told] == ["ok"]
+
+
+async def test_what_does_not_end_in_time_is_told_as_a_failure(
+    start_tools: StartTools, wait: Wait
+) -> None:
+    bench = await start_tools(alpn=H1)
+    told: list[ToolResult] = []
+    bench.tools.begin(request("hang"), told.append)
+    await wait(lambda: bench.server.hanging == 1)
+    await bench.tools.aclose()
+    assert [result.outcome for result in told] == ["unreachable"]
 
 
 async def test_stopping_answers_the_calls_under_way(

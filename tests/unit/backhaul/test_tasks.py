@@ -25,41 +25,25 @@ async def test_an_owner_that_closes_waits_for_its_tasks() -> None:
     assert len(owner) == 0
 
 
-async def test_an_owner_that_cancels_does_not_wait() -> None:
-    owner, started, stopped = TaskOwner(), asyncio.Event(), asyncio.Event()
-    owner.spawn(wait_for_ever(started, stopped), name="waiting")
-    await started.wait()
-    owner.cancel()
-    assert not stopped.is_set()
-    async with asyncio.timeout(10):
-        await stopped.wait()
-
-
-async def test_a_task_may_cancel_its_own_owner() -> None:
-    owner, ended = TaskOwner(), asyncio.Event()
-
-    async def end_everything() -> None:
-        owner.cancel()
-        try:
-            await asyncio.sleep(0)
-        finally:
-            ended.set()
-
-    owner.spawn(end_everything(), name="ending")
-    async with asyncio.timeout(10):
-        await ended.wait()
+async def test_tasks_can_be_waited_for_within_limits() -> None:
+    owner, started = TaskOwner(), asyncio.Event()
+    await owner.wait_idle(10)
+    owner.spawn(asyncio.sleep(0.001), name="short")
+    await owner.wait_idle(10)
+    assert len(owner) == 0
+    owner.spawn(wait_for_ever(started, asyncio.Event()), name="waiting")
+    await owner.wait_idle(0.001)
+    assert len(owner) == 1
+    await owner.aclose()
 
 
 async def test_nothing_begins_after_the_end() -> None:
-    cancelled, closed = TaskOwner(), TaskOwner()
-    cancelled.cancel()
-    await closed.aclose()
-    for owner in (cancelled, closed):
-        started = asyncio.Event()
-        owner.spawn(wait_for_ever(started, asyncio.Event()), name="late")
-        await asyncio.sleep(0)
-        assert len(owner) == 0
-        assert not started.is_set()
+    owner, started = TaskOwner(), asyncio.Event()
+    await owner.aclose()
+    owner.spawn(wait_for_ever(started, asyncio.Event()), name="late")
+    await asyncio.sleep(0)
+    assert len(owner) == 0
+    assert not started.is_set()
 
 
 async def test_a_failure_is_told_and_leaves_the_others_alone() -> None:

@@ -38,6 +38,13 @@ def test_environment_wins_over_own_table_over_common_table_over_default() -> Non
     assert load().admin_port == 8082
 
 
+def test_links_are_dialled_over_the_transport_that_is_named() -> None:
+    assert load().link_transport == "websocket"
+    assert load({"EDGE_LINK_TRANSPORT": "http2"}).link_transport == "http2"
+    with pytest.raises(SettingsError, match="link_transport"):
+        load(link_transport="carrier pigeon")
+
+
 def test_several_auth_tokens_and_relative_paths() -> None:
     settings = load(tls_certificate="chain.pem", tls_key="/keys/key.pem")
     assert settings.tls_certificate == Path("/etc/warmline/chain.pem")

@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -60,17 +59,17 @@ class FakeSession:
 
 @dataclass
 class FakeServices:
-    """All services of a call in one; nothing is fixed, every tool answers at once."""
+    """All services of a call in one; nothing is fixed."""
 
     events: list[CallEvent] = field(default_factory=list)
     requests: list[ToolRequest] = field(default_factory=list)
     recorded: list[tuple[str, Any]] = field(default_factory=list)
     prices: dict[str, Any] = field(default_factory=dict)
     model: str = "gpt-realtime-2.1"
-    hangs: bool = False
+    told: list[Callable[[ToolResult], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.phrases = self.tools = self.feeds = self.recordings = self
+        self.phrases = self.feeds = self.recordings = self
 
     def audio(self, profile: str, text: str) -> bytes | None:
         return b"\x05" * 6 if (profile, text) == ("patient", "Hello.") else None
@@ -78,11 +77,9 @@ class FakeServices:
     def publish(self, event: CallEvent) -> None:
         self.events.append(event)
 
-    async def call(self, request: ToolRequest) -> ToolResult:
-        self.requests.append(request)
-        if self.hangs:
-            await asyncio.Event().wait()
-        return ToolResult("42", ToolOutcome.OK, 0.1, 1)
+    @property
+    def tools(self) -> "FakeTools":
+        return FakeTools(self)
 
     def begin(self, profile: str, call_sid: str) -> "FakeServices":
         self.recorded.append(("begin", (profile, call_sid)))
@@ -101,6 +98,16 @@ class FakeServices:
         self.recorded.append(("close", None))
 
 
+@dataclass
+class FakeTools:
+    services: FakeServices
+
+    def begin(self, request: ToolRequest, told: Callable[[ToolResult], None]) -> None:
+        self.services.requests.append(request)
+        self.services.told.append(told)
+
+
+ANSWER = ToolResult("42", ToolOutcome.OK, 0.1, 1)
 PATIENT = Open("1", "CA1", "patient")
 PROFILE = Profile(instructions="Listen.", caller_speaks_first=True)
 
@@ -158,12 +165,6 @@ async def make_stage() -> MakeStage:
     return Stage
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0)
-
-
 async def test_audio_goes_through_both_ways(stage: Stage) -> None:
     stage.bridge.on_audio(b"\x01")
     stage.hears(CREATED)
@@ -198,7 +199,7 @@ async def test_audio_of_no_response_is_dropped(stage: Stage) -> None:
 
 async def test_a_function_is_called_and_its_result_given(stage: Stage) -> None:
     stage.hears(CREATED, CALL % "completed", DONE)
-    await eventually(lambda: len(stage.session.sent) > 1)
+    stage.services.told[0](ANSWER)
     (request,) = stage.services.requests
     assert (request.name, request.call_id, request.call_sid) == (
         "look_up",
@@ -211,19 +212,23 @@ async def test_a_function_is_called_and_its_result_given(stage: Stage) -> None:
 
 async def test_a_call_that_was_cut_off_is_not_made(stage: Stage) -> None:
     stage.hears(CREATED, CALL % "incomplete", DONE)
-    await asyncio.sleep(0)
     assert stage.services.requests == []
 
 
-async def test_the_end_of_the_call_ends_its_functions(stage: Stage) -> None:
-    stage.services.hangs = True
+async def test_a_call_that_cannot_be_answered_is_not_made(stage: Stage) -> None:
+    nameless = (CALL % "completed").replace("call_1", "")
+    stage.hears(CREATED, nameless, DONE)
+    assert stage.services.requests == []
+
+
+async def test_a_function_that_outlasts_the_call_is_told_all_the_same(
+    stage: Stage,
+) -> None:
     stage.hears(CREATED, CALL % "completed", DONE)
-    await eventually(lambda: bool(stage.services.requests))
     stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
-    await eventually(
-        lambda: not [t for t in asyncio.all_tasks() if t.get_name() == "tool:call_1"]
-    )
+    stage.services.told[0](ANSWER)
     assert stage.session.sent == []
+    assert [event.outcome for event in stage.told("ToolCalled")] == ["ok"]
 
 
 async def test_messages_that_are_not_a_conversation_s_are_passed_over(

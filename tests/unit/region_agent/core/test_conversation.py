@@ -377,19 +377,18 @@ def test_a_response_refused_for_another_one_is_asked_for_after_it() -> None:
     )
 
 
-def test_a_silent_failure_is_asked_for_again_once_and_in_the_same_words() -> None:
+def test_a_silent_failure_is_asked_for_again_in_the_same_words() -> None:
     run(
         [
             (0.0, CallBegan(), ["respond: Hello."]),
             (0.1, ResponseBegan("r1"), []),
             (0.2, ResponseEnded("r1", "failed"), ["retried", "respond: Hello."]),
             (0.3, ResponseBegan("r2"), []),
-            (0.4, ResponseEnded("r2", "failed"), []),
-            (0.5, ResponseBegan("r2b"), []),
-            (0.6, ResponseEnded("r2b", "failed"), []),
-            *says(1.0, "r3", "i3", 800),
-            (2.0, ResponseBegan("r4"), []),
-            (2.1, ResponseEnded("r4", "failed"), ["retried", "respond"]),
+            (0.4, ResponseEnded("r2", "failed"), ["retried"]),
+            (2.4, None, ["respond: Hello."]),
+            *says(3.0, "r3", "i3", 800),
+            (4.0, ResponseBegan("r4"), []),
+            (4.1, ResponseEnded("r4", "failed"), ["retried", "respond"]),
         ],
         quiet_profile(greeting="Hello."),
     )
@@ -407,7 +406,18 @@ def test_a_failure_in_the_middle_is_not_said_anew() -> None:
     )
 
 
-def test_an_answer_that_never_begins_is_given_up() -> None:
+def test_an_answer_that_never_begins_is_asked_for() -> None:
+    run(
+        [
+            (0.0, SpeechStarted(), []),
+            (1.0, SpeechStopped(), ["turn"]),
+            (10.9, None, []),
+            (11.0, None, ["retried", "respond"]),
+        ]
+    )
+
+
+def test_a_function_asks_for_the_answer_that_never_began() -> None:
     run(
         [
             (0.0, SpeechStarted(), []),
@@ -616,6 +626,28 @@ def test_a_caller_is_transferred_when_the_words_were_heard() -> None:
     )
 
 
+def test_nothing_is_said_to_a_caller_who_is_away() -> None:
+    failed = 'output c1 {"error":"nobody could be reached: busy"}'
+    run(
+        [
+            (0.0, ResponseBegan("r1"), []),
+            (0.0, ToolCalled("c2", "lookup", "{}"), ["call c2 lookup {}"]),
+            (0.0, TO_DESK, []),
+            (
+                0.1,
+                ResponseEnded("r1", "completed"),
+                ["transfer to desk", "transfer +14155550100"],
+            ),
+            (1.5, None, []),
+            (2.0, ToolAnswered("c2", "42"), ["output c2 42"]),
+            (20.0, Returned("busy"), ["not transferred: busy", failed, "respond"]),
+            (21.0, ResponseBegan("r2"), []),
+            (22.0, ResponseEnded("r2", "completed"), []),
+        ],
+        quiet_profile(tools=(LOOKUP,), transfers=DESK.transfers),
+    )
+
+
 def test_a_caller_who_speaks_first_is_not_transferred() -> None:
     run(
         [
@@ -645,7 +677,12 @@ def test_keys_are_gathered_and_cut_the_voice() -> None:
     run(
         [
             *says(0.0, "r1", "i1", 80_000),
-            (1.0, Digit("1"), []),
+            (1.0, Digit("1"), ["clear"]),
+            (
+                1.1,
+                Cleared(80_000, 8000),
+                ["interrupted at 1000", "truncate i1 at 1000"],
+            ),
             (2.0, Digit("2"), []),
             (3.4, None, []),
             (
@@ -653,7 +690,6 @@ def test_keys_are_gathered_and_cut_the_voice() -> None:
                 None,
                 [
                     "2 keys",
-                    "clear",
                     "write user -: The caller pressed these keys of the telephone: 1 2",
                     "respond",
                 ],
@@ -667,7 +703,7 @@ def test_keys_stop_a_response_that_the_server_would_go_on_with() -> None:
     run(
         [
             (0.0, ResponseBegan("r1"), []),
-            (0.1, Digit("#"), ["1 keys", "cancel r1", pressed]),
+            (0.1, Digit("#"), ["cancel r1", "1 keys", pressed]),
             (0.2, Digit("#"), ["1 keys", pressed]),
             (0.3, ResponseEnded("r1", "cancelled"), ["respond"]),
         ]
@@ -886,6 +922,7 @@ def test_a_model_that_never_stops_is_cut_off_once() -> None:
     run(
         [
             (0.0, ResponseBegan("r1"), []),
+            (80.0, Voice("r1", "i1", 800), ["audio 800"]),
             (90.0, None, []),
             (100.0, None, []),
             (110.0, Voice("r1", "i1", 800), ["audio 800"]),
@@ -899,7 +936,7 @@ def test_a_model_that_never_stops_is_cut_off_once() -> None:
 def test_a_warning_that_found_no_moment_is_not_said_with_the_goodbye() -> None:
     run(
         [
-            (0.0, ResponseBegan("r1"), []),
+            (89.0, ResponseBegan("r1"), []),
             (90.0, None, []),
             (100.0, None, []),
             (101.0, ResponseEnded("r1", "completed"), ["respond: Over."]),
@@ -907,6 +944,56 @@ def test_a_warning_that_found_no_moment_is_not_said_with_the_goodbye() -> None:
             (102.1, Played(800), ["end max_duration"]),
         ],
         LONG,
+    )
+
+
+# A carrier that tells nothing
+
+
+def test_a_carrier_that_tells_nothing_does_not_keep_the_silence_away() -> None:
+    run(
+        [
+            *says(0.0, "r1", "i1", 8000),
+            (0.1, ModelSaid("i1", "Well."), []),
+            (20.9, None, []),
+            (21.0, None, ["model: Well."]),
+            (25.9, None, []),
+            (
+                26.0,
+                None,
+                ["prompted", "write assistant phrase_1: There?", "audio 800"],
+            ),
+        ],
+        SILENT,
+        PHRASES,
+    )
+
+
+def test_a_clear_that_is_not_answered_is_settled_in_the_end() -> None:
+    run(
+        [
+            *says(0.0, "r1", "i1", 8000),
+            (0.1, ModelSaid("i1", "Well."), []),
+            (0.5, SpeechStarted(), ["clear"]),
+            (0.9, SpeechStopped(), ["turn"]),
+            *says(1.0, "r2", "i2", 8000),
+            (23.0, None, ["model: Well."]),
+        ]
+    )
+
+
+def test_held_audio_is_not_taken_for_heard() -> None:
+    run(
+        [
+            *says(0.0, "r1", "i1", 8000),
+            (0.1, Flow(paused=True), []),
+            (0.2, ResponseBegan("r2"), []),
+            (0.2, Voice("r2", "i2", 8000), []),
+            (0.2, ResponseEnded("r2", "completed"), []),
+            (23.0, None, []),
+            (45.0, None, []),
+            (46.0, Flow(paused=False), ["audio 8000"]),
+        ]
     )
 
 

@@ -2,7 +2,13 @@
 
 import pytest
 
-from region_agent.core.playback import MAX_HELD_BYTES, Playback, Utterance
+from region_agent.core.playback import (
+    MAX_HELD_BYTES,
+    UNTOLD_S,
+    Playback,
+    PlaybackWatch,
+    Utterance,
+)
 
 
 def speak(playback: Playback, item_id: str, size: int) -> Utterance:
@@ -156,3 +162,23 @@ def test_at_the_end_everything_was_heard_as_far_as_is_known() -> None:
 
 def test_no_text_is_shown_where_an_utterance_is() -> None:
     assert "secret" not in repr(Utterance("a", text="secret"))
+
+
+def test_a_carrier_that_tells_nothing_is_noticed() -> None:
+    playback = Playback()
+    watch = PlaybackWatch(playback)
+    watch.observe(now=0.0)
+    assert watch.next_deadline() is None
+    assert not watch.overdue(now=99.0)
+    speak(playback, "a", 8000)
+    watch.observe(now=1.0)
+    watch.observe(now=2.0)
+    assert watch.next_deadline() == 2.0 + UNTOLD_S
+    playback.on_played(4000)
+    watch.observe(now=3.0)
+    assert watch.next_deadline() == 3.5 + UNTOLD_S
+    assert not watch.overdue(now=23.4)
+    assert watch.overdue(now=23.5)
+    playback.on_played(8000)
+    watch.observe(now=24.0)
+    assert watch.next_deadline() is None

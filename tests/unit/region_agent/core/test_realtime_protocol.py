@@ -10,7 +10,7 @@ from backhaul.core.tools import Tool
 from region_agent.core.realtime_protocol import (
     append_audio,
     assistant_said,
-    caller_wrote,
+    caller_pressed,
     cancel_response,
     create_response,
     delete_item,
@@ -116,10 +116,12 @@ def test_what_was_said_is_an_assistant_item_under_our_own_name() -> None:
     assert replaced["previous_item_id"] == "phrase_1"
 
 
-def test_text_on_behalf_of_the_caller_is_a_user_item() -> None:
-    item = json.loads(caller_wrote("Pressed 1."))["item"]
+def test_keys_are_a_text_of_the_caller() -> None:
+    item = json.loads(caller_pressed("12#"))["item"]
     assert item["role"] == "user"
-    assert item["content"] == [{"type": "input_text", "text": "Pressed 1."}]
+    (content,) = item["content"]
+    assert content["type"] == "input_text"
+    assert content["text"].endswith(": 1 2 #")
 
 
 def test_what_a_function_gave_names_the_call() -> None:

@@ -1,4 +1,4 @@
-from region_agent.core.token_bucket import TokenBucket
+from backhaul.core.token_bucket import TokenBucket
 
 
 def test_a_burst_is_granted_and_then_the_rate() -> None:
@@ -13,3 +13,13 @@ def test_a_burst_is_granted_and_then_the_rate() -> None:
 def test_rest_refills_no_more_than_a_burst() -> None:
     bucket = TokenBucket(rate_per_s=10.0, burst=2, now=0.0)
     assert [bucket.try_take(now=1000.0) for _ in range(3)] == [True, True, False]
+
+
+def test_several_tokens_are_granted_together_or_not_at_all() -> None:
+    bucket = TokenBucket(rate_per_s=1.0, burst=4, now=0.0)
+    assert bucket.try_take(2.5, now=0.0)
+    assert not bucket.try_take(2.0, now=0.0)
+    assert bucket.try_take(1.5, now=0.0)
+    assert not bucket.try_take(0.5, now=0.25)
+    assert bucket.try_take(0.5, now=0.5)
+    assert not bucket.try_take(5.0, now=100.0)

@@ -1,0 +1,218 @@
+"""What does a lossy path do to audio on each transport, and what does each one cost?
+
+Calls cross an emulated path between two network namespaces (root is needed), with each
+end in a process of its own. Prints one line per loss and transport; ``--json`` prints
+one object per line instead.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from transport_carriers import BASELINE, available
+
+from backhaul.pki import Role, create_authority, issue
+from lab.path import NetworkPath, PathUnavailableError, Side
+
+END: Final = Path(__file__).with_name("transport_end.py")
+PATIENCE_S: Final = 90.0
+"""For what an end says next, beyond the time of talking (s)."""
+LOSSES: Final = ("0", "1", "3", "3x3")
+CONTROLS: Final = ("bbr", "cubic", "reno")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table."""
+
+    transport: str
+    loss_percent: float
+    burst: int
+    calls: int
+    seconds: float
+    rtt_ms: float
+    pki: Path
+
+    @property
+    def propagation_ms(self) -> float:
+        """One way (ms)."""
+        return self.rtt_ms / 2
+
+    def end(self, side: str, address: str) -> list[str]:
+        """Return the command line of one end."""
+        values = {
+            "transport": self.transport,
+            "address": address,
+            "pki": self.pki,
+            "calls": self.calls,
+            "seconds": self.seconds,
+            "propagation-ms": self.propagation_ms,
+        }
+        options = [f"--{name}={value}" for name, value in values.items()]
+        return [sys.executable, str(END), side, *options]
+
+
+async def measure(case: Case) -> dict[str, Any]:
+    """Return the figures of one case."""
+    async with NetworkPath(
+        seed=1,
+        delay_ms=case.propagation_ms,
+        loss=case.loss_percent / 100,
+        burst=case.burst,
+    ) as path:
+        host = path.addresses["b"]
+        agent = await start(path, case, "b", "agent", host)
+        port = (await read_line(agent))["port"]
+        edge = await start(path, case, "a", "edge", f"{host}:{port}")
+        await read_line(edge)
+        control = await congestion(path)
+        heard_at_edge = await read_line(edge, after_s=case.seconds)
+        agent.terminate()
+        heard_at_agent = await read_line(agent)
+        report = await path.report()
+    found = summarize(case, heard_at_edge, heard_at_agent)
+    lines = report.lines.values()
+    return found | {
+        "congestion_control": control,
+        "path_packets": sum(line.taken for line in lines),
+        "path_late_p99_ms": max(line.late_p99_us for line in lines) / 1000,
+        "path_overflowed": sum(line.overflowed for line in lines),
+    }
+
+
+async def start(
+    path: NetworkPath, case: Case, place: Side, side: str, address: str
+) -> Process:
+    """Start one end; what it complains about is seen."""
+    return await path.run_in(
+        place, case.end(side, address), stdout=PIPE, log_path=Path("/dev/stderr")
+    )
+
+
+async def read_line(end: Process, *, after_s: float = 0.0) -> dict[str, Any]:
+    """Return what an end prints next."""
+    assert end.stdout is not None  # noqa: S101 - narrows the type
+    async with asyncio.timeout(after_s + PATIENCE_S):
+        line = await end.stdout.readline()
+    if not line:
+        sys.exit("bench: one end failed")
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+async def congestion(path: NetworkPath) -> str:
+    """Return which congestion controls TCP uses at the edge, as `ss` sees it."""
+    process = await path.run_in("a", ["ss", "-tinH"], stdout=PIPE)
+    words = (await process.communicate())[0].decode().split()
+    return "+".join(name for name in CONTROLS if name in words)
+
+
+def summarize(
+    case: Case, heard_at_edge: dict[str, Any], heard_at_agent: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the figures of both ends as one row."""
+    sent = heard_at_edge["sent"]
+    pieces = sent + heard_at_agent["sent"]
+    cpu_s = heard_at_edge["cpu_s"] + heard_at_agent["cpu_s"]
+    return {
+        "transport": case.transport,
+        "loss_percent": case.loss_percent,
+        "burst": case.burst,
+        "calls": case.calls,
+        "p50_ms": round(heard_at_agent["p50_ms"], 2),
+        "p99_ms": round(heard_at_agent["p99_ms"], 2),
+        "p999_ms": round(heard_at_agent["p999_ms"], 2),
+        "over_propagation_p99_ms": round(
+            heard_at_agent["p99_ms"] - case.propagation_ms, 2
+        ),
+        "lost_percent": round(100 * (1 - heard_at_agent["received"] / sent), 4),
+        "in_time_percent": round(100 * heard_at_agent["in_time"] / sent, 3),
+        "cpu_us_per_frame": round(cpu_s / pieces * 1e6, 2),
+        "doubled": heard_at_agent["doubled"] + heard_at_edge["doubled"],
+        "answers_p99_ms": round(heard_at_edge["p99_ms"], 2),
+        "sender_late_p99_ms": round(heard_at_edge["sender_late_p99_ms"], 2),
+    }
+
+
+def compare(row: dict[str, Any], baseline: dict[str, Any] | None) -> dict[str, Any]:
+    """Return *row* with its ratios to the baseline of the same loss."""
+    if baseline is None:
+        return row
+    keys = {
+        "cpu_ratio": "cpu_us_per_frame",
+        "over_propagation_p99_ratio": "over_propagation_p99_ms",
+    }
+    return row | {
+        name: round(row[key] / baseline[key], 3)
+        for name, key in keys.items()
+        if baseline[key] > 0
+    }
+
+
+def show(row: dict[str, Any]) -> str:
+    """Return *row* as a line of the table."""
+    loss = f"{row['loss_percent']:g} %" + (f" by {row['burst']}" * (row["burst"] > 1))
+    return (
+        f"{loss:10} {row['transport']:18}"
+        f" p50 {row['p50_ms']:8.1f}  p99 {row['p99_ms']:8.1f}"
+        f"  p99.9 {row['p999_ms']:8.1f} ms"
+        f"  over {row['over_propagation_p99_ms']:+8.1f} ms"
+        f"  lost {row['lost_percent']:7.3f} %  in time {row['in_time_percent']:7.2f} %"
+        f"  {row['cpu_us_per_frame']:6.1f} us/frame"
+        f" ({row.get('cpu_ratio', 1):.2f}x)  {row['congestion_control']}"
+    )
+
+
+async def measure_all(chosen: argparse.Namespace, pki: Path) -> None:
+    """Measure every case, the baseline of each loss first."""
+    for loss in chosen.losses:
+        percent, _, burst = loss.partition("x")
+        baseline: dict[str, Any] | None = None
+        for transport in chosen.transports:
+            case = Case(
+                transport=transport,
+                loss_percent=float(percent),
+                burst=int(burst or 1),
+                calls=chosen.calls,
+                seconds=chosen.seconds,
+                rtt_ms=chosen.rtt_ms,
+                pki=pki,
+            )
+            row = compare(await measure(case), baseline)
+            if transport == BASELINE:
+                baseline = row
+            print(json.dumps(row) if chosen.json else show(row), flush=True)
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = available()
+    parser.add_argument("--calls", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rtt-ms", type=float, default=80.0)
+    parser.add_argument(
+        "--losses", nargs="+", default=LOSSES, help="percent, or percent x burst: 3x3"
+    )
+    parser.add_argument("--transports", nargs="+", choices=names, default=names)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        pki = Path(directory)
+        create_authority(pki)
+        issue(pki, Role.EDGE, "edge-1")
+        issue(pki, Role.REGION_AGENT, "home")
+        try:
+            asyncio.run(measure_all(chosen, pki))
+        except PathUnavailableError as exc:
+            sys.exit(f"bench: {exc}")
+
+
+if __name__ == "__main__":
+    main()
