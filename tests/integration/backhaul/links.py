@@ -25,17 +25,14 @@ from backhaul.links import Link
 from backhaul.pki import (
     Role,
     TlsFiles,
-    client_context,
     create_authority,
     issue,
     server_context,
 )
 from backhaul.transports.base import Connector, LinkTransport
 from backhaul.transports.connectors import connector
-from backhaul.transports.http2 import HTTP2_ALPN
 from backhaul.transports.listener import serve_links
 from backhaul.transports.quic import QuicDialer, QuicListener, serve_quic
-from backhaul.transports.websocket import WEBSOCKET_ALPN
 from tests.integration.backhaul.peers import Peer, dial_peer
 
 PeerCheck = Callable[[Mapping[str, Any], Hello | None], None]
@@ -48,7 +45,6 @@ PATIENT = LinkConfig(hello_timeout_s=60.0, heartbeat_timeout_s=60.0)
 QUIET = LinkConfig(
     hello_timeout_s=60.0, heartbeat_interval_s=60.0, heartbeat_timeout_s=120.0
 )
-ALPN: Mapping[LinkTransport, str] = {"websocket": WEBSOCKET_ALPN, "http2": HTTP2_ALPN}
 EDGE_HELLO = Hello(PROTOCOL_VERSION, name="edge-1")
 AGENT_HELLO = Hello(PROTOCOL_VERSION, name="home-1", region="home")
 OPEN = Open(lease_id="1", call_sid="CA1", profile="desk")
@@ -182,8 +178,7 @@ class Bench:
     ) -> AsyncIterator[tuple[End, Peer]]:
         """Connect a peer that is not ours, and does only what the test says."""
         self.agent = self.new(AGENT_HELLO, config)
-        context = client_context(self.files(), alpn=ALPN[self.transport])
-        peer = await dial_peer(self.transport, self.address, context)
+        peer = await dial_peer(self.transport, self.address, self.files())
         try:
             if hello:
                 await peer.send(control(LINK_CHANNEL, 0, EDGE_HELLO))

@@ -1,10 +1,14 @@
-"""Edges that are not ours: they do only what a test says, over either transport."""
+"""Edges that are not ours: they do only what a test says, over any transport."""
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Sequence
-from typing import Protocol, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self, cast
 
+from aioquic.asyncio.client import connect as connect_quic
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.quic.configuration import QuicConfiguration
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import (
@@ -17,7 +21,16 @@ from websockets.asyncio.client import ClientConnection, connect
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 
-from backhaul.transports.websocket import LINK_PATH
+from backhaul.pki import TlsFiles, client_context
+from backhaul.transports.base import LinkTransport
+from backhaul.transports.http2 import HTTP2_ALPN
+from backhaul.transports.quic_tls import ALPN as QUIC_ALPN
+from backhaul.transports.websocket import LINK_PATH, WEBSOCKET_ALPN
+
+TCP_ALPN: Mapping[LinkTransport, str] = {
+    "websocket": WEBSOCKET_ALPN,
+    "http2": HTTP2_ALPN,
+}
 
 
 class Peer(Protocol):
@@ -167,8 +180,63 @@ class Http2Peer(asyncio.Protocol):
                 pass
 
 
-async def dial_peer(transport: str, address: str, context: ssl.SSLContext) -> Peer:
+class _QuicSide(QuicConnectionProtocol):
+    reading = True
+
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        if self.reading:
+            super().datagram_received(data, addr)
+
+
+class QuicPeer:
+    """A peer made of aioquic as it comes; it says all on one stream."""
+
+    def __init__(self, side: _QuicSide, leaving: contextlib.AsyncExitStack) -> None:
+        self._side = side
+        self._leaving = leaving
+        self._stream = side._quic.get_next_available_stream_id(is_unidirectional=True)
+
+    @classmethod
+    async def dial(cls, address: str, files: TlsFiles) -> Self:
+        configuration = QuicConfiguration(
+            alpn_protocols=[QUIC_ALPN],
+            is_client=True,
+            max_datagram_frame_size=1500,
+            verify_mode=ssl.CERT_NONE,
+        )
+        await asyncio.to_thread(
+            configuration.load_cert_chain, files.certificate, files.key
+        )
+        host, _, port = address.rpartition(":")
+        leaving = contextlib.AsyncExitStack()
+        side = await leaving.enter_async_context(
+            connect_quic(
+                host,
+                int(port),
+                configuration=configuration,
+                create_protocol=_QuicSide,
+                local_host="127.0.0.1",
+            )
+        )
+        return cls(cast("_QuicSide", side), leaving)
+
+    async def send(self, message: bytes | str | Sequence[bytes]) -> None:
+        assert isinstance(message, bytes)  # a stream knows no messages
+        self._side._quic.send_stream_data(self._stream, message)
+        self._side.transmit()
+
+    def stop_reading(self) -> None:
+        self._side.reading = False
+
+    async def leave(self) -> None:
+        await self._leaving.aclose()
+
+
+async def dial_peer(transport: LinkTransport, address: str, files: TlsFiles) -> Peer:
     """Return a peer that has opened a link over *transport*."""
+    if transport == "quic":
+        return await QuicPeer.dial(address, files)
+    context = client_context(files, alpn=TCP_ALPN[transport])
     if transport == "http2":
         return await (await Http2Peer.dial(address, context)).open()
     return await WebSocketPeer.dial(address, context)
