@@ -1,14 +1,14 @@
 """Edges that are not ours: they do only what a test says, over any transport."""
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self, cast
 
-from aioquic.asyncio.client import connect as connect_quic
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import QuicEvent
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import (
@@ -182,18 +182,25 @@ class Http2Peer(asyncio.Protocol):
 
 class _QuicSide(QuicConnectionProtocol):
     reading = True
+    udp: asyncio.DatagramTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.udp = cast("asyncio.DatagramTransport", transport)
+        super().connection_made(transport)
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         if self.reading:
             super().datagram_received(data, addr)
 
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """Let what the agent says go."""
+
 
 class QuicPeer:
     """A peer made of aioquic as it comes; it says all on one stream."""
 
-    def __init__(self, side: _QuicSide, leaving: contextlib.AsyncExitStack) -> None:
+    def __init__(self, side: _QuicSide) -> None:
         self._side = side
-        self._leaving = leaving
         self._stream = side._quic.get_next_available_stream_id(is_unidirectional=True)
 
     @classmethod
@@ -208,17 +215,14 @@ class QuicPeer:
             configuration.load_cert_chain, files.certificate, files.key
         )
         host, _, port = address.rpartition(":")
-        leaving = contextlib.AsyncExitStack()
-        side = await leaving.enter_async_context(
-            connect_quic(
-                host,
-                int(port),
-                configuration=configuration,
-                create_protocol=_QuicSide,
-                local_host="127.0.0.1",
-            )
+        _, side = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _QuicSide(QuicConnection(configuration=configuration)),
+            local_addr=("127.0.0.1", 0),
         )
-        return cls(cast("_QuicSide", side), leaving)
+        side.connect((host, int(port)))
+        async with asyncio.timeout(30):
+            await side.wait_connected()
+        return cls(side)
 
     async def send(self, message: bytes | str | Sequence[bytes]) -> None:
         assert isinstance(message, bytes)  # a stream knows no messages
@@ -229,7 +233,8 @@ class QuicPeer:
         self._side.reading = False
 
     async def leave(self) -> None:
-        await self._leaving.aclose()
+        self._side.close()
+        self._side.udp.close()
 
 
 async def dial_peer(transport: LinkTransport, address: str, files: TlsFiles) -> Peer:
