@@ -32,8 +32,6 @@ class VoiceItems:
     """Every utterance from its first byte until it is known how much was heard."""
 
     def __init__(self, playback: Playback) -> None:
-        self.stale_deltas = 0
-        """Audio of a response that was interrupted, over or not the current one."""
         self._playback = playback
         self._watch = PlaybackWatch(playback)
         self._items: OrderedDict[str, Utterance] = OrderedDict()
@@ -50,7 +48,6 @@ class VoiceItems:
         utterance = self._items.get(item_id)
         cut = utterance is not None and utterance.interrupted
         if not response_id or response_id != forwarding or cut:
-            self.stale_deltas += 1
             if item_id and utterance is None:
                 _bounded(self._unheard, response_id, {})[item_id] = None
             return False

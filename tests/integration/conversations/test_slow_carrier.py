@@ -1,4 +1,4 @@
-"""A carrier that stops reading for a while: nothing is lost, little is kept."""
+"""A carrier that stops reading for a while: the caller hears all of it afterwards."""
 
 from tests.integration.conversations.conftest import OpenLine
 
