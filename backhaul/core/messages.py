@@ -14,6 +14,7 @@ from backhaul.errors import RemoteProtocolError
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "Arrived",
     "Clear",
     "Cleared",
     "Close",
@@ -28,10 +29,15 @@ __all__ = [
     "LeaseRefused",
     "LeaseRelease",
     "LeaseRequest",
+    "Member",
+    "Members",
     "Message",
     "Open",
     "Opened",
     "Played",
+    "Receipt",
+    "Resume",
+    "ResumeRefused",
     "Returned",
     "SendDigits",
     "Stock",
@@ -41,7 +47,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 """Version of the link protocol; peers of another version are refused at hello."""
 
 
@@ -85,7 +91,28 @@ class Hello(_Message, tag="hello", frozen=True):
     """The edge's name or the agent's id."""
     region: str = ""
     """Region of an agent; empty for an edge."""
+    instance: str = ""
+    """Random for every process: a call can move between links of one process only."""
     capabilities: tuple[str, ...] = ()
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """How what the other side sends on a link arrives here."""
+
+    loss: float = 0.0
+    """Share of batches lost lately, 0 to 1."""
+    late_p50_s: float = 0.0
+    """Delay beyond the shortest one of the link (s), median."""
+    late_p99_s: float = 0.0
+    """The same, 99th percentile."""
+
+
+class Arrived(msgspec.Struct, frozen=True, array_like=True):
+    """How far a channel has arrived: the next sequence number expected of each kind."""
+
+    channel: int
+    control: int
+    audio: int
 
 
 class Heartbeat(_Message, tag="hb", frozen=True):
@@ -93,6 +120,10 @@ class Heartbeat(_Message, tag="hb", frozen=True):
 
     number: int
     sent_at: float
+    receipt: Receipt | None = None
+    """None before anything is known."""
+    arrived: tuple[Arrived, ...] = ()
+    """The channels on this link on which something arrived since the last heartbeat."""
 
 
 class HeartbeatReply(_Message, tag="hbr", frozen=True):
@@ -147,6 +178,41 @@ class Stock(_Message, tag="stock", frozen=True):
     """Verified sessions free for a lease, by profile."""
     active_calls: int
     draining: bool = False
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One agent of a region, as the region's registry knows it."""
+
+    address: str
+    """host:port at which edges reach it."""
+    agent_id: str
+    warm: dict[str, int]
+    active_calls: int
+    draining: bool = False
+
+
+class Members(_Message, tag="members", frozen=True):
+    """Every agent of the sender's region, pushed in full at a fixed rate."""
+
+    agents: tuple[Member, ...]
+
+
+class Resume(_Message, tag="resume", frozen=True):
+    """From now on a channel uses the link on which this message comes.
+
+    Both sides send again, on this link, what the other one has not acknowledged.
+    """
+
+    arrived: Arrived
+    """What the sender has; the receiver need not send it again."""
+    opened: bool
+    """Whether the receiver is known to have got the channel's `Open`."""
+
+
+class ResumeRefused(_Message, tag="resume_refused", frozen=True):
+    """The channel that was to be resumed is not known here."""
+
+    channel: int
 
 
 class Open(_Message, tag="open", frozen=True):
@@ -266,6 +332,9 @@ Message = (
     | LeaseRelease
     | Greeting
     | Stock
+    | Members
+    | Resume
+    | ResumeRefused
     | Open
     | Opened
     | Clear

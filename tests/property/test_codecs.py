@@ -14,6 +14,7 @@ from backhaul.core.frames import SEQUENCE_MODULUS, Frame, FrameKind
 from backhaul.core.frames import append_frame as append
 from backhaul.core.frames import decode_batch as decode
 from backhaul.core.messages import (
+    Arrived,
     Clear,
     Cleared,
     Close,
@@ -28,10 +29,15 @@ from backhaul.core.messages import (
     LeaseRefused,
     LeaseRelease,
     LeaseRequest,
+    Member,
+    Members,
     Message,
     Open,
     Opened,
     Played,
+    Receipt,
+    Resume,
+    ResumeRefused,
     Returned,
     SendDigits,
     Stock,
@@ -63,9 +69,29 @@ words = st.text(max_size=20)
 frames = st.builds(
     Frame, st.sampled_from(FrameKind), numbers, numbers, st.binary(max_size=400)
 )
+arrived = st.builds(Arrived, counts, counts, counts)
+members = st.builds(
+    Member,
+    words,
+    words,
+    st.dictionaries(words, counts, max_size=3),
+    counts,
+    st.booleans(),
+)
 messages: st.SearchStrategy[Message] = st.one_of(
-    st.builds(Hello, counts, words, words, st.lists(words, max_size=3).map(tuple)),
-    st.builds(Heartbeat, counts, times),
+    st.builds(
+        Hello, counts, words, words, words, st.lists(words, max_size=3).map(tuple)
+    ),
+    st.builds(
+        Heartbeat,
+        counts,
+        times,
+        st.none() | st.builds(Receipt, times, times, times),
+        st.lists(arrived, max_size=3).map(tuple),
+    ),
+    st.builds(Members, st.lists(members, max_size=3).map(tuple)),
+    st.builds(Resume, arrived, st.booleans()),
+    st.builds(ResumeRefused, counts),
     st.builds(HeartbeatReply, counts, times, counts),
     st.builds(LeaseRequest, words, words, words),
     st.builds(LeaseGranted, words, st.booleans()),
