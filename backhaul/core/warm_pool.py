@@ -25,6 +25,7 @@ from backhaul.core.warm_pool_events import (
     OpenConnection,
     OpenFailed,
     RefuseRequest,
+    UsesChanged,
     WarmPoolAction,
     WarmPoolConfig,
     WarmPoolCounters,
@@ -40,6 +41,7 @@ __all__ = ["WarmPool"]
 _ConnectionEvent: TypeAlias = (
     ConnectionReleased
     | ConnectionOpened
+    | UsesChanged
     | OpenFailed
     | ConnectionLost
     | ConnectionSpent
@@ -67,10 +69,12 @@ class _Connection:
     max_idle_s: float = 0.0
 
     @property
+    def open(self) -> bool:
+        return self.state in {_State.READY, _State.IN_USE}
+
+    @property
     def lendable(self) -> bool:
-        if self.state is _State.IN_USE:
-            return self.uses < self.max_uses
-        return self.state is _State.READY
+        return self.open and self.uses < self.max_uses
 
     @property
     def stale_at(self) -> float:
@@ -108,12 +112,16 @@ class WarmPool:
             uses=sum(connection.uses for connection in connections),
         )
 
+    def states(self) -> dict[int, ConnectionState]:
+        """Return where every connection stands, by its number."""
+        return {one.number: one.state for one in self._connections.values()}
+
     def handle(self, event: WarmPoolEvent, *, now: float) -> tuple[WarmPoolAction, ...]:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""
         self._note_age(now)
         match event:
-            case ConnectionRequested(ticket):
-                self._on_requested(ticket, now)
+            case ConnectionRequested():
+                self._on_requested(event, now)
             case Drained():
                 self._on_drained()
             case _:
@@ -133,29 +141,51 @@ class WarmPool:
 
     # Requests
 
-    def _on_requested(self, ticket: int, now: float) -> None:
-        connection = self._best()
+    def _on_requested(self, request: ConnectionRequested, now: float) -> None:
+        connection = self._best(request.among)
         if connection is not None:
             self.counters.reused += 1
-            self._lend(connection, now)
-            self._actions.append(LendConnection(ticket, connection.number))
-        elif self.draining or self._room() <= 0:
-            self.counters.exhausted += not self.draining
-            self._actions.append(RefuseRequest(ticket))
-        else:
+            self._lend(connection, request.ticket, now)
+        elif request.may_open and not self.draining and self._room() > 0:
             # Even after failures: a request in need is worth a try of its own.
             self.counters.cold += 1
-            self._open(ticket)
+            self._open(request.ticket)
+        else:
+            self._on_exhausted(request, now)
 
-    def _best(self) -> _Connection | None:
+    def _on_exhausted(self, request: ConnectionRequested, now: float) -> None:
+        self.counters.exhausted += not self.draining
+        crowded = self._least_crowded(request.among) if request.may_crowd else None
+        if crowded is None:
+            self._actions.append(RefuseRequest(request.ticket))
+        else:
+            self._lend(crowded, request.ticket, now)
+
+    def _best(self, among: tuple[int, ...] | None) -> _Connection | None:
         """Return the hottest, so that surplus ones grow idle and go."""
+        sign = -1 if self._config.packed else 1
         return min(
-            self._lendable(),
-            key=lambda one: (one.stale, one.uses, -one.used_at),
+            (one for one in self._lendable() if among is None or one.number in among),
+            key=lambda one: (one.stale, sign * one.uses, -one.used_at),
             default=None,
         )
 
-    def _lend(self, connection: _Connection, now: float) -> None:
+    def _least_crowded(self, among: tuple[int, ...] | None) -> _Connection | None:
+        return min(
+            (
+                one
+                for one in self._connections.values()
+                if one.open and one.max_uses and (among is None or one.number in among)
+            ),
+            key=lambda one: one.uses / one.max_uses,
+            default=None,
+        )
+
+    def _lend(self, connection: _Connection, ticket: int, now: float) -> None:
+        self._use(connection, now)
+        self._actions.append(LendConnection(ticket, connection.number))
+
+    def _use(self, connection: _Connection, now: float) -> None:
         connection.uses += 1
         connection.lent = True
         connection.used_at = now
@@ -197,6 +227,8 @@ class WarmPool:
                 self._on_lost(connection, now)
             case ConnectionSpent():
                 self._apply(connection, _Input.DISCARDED)
+            case UsesChanged(max_uses=max_uses):
+                connection.max_uses = max_uses
             case _ if connection.state is not _State.OPENING:
                 pass  # reported twice
             case ConnectionOpened(max_uses=max_uses):
@@ -216,7 +248,7 @@ class WarmPool:
         self._apply(connection, _Input.OPENED)
         if connection.reserved:
             connection.reserved = False
-            self._lend(connection, now)
+            self._use(connection, now)
 
     def _on_lost(self, connection: _Connection, now: float) -> None:
         self.counters.lost += 1
