@@ -97,6 +97,7 @@ class WarmPool:
         self._numbers = itertools.count(1)
         self._connections: dict[int, _Connection] = {}
         self._failures = 0
+        self._lost_unreplaced = 0
         self._open_again_at = now
         self._actions: list[WarmPoolAction] = []
 
@@ -111,6 +112,10 @@ class WarmPool:
             draining=states[_State.DRAINING],
             uses=sum(connection.uses for connection in connections),
         )
+
+    def lendable(self) -> tuple[int, ...]:
+        """Return the connections that a request could get right now."""
+        return tuple(one.number for one in self._lendable())
 
     def states(self) -> dict[int, ConnectionState]:
         """Return where every connection stands, by its number."""
@@ -240,6 +245,9 @@ class WarmPool:
 
     def _on_opened(self, connection: _Connection, max_uses: int, now: float) -> None:
         self.counters.opened += 1
+        if self._lost_unreplaced:
+            self._lost_unreplaced -= 1
+            self.counters.reopened += 1
         share = 1 - _SPREAD * self._rng.random()
         connection.max_uses = max_uses
         connection.opened_at = connection.used_at = now
@@ -252,6 +260,7 @@ class WarmPool:
 
     def _on_lost(self, connection: _Connection, now: float) -> None:
         self.counters.lost += 1
+        self._lost_unreplaced += 1
         age_s = now - connection.opened_at
         if not connection.lent and age_s < self._config.short_life_s:
             self._back_off(now)

@@ -115,6 +115,8 @@ class WarmPoolCounters:
     """What has happened since the pool began."""
 
     opened: int = 0
+    reopened: int = 0
+    """Of those opened: in place of one that was lost."""
     reused: int = 0
     """Requests served by a connection that was open already."""
     cold: int = 0

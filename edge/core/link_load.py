@@ -1,4 +1,4 @@
-"""How many calls a link is good for, when it is stalled, and which calls must leave it."""
+"""How many calls a link is good for, and when calls must leave it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ _TCP_LOSS: Final = 0.001
 _TCP_HEAVY_LOSS: Final = 0.03
 _RESENT_AFTER: Final = 0.8
 """Of a round trip: later than that was sent twice, or waited for what was."""
-_LEAST_LATE_S: Final = 0.03
+_LEAST_LATE_S: Final = 0.05
 """Less may be either host's own doing."""
 _LEAST_STALL_S: Final = 0.5
 

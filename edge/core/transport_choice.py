@@ -1,6 +1,6 @@
 """Which of an agent's two transports its calls should use, as measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -76,7 +76,7 @@ class TransportView:
 
     usable: bool = False
     """Whether a link is ready whose peer answers."""
-    quality: PathQuality = PathQuality()
+    quality: PathQuality = field(default_factory=PathQuality)
 
 
 @dataclass(frozen=True, slots=True)

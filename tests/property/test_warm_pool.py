@@ -238,12 +238,15 @@ class PoolWorld(RuleBasedStateMachine):
         excused = self.draining or full or busy or backing_off
         assert lendable + for_stock >= CONFIG.floor or excused
 
+    def make_all_good(self) -> None:
+        for number in list(self.live):
+            self.feed(UsesChanged(number, 1))
+
     def teardown(self) -> None:
         """Left alone in a world that works, exactly the target is ready."""
         if not hasattr(self, "pool"):
             return
-        for number in list(self.live):
-            self.feed(UsesChanged(number, 1))
+        self.make_all_good()
         for number in list(self.uses):
             for _ in range(self.uses.pop(number)):
                 self.feed(ConnectionReleased(number))

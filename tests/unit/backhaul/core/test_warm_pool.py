@@ -214,6 +214,7 @@ def test_a_lost_connection_is_replaced_at_once() -> None:
         (5.2, ConnectionOpened(2), []),
     )
     assert (pool.counters.lost, pool.counters.retired) == (1, 0)
+    assert (pool.counters.opened, pool.counters.reopened) == (2, 1)
 
 
 def test_a_connection_lost_in_use_is_gone_for_its_user_too() -> None:
@@ -412,12 +413,17 @@ def test_what_is_not_lent_for_now_is_replaced_and_may_come_back() -> None:
     play(
         pool,
         (1.0, UsesChanged(1, 0), [OpenConnection(2)]),
+    )
+    assert pool.lendable() == ()
+    play(
+        pool,
         (1.1, ConnectionRequested(6, may_open=False), refused(6)),
         (1.2, ConnectionOpened(2, 5), []),
         (1.3, UsesChanged(1, 5), []),
         (1.3, UsesChanged(99, 5), []),
-        (1.4, ConnectionRequested(7, may_open=False), lent(7, 2)),
     )
+    assert pool.lendable() == (1, 2)
+    play(pool, (1.4, ConnectionRequested(7, may_open=False), lent(7, 2)))
     assert pool.stock().ready == 1
 
 

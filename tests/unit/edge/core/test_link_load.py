@@ -32,7 +32,7 @@ def test_calls_on_a_tcp_link(loss: float, late_p99_s: float, uses: int) -> None:
 
 
 def test_a_little_lateness_on_a_short_path_proves_no_loss() -> None:
-    quality = PathQuality(late_p99_s=0.02, rtt_s=0.001)
+    quality = PathQuality(late_p99_s=0.045, rtt_s=0.001)
     assert good_uses(quality, over_tcp=True) == 50
 
 
