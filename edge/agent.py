@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.clock import monotonic_s
 from backhaul.core.messages import (
     CloseReason,
     Greeting,
@@ -57,8 +58,8 @@ class Fleet(Protocol):
         """One of its calls uses another link now."""
         ...
 
-    def on_vacated(self, agent: "Agent") -> None:
-        """It has no call any more."""
+    def on_acquired(self, seconds: float) -> None:
+        """A call asked for a link, and had its answer after so long (s)."""
         ...
 
 
@@ -100,6 +101,7 @@ class Agent:
         chooser: Decides which transport calls use.
         counters: What has happened on its links.
         closed_links: What passed over links that are gone.
+        draining: Whether it closes its links as they become free, for good.
     """
 
     def __init__(self, address: str, region: str, *, fleet: Fleet) -> None:
@@ -111,6 +113,7 @@ class Agent:
         self.chooser = TransportChooser()
         self.counters = AgentCounters()
         self.closed_links = LinkCounters()
+        self.draining = False
         self._fleet = fleet
         self._ready: dict[Link, None] = {}
         self._seats: dict[Channel, _Seat] = {}
@@ -125,6 +128,7 @@ class Agent:
 
     def drain(self) -> None:
         """Dial no more and close links that no call uses."""
+        self.draining = True
         for pool in self.pools:
             pool.drain()
 
@@ -149,6 +153,12 @@ class Agent:
     def call_count(self) -> int:
         """Calls that have a place on its links."""
         return len(self._seats)
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has drained and nothing of it is left."""
+        left = any(pool.links or pool.pool.states() for pool in self.pools)
+        return self.draining and not self._ready and not left
 
     @property
     def link(self) -> Link | None:
@@ -212,7 +222,9 @@ class Agent:
 
         It never waits and never dials. `release` must follow when the call is over.
         """
+        asked_at = monotonic_s()
         seat = self._seat(instance)
+        self._fleet.on_acquired(monotonic_s() - asked_at)
         if seat is None:
             self.counters.unavailable += 1
             return None
@@ -225,8 +237,6 @@ class Agent:
         seat = self._seats.pop(channel, None)
         if seat is not None:
             seat.pool.release(seat.pooled)
-            if not self._seats:
-                self._fleet.on_vacated(self)
 
     def _seat(self, instance: str, *, but: Link | None = None) -> _Seat | None:
         pools = self._pools_best_first()
@@ -357,8 +367,10 @@ class Agent:
 
     def on_link_lost(self, link: Link) -> None:
         """Move the calls of a link that is gone; see PoolOwner."""
+        if link not in self._ready:
+            return  # it was retired before it could be used
+        del self._ready[link]
         self.closed_links.add(link.counters)
-        self._ready.pop(link, None)
         for lease_id, asked in list(self._asked.items()):
             if asked.link is link:
                 self._settle(LeaseRefused(lease_id, CloseReason.LINK_LOST))

@@ -19,6 +19,7 @@ from edge.admin import EdgeViews
 from edge.calls import Calls
 from edge.core.call_events import ChannelClosed
 from edge.fabric_collector import FabricCollector
+from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
@@ -39,14 +40,16 @@ class Edge:
         self._public_context = _public_context(
             settings.tls_certificate, settings.tls_key
         )
+        files = TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
         self.calls = Calls()
         self.metrics = EdgeMetrics()
         self.links = AgentLinks(
             settings,
-            connector=connector(
-                settings.link_transport,
-                TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name),
-            ),
+            connectors={
+                transport: connector(transport, files)
+                for transport in settings.link_transports
+            },
+            metrics=self.metrics,
             rng=rng,
         )
         self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)
@@ -54,6 +57,7 @@ class Edge:
             settings, links=self.links, calls=self.calls, metrics=self.metrics, rng=rng
         )
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
+        self.metrics.registry.register(LinkCollector(self.links))
         public = web.Application(
             client_max_size=settings.max_message_bytes,
             middlewares=[self._webhook.count_refusals],
