@@ -289,7 +289,7 @@ class WarmPool:
 
     def _retire_spent(self) -> None:
         stale = [one for one in self._lendable() if one.stale]
-        kept = max(self._target - self._fresh(), 0)
+        kept = max(self.target - self._fresh(), 0)
         stale.sort(key=lambda one: one.opened_at, reverse=True)
         for connection in stale[kept:]:
             self._apply(connection, _Input.DISCARDED)
@@ -311,7 +311,8 @@ class WarmPool:
     # How things stand
 
     @property
-    def _target(self) -> int:
+    def target(self) -> int:
+        """Connections that ought to be lendable."""
         return 0 if self.draining else self._config.target
 
     def _lendable(self) -> list[_Connection]:
@@ -327,7 +328,7 @@ class WarmPool:
         )
 
     def _missing(self) -> int:
-        return self._target - self._fresh() - self._opening_for_stock()
+        return self.target - self._fresh() - self._opening_for_stock()
 
     def _room(self) -> int:
         return self._config.max_connections - len(self._connections)
