@@ -43,7 +43,6 @@ from edge.dials import Dials
 __all__ = ["LinkPool", "MakeLink", "PoolOwner", "PooledLink"]
 
 _YOUNG_S: Final = 2.0
-"""What a younger link lost says nothing: it has carried too little."""
 
 MakeLink = Callable[[LinkOwner], Link]
 
@@ -69,13 +68,17 @@ class PooledLink:
         """Whether it is ready and its peer answers."""
         return self.link.state is LinkState.READY and not self.stalled
 
+    def is_young(self, now: float) -> bool:
+        """Tell whether it has carried too little to say what gets lost."""
+        return self.ready_at is None or now - self.ready_at < _YOUNG_S
+
     def quality(self, now: float) -> PathQuality:
         """Return how it behaves lately, in the worse direction."""
         measured = self.link.quality
         both = [one for one in (measured.sent, measured.received) if one is not None]
-        young = self.ready_at is None or now - self.ready_at < _YOUNG_S
+        loss = max((one.loss for one in both), default=0.0)
         return PathQuality(
-            loss=0.0 if young else max((one.loss for one in both), default=0.0),
+            loss=0.0 if self.is_young(now) else loss,
             late_p99_s=max((one.late_p99_s for one in both), default=0.0),
             rtt_s=0.0 if math.isinf(self.least_rtt_s) else self.least_rtt_s,
         )
@@ -200,7 +203,9 @@ class LinkPool:
 
     def quality(self, now: float) -> PathQuality:
         """Return how its links behave lately: the median of them."""
-        seen = [pooled.quality(now) for pooled in self.usable]
+        usable = self.usable
+        grown = [pooled for pooled in usable if not pooled.is_young(now)]
+        seen = [pooled.quality(now) for pooled in grown or usable]
         if not seen:
             return PathQuality()
         middle = (len(seen) - 1) // 2

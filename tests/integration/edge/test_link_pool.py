@@ -77,7 +77,7 @@ async def test_links_come_back_when_the_agent_does(fleet: FleetBench) -> None:
 
 
 async def test_an_agent_that_started_anew_does_not_get_the_calls_of_the_old_one(
-    fleet: FleetBench, tmp_path: Path
+    fleet: FleetBench,
 ) -> None:
     agent, old = await fleet.pair()
     call = open_call(agent)
@@ -226,7 +226,7 @@ async def test_no_more_dials_at_once_than_allowed_and_none_kept_from_the_others(
             stack.enter_context(listening)
             deaf.append(f"127.0.0.1:{listening.getsockname()[1]}")
         links = await fleet.fleet(
-            tuple(deaf), link_max_dials=8, link_connect_timeout_s=1.0
+            tuple(deaf), link_max_dials=8, link_connect_timeout_s=0.5
         )
         via = fleet.via["websocket"]
         await eventually(lambda: via.dials >= 24)
