@@ -31,12 +31,11 @@ from backhaul.core.messages import Member
 from edge.core.membership_events import (
     AddAgent,
     AgentIdentified,
-    AgentLost,
-    MembersReceived,
     MembershipAction,
     MembershipConfig,
     MembershipCounters,
     MembershipEvent,
+    MembersReceived,
     RemoveAgent,
 )
 from edge.core.subset import choose_subset
@@ -127,8 +126,8 @@ class Membership:
                     region.identities[address] = agent_id
             case AgentIdentified():
                 pass  # a link that was given up and still has calls
-            case AgentLost(_, address):
-                region.linked.pop(address, None)
+            case _:
+                region.linked.pop(event.address, None)
         return self._update(event.region, region)
 
     def next_deadline(self) -> float | None:
