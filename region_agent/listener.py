@@ -161,6 +161,11 @@ class LinkListener:
         for link in self._links:
             push_greetings(link, deque((greeting,)))
 
+    def push_to_edges(self, message: Message) -> None:
+        """Send *message* on every link that is ready."""
+        for link in self._links:
+            link.send(message)
+
     def _accept(self) -> Link:
         return Link(
             hello=self._hello, config=self._config, owner=self, check_peer=_check_peer
