@@ -19,6 +19,7 @@ from backhaul.core.messages import (
     LeaseGranted,
     LeaseRefused,
     LeaseRequest,
+    Members,
     Message,
     Open,
     Opened,
@@ -107,6 +108,7 @@ class EdgeEnd:
     name: str
     greetings: dict[str, Greeting] = field(default_factory=dict)
     stock: list[Stock] = field(default_factory=list)
+    members: list[Members] = field(default_factory=list)
     answers: dict[str, LeaseGranted | LeaseRefused] = field(default_factory=dict)
     ready: bool = False
     closed: str | None = None
@@ -148,6 +150,8 @@ class EdgeEnd:
                 self.greetings[profile] = message
             case Stock():
                 self.stock.append(message)
+            case Members():
+                self.members.append(message)
             case LeaseGranted(lease_id) | LeaseRefused(lease_id):
                 self.answers[lease_id] = message
             case _:
