@@ -162,8 +162,11 @@ class LinkListener:
             push_greetings(link, deque((greeting,)))
 
     def push_to_edges(self, message: Message) -> None:
-        """Send *message* on every link that is ready."""
-        for link in self._links:
+        """Send *message* to every edge, on the newest of its links."""
+        newest: dict[tuple[str, object], Link] = {
+            (link.peer.name, link.peer.instance or link): link for link in self._links
+        }
+        for link in newest.values():
             link.send(message)
 
     def _accept(self) -> Link:

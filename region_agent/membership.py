@@ -53,7 +53,7 @@ class Membership:
         Args:
             region: Whose registry is read.
             store: Returns the region's store; None while it is not open.
-            push: Sends a message to every edge.
+            push: Sends a message to every edge, once.
             interval_s: From one snapshot to the next (s).
             rng: Spreads the agents of a region over the interval.
         """

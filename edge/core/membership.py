@@ -70,6 +70,9 @@ class _Region:
     identities: dict[str, str] = field(default_factory=dict[str, str])
     """Who answered last at each seed."""
     heard_at: float = 0.0
+    eligible: tuple[str, ...] = ()
+    """Of whom `chosen` is the subset; kept, since it seldom changes."""
+    chosen: tuple[str, ...] = ()
 
     def own_address(self, seed: str) -> str | None:
         """Return by which address the agent behind *seed* wants to be reached."""
@@ -146,7 +149,7 @@ class Membership:
             for known in region.known.values():
                 known.absent_since = None
         region.heard_at = now
-        named = self._named(agents)
+        named = self._named(region, agents)
         for address in [one for one in region.known if one not in named]:
             self._miss(region, address, now=now)
         for address, member in named.items():
@@ -163,13 +166,15 @@ class Membership:
         if absent_s >= self._config.hold_s and address not in region.linked:
             del region.known[address]
 
-    def _named(self, agents: tuple[Member, ...]) -> dict[str, Member]:
+    def _named(self, region: _Region, agents: tuple[Member, ...]) -> dict[str, Member]:
         """Return the members of a snapshot that can be dialled, by address."""
         named: dict[str, Member] = {}
         for member in agents[:_MAX_KNOWN]:
             if not member.address:
                 continue  # it can only be reached through a seed
-            if _is_usable(member):
+            known = region.known.get(member.address)
+            checked = known is not None and known.agent_id == member.agent_id
+            if checked or _is_usable(member):
                 named[member.address] = member
             else:
                 self.counters.members_refused += 1
@@ -191,12 +196,17 @@ class Membership:
             *(RemoveAgent(name, address) for address in removed),
         )
 
+    def _choose(self, region: _Region) -> tuple[str, ...]:
+        known = region.known.items()
+        eligible = tuple(address for address, one in known if not one.draining)
+        if eligible != region.eligible:
+            size = self._config.max_agents_per_region
+            chosen = choose_subset(self._config.edge_name, eligible, size=size)
+            region.eligible, region.chosen = eligible, chosen
+        return region.chosen
+
     def _wanted(self, region: _Region) -> dict[str, None]:
-        chosen = choose_subset(
-            self._config.edge_name,
-            (address for address, known in region.known.items() if not known.draining),
-            size=self._config.max_agents_per_region,
-        )
+        chosen = self._choose(region)
         wanted = dict.fromkeys(chosen)
         wanted |= dict.fromkeys(
             s for s in region.seeds if _is_needed(region, s, chosen)

@@ -177,11 +177,13 @@ class Bench:
     pki: Path
     edges: list[EdgeEnd] = field(default_factory=list)
 
-    async def connect(self, name: str = "edge-1", role: Role = Role.EDGE) -> EdgeEnd:
+    async def connect(
+        self, name: str = "edge-1", role: Role = Role.EDGE, *, instance: str = ""
+    ) -> EdgeEnd:
         edge = EdgeEnd(name)
         issue(self.pki, role, name)
         edge.link = Link(
-            hello=Hello(PROTOCOL_VERSION, name),
+            hello=Hello(PROTOCOL_VERSION, name, instance=instance),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=edge,
             check_peer=lambda _certificate, _hello: None,

@@ -105,6 +105,23 @@ async def test_an_agent_that_is_killed_leaves_when_its_time_is_up(
         await eventually(lambda: set(named(edge)) == {"home-1"})
 
 
+async def test_an_edge_with_many_links_is_told_on_the_newest(
+    start: StartBench, store: Store
+) -> None:
+    first = await started_first(start, store)
+    old = await first.connect(instance="one process")
+    await eventually(lambda: bool(old.members))
+    new = await first.connect(instance="one process")
+    other = await first.connect(instance="another process")
+    await eventually(lambda: bool(new.members))
+    heard, others = len(old.members), len(other.members)
+    await eventually(lambda: len(new.members) > 5)
+    assert len(old.members) == heard
+    await eventually(lambda: len(other.members) > others)
+    new.open_link.close("test")
+    await eventually(lambda: len(old.members) > heard)
+
+
 async def test_an_agent_without_an_address_of_its_own_gives_none(
     start: StartBench, store: Store
 ) -> None:
