@@ -99,6 +99,7 @@ class End:
         self.calls: list[Call] = []
         self.messages: list[Message] = []
         self.closed: list[str] = []
+        self.standby: Link | None = None
         self.greet_with: tuple[Message, ...] = ()
         self.tables = tables or ChannelTables(grace_s=0)
         self.link = Link(
@@ -139,6 +140,9 @@ class End:
     def on_link_closed(self, link: Link, reason: str) -> None:
         assert link is self.link
         self.closed.append(reason)
+        if self.standby is not None:
+            for channel in list(link.channels.values()):
+                channel.move_to(self.standby)
 
 
 @dataclass
