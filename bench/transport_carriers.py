@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, CloseReason, Hello, Message, Open
@@ -98,7 +99,11 @@ class _Owner:
     def link(self, hello: Hello) -> Link:
         """Return a new link, still without a transport."""
         return Link(
-            hello=hello, config=_PATIENT, owner=self, check_peer=lambda *_: None
+            hello=hello,
+            config=_PATIENT,
+            owner=self,
+            check_peer=lambda *_: None,
+            tables=ChannelTables(grace_s=0),
         )
 
     def on_link_ready(self, link: Link) -> None:  # noqa: ARG002

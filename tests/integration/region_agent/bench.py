@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import hashlib
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -183,10 +185,13 @@ class Bench:
         edge = EdgeEnd(name)
         issue(self.pki, role, name)
         edge.link = Link(
-            hello=Hello(PROTOCOL_VERSION, name, instance=instance),
+            hello=Hello(
+                PROTOCOL_VERSION, name, instance=instance or secrets.token_hex(4)
+            ),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=edge,
             check_peer=lambda _certificate, _hello: None,
+            tables=ChannelTables(grace_s=0),
         )
         self.edges.append(edge)
         await connect_websocket(
