@@ -144,6 +144,9 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found.append(f"preferred_region: no region {self.preferred_region!r}")
         if not self.numbers:
             found.append("numbers: empty; no call could be answered")
+        seeds = [seed for one in self.regions.values() for seed in set(one.agents)]
+        twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        found += [f"regions: {seed} cannot be in two of them" for seed in twice]
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         if (self.tls_certificate == Path()) != (self.tls_key == Path()):

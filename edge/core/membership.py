@@ -19,7 +19,8 @@ again and in full, who else is in their region. The decisions are taken here:
 - Whoever leaves the subset stays until all that are in it are reached: links are
   made before they are broken.
 
-Addresses come from peers and are checked; the regions are those of the configuration.
+Addresses come from peers and are checked; the regions are those of the configuration,
+and no region gets an address that another one has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -174,12 +175,17 @@ class Membership:
                 continue  # it can only be reached through a seed
             known = region.known.get(member.address)
             checked = known is not None and known.agent_id == member.agent_id
-            if checked or _is_usable(member):
+            if checked or (_is_usable(member) and self._is_free(member, region)):
                 named[member.address] = member
             else:
                 self.counters.members_refused += 1
         self.counters.members_beyond_limit += len(agents[_MAX_KNOWN:])
         return named
+
+    def _is_free(self, member: Member, region: _Region) -> bool:
+        others = (one for one in self._regions.values() if one is not region)
+        address = member.address
+        return not any(address in one.seeds or address in one.known for one in others)
 
     def _update(self, name: str, region: _Region) -> tuple[MembershipAction, ...]:
         wanted = self._wanted(region)

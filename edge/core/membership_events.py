@@ -40,7 +40,8 @@ class MembershipCounters:
 
     snapshots: int = 0
     members_refused: int = 0
-    """Members of snapshots that no edge could dial, or tell from others."""
+    """Members of snapshots that no edge could dial or tell from others, or that have
+    an address of another region."""
     members_beyond_limit: int = 0
     """Members passed over because too many are known already."""
     added: int = 0

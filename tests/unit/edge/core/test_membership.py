@@ -333,6 +333,18 @@ def test_what_peers_say_is_checked(address: str, agent_id: str) -> None:
     assert membership.counters.members_refused == 1
 
 
+def test_no_region_gets_an_address_of_another() -> None:
+    membership = Membership(CONFIG, {"home": [a(1)], "away": ["lb:443"]})
+    membership.begin()
+    snapshots = MembersReceived("away", (member(1), member(2), member(3)))
+    play(
+        membership,
+        (0.0, named(1, 2), [add(a(2))]),
+        (1.0, snapshots, [AddAgent("away", a(3))]),
+    )
+    assert membership.counters.members_refused == 2
+
+
 def test_what_is_remembered_is_bounded() -> None:
     config = MembershipConfig("edge-1", max_agents_per_region=1000)
     membership = begun(config=config)
