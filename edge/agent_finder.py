@@ -84,8 +84,8 @@ class AgentFinder:
 
     def start(self) -> None:
         """Give the orders to dial the seeds."""
-        for action in self.membership.begin():
-            self._perform(action)
+        for seed in self.membership.begin():
+            self._links.add(seed.address, seed.region)
 
     # What the links tell
 

@@ -105,10 +105,13 @@ class Membership:
             for name, addresses in seeds.items()
         }
 
-    def begin(self) -> tuple[MembershipAction, ...]:
+    def begin(self) -> tuple[AddAgent, ...]:
         """Return the orders to dial every seed."""
+        for region in self._regions.values():
+            region.dialled = dict.fromkeys(region.seeds)
+            self.counters.added += len(region.dialled)
         regions = self._regions.items()
-        return tuple(action for item in regions for action in self._update(*item))
+        return tuple(AddAgent(name, one) for name, own in regions for one in own.seeds)
 
     def dialled(self, region: str) -> tuple[str, ...]:
         """Return the addresses of *region* that links are kept to now."""
