@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from backhaul.batcher import Batcher
 from backhaul.channels import Channel, ChannelHandler, LinkCounters
 from backhaul.clock import monotonic_s
 from backhaul.core.frames import (
@@ -77,7 +78,8 @@ class LinkOwner(Protocol):
 class Link:
     """One mutually authenticated connection between an edge and an agent.
 
-    All frames of one turn of the event loop leave as one batch.
+    All frames of one tick of the batcher leave as one batch, and a message takes along
+    at once what waits before it.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Link:
         hello: Hello,
         config: LinkConfig,
         owner: LinkOwner,
+        batcher: Batcher,
         check_peer: Callable[[Mapping[str, Any], Hello | None], None],
     ) -> None:
         """Make a link that is still without a transport.
@@ -94,11 +97,13 @@ class Link:
             hello: What we say of ourselves.
             config: Figures of the link.
             owner: Who is told of everything.
+            batcher: When to send audio; the same for all links of a process.
             check_peer: Raises RemoteProtocolError when the certificate is not one
                 this side talks to, or does not fit the peer's hello.
         """
         self.counters = LinkCounters()
         self._owner = owner
+        self._batcher = batcher
         self._check_peer = check_peer
         self._certificate: Mapping[str, Any] = {}
         self._transport: Transport | None = None
@@ -111,6 +116,8 @@ class Link:
         self._channels: dict[int, Channel] = {}
         self._next_channel = 1
         self._batch = bytearray()
+        self._batched = 0
+        self._tick_due = False
         self._flush_due = False
         self._driver.start()
 
@@ -177,17 +184,27 @@ class Link:
     def queue(
         self, kind: FrameKind, channel: int, sequence: int, payload: bytes
     ) -> None:
-        """Put one frame into the batch of this turn of the event loop."""
+        """Put one frame into the next batch; it leaves now if it is a message."""
         if len(self._batch) + HEADER_BYTES + len(payload) > MAX_BATCH_BYTES:
             self._flush()  # a larger batch would be refused
         append_frame(self._batch, kind, channel, sequence, payload)
-        if not self._flush_due:
+        self._batched += 1
+        if kind is FrameKind.AUDIO:
+            if not self._tick_due:
+                self._tick_due = True
+                self._batcher.due(self._on_tick)
+        elif not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
+    def _on_tick(self) -> None:
+        self._tick_due = False
+        self._flush()
+
     def _flush(self) -> None:
         self._flush_due = False
-        batch, self._batch = self._batch, bytearray()
+        self._batcher.left(self._batched)
+        batch, self._batch, self._batched = self._batch, bytearray(), 0
         transport = self._transport
         if transport is None or not batch:
             return

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from backhaul.batcher import Batcher
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, CloseReason, Hello, Message, Open
@@ -90,15 +91,20 @@ def _sender(channel: Channel) -> Send:
 class _Owner:
     """Keeps one link (`LinkOwner`)."""
 
-    def __init__(self, on_call: OnCall, receive: Receive) -> None:
+    def __init__(self, batcher: Batcher, on_call: OnCall, receive: Receive) -> None:
         self.ready = asyncio.Event()
+        self._batcher = batcher
         self._on_call = on_call
         self._receive = receive
 
     def link(self, hello: Hello) -> Link:
         """Return a new link, still without a transport."""
         return Link(
-            hello=hello, config=_PATIENT, owner=self, check_peer=lambda *_: None
+            hello=hello,
+            config=_PATIENT,
+            owner=self,
+            batcher=self._batcher,
+            check_peer=lambda *_: None,
         )
 
     def on_link_ready(self, link: Link) -> None:  # noqa: ARG002
@@ -127,11 +133,11 @@ class _Links:
     async def dial(
         self, address: str, context: ssl.SSLContext, calls: int, receive: Receive
     ) -> list[Send]:
-        per_link = self._calls_per_link or calls
+        per_link, batcher = self._calls_per_link or calls, Batcher()
         context.set_alpn_protocols([self._alpn])
         async with asyncio.TaskGroup() as group:
             links = [
-                group.create_task(self._open(address, context))
+                group.create_task(self._open(batcher, address, context))
                 for _ in range(0, calls, per_link)
             ]
         sends: list[Send] = []
@@ -145,14 +151,20 @@ class _Links:
         self, host: str, context: ssl.SSLContext, on_call: OnCall, receive: Receive
     ) -> int:
         hello = Hello(PROTOCOL_VERSION, name="home-1", region="home")
+        batcher = Batcher()
         server = await serve_links(
-            lambda: _Owner(on_call, receive).link(hello), host, 0, context=context
+            lambda: _Owner(batcher, on_call, receive).link(hello),
+            host,
+            0,
+            context=context,
         )
         port: int = server.sockets[0].getsockname()[1]
         return port
 
-    async def _open(self, address: str, context: ssl.SSLContext) -> Link:
-        owner = _Owner(lambda _: None, lambda _: None)
+    async def _open(
+        self, batcher: Batcher, address: str, context: ssl.SSLContext
+    ) -> Link:
+        owner = _Owner(batcher, lambda _: None, lambda _: None)
         link = owner.link(Hello(PROTOCOL_VERSION, name="edge-1"))
         await self._connect(
             link, address, context=context, timeout_s=_CONNECT_TIMEOUT_S

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from backhaul.batcher import Batcher
 from backhaul.channels import Channel, ChannelHandler, LinkCounters
 from backhaul.core.backoff import Backoff
 from backhaul.core.link import LinkConfig, LinkState
@@ -113,6 +114,7 @@ class AgentLinks:
         self._connector = connector
         self._rng = rng
         self._backoff = backoff or Backoff(max_s=2.0)
+        self._batcher = Batcher()
         self._tasks = TaskOwner()
         self._lease_ids = itertools.count(1)
         self.opened_total = 0
@@ -202,6 +204,7 @@ class AgentLinks:
                 heartbeat_timeout_s=self._settings.heartbeat_timeout_s,
             ),
             owner=_AgentLinkOwner(self, agent, closed),
+            batcher=self._batcher,
             check_peer=_PeerCheck(agent.region),
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backhaul.batcher import Batcher
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -69,6 +70,7 @@ class LinkListener:
         self._greetings: Mapping[str, Greeting] = {}
         self._sessions: Sessions
         self._services: CallServices
+        self._batcher = Batcher()
         self._links: dict[Link, None] = {}
         self._leases: dict[str, _Lease] = {}
         self._bridges: dict[Bridge, None] = {}
@@ -163,7 +165,11 @@ class LinkListener:
 
     def _accept(self) -> Link:
         return Link(
-            hello=self._hello, config=self._config, owner=self, check_peer=_check_peer
+            hello=self._hello,
+            config=self._config,
+            owner=self,
+            batcher=self._batcher,
+            check_peer=_check_peer,
         )
 
     # LinkOwner

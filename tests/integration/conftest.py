@@ -13,6 +13,7 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.server import Server, serve
 
+from backhaul.batcher import Batcher
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -91,6 +92,7 @@ class ScriptedAgent:
             hello=Hello(PROTOCOL_VERSION, name=f"{self.region}-1", region=self.region),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=self,
+            batcher=Batcher(),
             check_peer=lambda certificate, _: self.peers.append(
                 peer_identity(certificate).name
             ),

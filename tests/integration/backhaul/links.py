@@ -9,6 +9,7 @@ from typing import Any
 
 from aioquic.quic.logger import QuicLogger
 
+from backhaul.batcher import Batcher
 from backhaul.channels import Channel
 from backhaul.core.frames import LINK_CHANNEL, FrameKind, append_frame
 from backhaul.core.link import LinkConfig, LinkState
@@ -95,7 +96,14 @@ class End:
         self.messages: list[Message] = []
         self.closed: list[str] = []
         self.greet_with: tuple[Message, ...] = ()
-        self.link = Link(hello=hello, config=config, owner=self, check_peer=check)
+        self.batcher = Batcher()
+        self.link = Link(
+            hello=hello,
+            config=config,
+            owner=self,
+            batcher=self.batcher,
+            check_peer=check,
+        )
 
     @property
     def ready(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from backhaul.batcher import Batcher
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -180,6 +181,7 @@ class Bench:
             hello=Hello(PROTOCOL_VERSION, name),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=edge,
+            batcher=Batcher(),
             check_peer=lambda _certificate, _hello: None,
         )
         self.edges.append(edge)
