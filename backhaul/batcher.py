@@ -32,9 +32,9 @@ class Batcher:
             self._loop.call_later(wait_s, self._flush_all)
         self._waiting.append(flush)
 
-    def left(self, frames: int) -> None:
-        """Take note of *frames* that a link has sent."""
-        self._tick.left(frames, now=monotonic_s())
+    def passed(self, frames: int) -> None:
+        """Take note of *frames* that a link sent or received."""
+        self._tick.passed(frames, now=monotonic_s())
 
     def _flush_all(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -203,7 +203,7 @@ class Link:
 
     def _flush(self) -> None:
         self._flush_due = False
-        self._batcher.left(self._batched)
+        self._batcher.passed(self._batched)
         batch, self._batch, self._batched = self._batch, bytearray(), 0
         transport = self._transport
         if transport is None or not batch:
@@ -252,6 +252,7 @@ class Link:
         self._driver.feed(TransportClosed(reason))
 
     def _receive_all(self, frames: Sequence[Frame]) -> None:
+        self._batcher.passed(len(frames))
         for frame in frames:
             self.counters.frames_received += 1
             self._receive(frame)

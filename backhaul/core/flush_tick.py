@@ -13,21 +13,24 @@ MAX_TICK_S: Final = 0.005
 """Longest that a frame waits for others (s)."""
 
 _MEMORY_S: Final = 0.25
-_IDLE_BELOW_PER_S: Final = 1000.0
-"""Fewer frames than one in a millisecond would mostly wait alone."""
-_PER_S_FOR_EACH_MS: Final = 1250.0
-"""Calls of 50 frames/s: 50 of them make 2 ms, 125 and more make 5 ms."""
+_PER_S_FOR_EACH_MS: Final = 1000.0
+"""Calls of 50 frames/s and their answers: 50 of them make 2 ms, 100 and more 5 ms.
+Fewer frames than one in a millisecond would mostly wait alone, and do not wait."""
 
 
 class FlushTick:
-    """Follows the rate of frames of one process."""
+    """Follows the rate of frames of one process, of those it sends and receives.
+
+    Sending seldom saves the peer as much as ourselves, and whoever receives much may
+    well send little.
+    """
 
     def __init__(self, *, now: float) -> None:
         self._rate_per_s = 0.0
         self._rate_at = now
 
-    def left(self, frames: int, *, now: float) -> None:
-        """Take note of *frames* that left."""
+    def passed(self, frames: int, *, now: float) -> None:
+        """Take note of *frames* that were sent or received."""
         self._rate_per_s = self._rate(now) + frames / _MEMORY_S
         self._rate_at = max(self._rate_at, now)
 
@@ -36,10 +39,8 @@ class FlushTick:
 
         0 means until the end of this turn of the event loop.
         """
-        rate_per_s = self._rate(now)
-        if rate_per_s < _IDLE_BELOW_PER_S:
-            return 0.0
-        return min(round(rate_per_s / _PER_S_FOR_EACH_MS) / 1000, MAX_TICK_S)
+        milliseconds = self._rate(now) // _PER_S_FOR_EACH_MS
+        return min(milliseconds / 1000, MAX_TICK_S)
 
     def _rate(self, now: float) -> float:
         elapsed_s = max(now - self._rate_at, 0.0)

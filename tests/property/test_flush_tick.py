@@ -17,7 +17,7 @@ def test_a_wait_is_whole_milliseconds_and_bounded(
     tick, now = FlushTick(now=0.0), 0.0
     for pause_s, frames in sent:
         now += pause_s
-        tick.left(frames, now=now)
+        tick.passed(frames, now=now)
     wait_s = tick.wait_s(now=now + later_s)
     assert 0.0 <= wait_s <= MAX_TICK_S
     assert math.isclose(wait_s * 1000, round(wait_s * 1000))
@@ -31,6 +31,6 @@ def test_who_sends_more_waits_no_shorter(
     less_busy, busier, now = FlushTick(now=0.0), FlushTick(now=0.0), 0.0
     for pause_s, frames in sent:
         now += pause_s
-        less_busy.left(frames, now=now)
-        busier.left(frames + more, now=now)
+        less_busy.passed(frames, now=now)
+        busier.passed(frames + more, now=now)
     assert busier.wait_s(now=now) >= less_busy.wait_s(now=now)

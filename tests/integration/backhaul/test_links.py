@@ -104,7 +104,7 @@ async def test_a_message_takes_along_the_audio_that_waits(bench: Bench) -> None:
     edge, agent = await bench.pair(QUIET)
     call = edge.open()
     await eventually(lambda: len(agent.calls) == 1)
-    edge.batcher.left(100_000)
+    edge.batcher.passed(100_000)
     sent = edge.link.counters.batches_sent
     call.open_channel.send_audio(b"one")
     await turns(3)

@@ -27,7 +27,7 @@ async def test_an_idle_process_flushes_at_the_end_of_the_turn() -> None:
 
 async def test_a_busy_process_flushes_all_links_with_one_tick() -> None:
     batcher, flushed = Batcher(), list[str]()
-    batcher.left(100_000)
+    batcher.passed(100_000)
     batcher.due(partial(flushed.append, "first"))
     await turns(5)
     assert flushed == []
@@ -39,10 +39,10 @@ async def test_a_busy_process_flushes_all_links_with_one_tick() -> None:
 
 async def test_what_is_due_after_a_tick_goes_with_the_next() -> None:
     batcher, flushed = Batcher(), list[str]()
-    batcher.left(100_000)
+    batcher.passed(100_000)
     batcher.due(partial(flushed.append, "first"))
     await until_flushed(flushed, 1)
-    batcher.left(100_000)
+    batcher.passed(100_000)
     batcher.due(partial(flushed.append, "second"))
     await until_flushed(flushed, 2)
     assert flushed == ["first", "second"]
@@ -54,7 +54,7 @@ async def test_a_link_that_fails_does_not_hold_up_the_others() -> None:
         lambda _, context: failed.append(context["exception"])
     )
     batcher, flushed = Batcher(), list[str]()
-    batcher.left(100_000)
+    batcher.passed(100_000)
 
     def fail() -> None:
         raise LookupError
