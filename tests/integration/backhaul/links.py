@@ -9,6 +9,7 @@ from typing import Any
 
 from aioquic.quic.logger import QuicLogger
 
+from backhaul.batcher import Batcher
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.frames import LINK_CHANNEL, FrameKind, append_frame
@@ -109,6 +110,10 @@ class End:
             check_peer=check,
             tables=self.tables,
         )
+
+    @property
+    def batcher(self) -> Batcher:
+        return self.tables.batcher
 
     @property
     def ready(self) -> bool:
