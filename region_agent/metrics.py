@@ -54,7 +54,7 @@ class AgentCollector(Collector):
         seen = asdict(self._listener.quic_counters)
         yield counter(
             "quic_handshakes",
-            "First packets over QUIC that no link came of, by what was done.",
+            "Handshakes over QUIC that were put off, refused or given up.",
             ("outcome",),
             (((outcome,), count) for outcome, count in seen.items()),
         )
