@@ -34,7 +34,8 @@ from backhaul.pki import (
 from backhaul.transports.base import Connector, LinkTransport
 from backhaul.transports.connectors import connector
 from backhaul.transports.listener import serve_links
-from backhaul.transports.quic import QuicDialer, QuicListener, serve_quic
+from backhaul.transports.quic_dialer import QuicDialer
+from backhaul.transports.quic_listener import QuicListener, serve_quic
 from tests.integration.backhaul.peers import Peer, dial_peer
 
 PeerCheck = Callable[[Mapping[str, Any], Hello | None], None]
