@@ -1,24 +1,21 @@
 """One link at work: runs its machine, batches frames and hands them to channels."""
 
 import asyncio
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import structlog
 
+from backhaul.batcher import Batch
 from backhaul.channel_table import ChannelTable, ChannelTables
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
-from backhaul.core.arrival import ArrivalEstimator, stamp_ticks
+from backhaul.core.arrival import ArrivalEstimator, unpack_stamp
 from backhaul.core.frames import (
-    HEADER_BYTES,
     LINK_CHANNEL,
-    MAX_BATCH_BYTES,
     Frame,
     FrameKind,
-    append_frame,
     decode_batch,
 )
 from backhaul.core.link import (
@@ -56,8 +53,6 @@ __all__ = ["Link", "LinkCounters", "LinkOwner", "LinkQuality"]
 
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 """A peer that lets this much wait in our process reads nothing any more."""
-
-_STAMP: Final = struct.Struct("!I")
 
 _log = structlog.get_logger()
 
@@ -114,7 +109,8 @@ class LinkOwner(Protocol):
 class Link:
     """One mutually authenticated connection between an edge and an agent.
 
-    All frames of one turn of the event loop leave as one batch.
+    All audio of one tick of the batcher leaves as one batch, and a message takes along
+    at once what waits before it.
 
     Attributes:
         counters: What passed over it.
@@ -138,7 +134,7 @@ class Link:
             owner: Who is told of everything.
             check_peer: Raises RemoteProtocolError when the certificate is not one
                 this side talks to, or does not fit the peer's hello.
-            tables: Channels of all links of this process.
+            tables: What all links of this process share.
         """
         self.counters = LinkCounters()
         self.channels: dict[int, Channel] = {}
@@ -155,8 +151,7 @@ class Link:
         self._table: ChannelTable | None = None
         self._arrivals = ArrivalEstimator()
         self._next_control = 0
-        self._batch = bytearray()
-        self._flush_due = False
+        self._batch = Batch(tables.batcher, self._send_batch)
         self._driver.start()
 
     @property
@@ -199,7 +194,7 @@ class Link:
     def backlog_bytes(self) -> int:
         """Bytes that wait in this process for the peer to read."""
         written = self._transport.backlog_bytes() if self._transport else 0
-        return len(self._batch) + written
+        return self._batch.size_bytes + written
 
     def send(self, message: Message) -> None:
         """Send a message on channel 0."""
@@ -229,26 +224,12 @@ class Link:
     def queue(
         self, kind: FrameKind, channel: int, sequence: int, payload: bytes
     ) -> None:
-        """Put one frame into the batch of this turn of the event loop."""
-        if len(self._batch) + HEADER_BYTES + len(payload) > MAX_BATCH_BYTES:
-            self._flush()  # a larger batch would be refused
-        if not self._batch:
-            self._stamp()
-        append_frame(self._batch, kind, channel, sequence, payload)
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        """Put one frame into the next batch; it leaves now if it is a message."""
+        self._batch.add(kind, channel, sequence, payload)
 
-    def _stamp(self) -> None:
-        number = self.counters.batches_sent
-        ticks = _STAMP.pack(stamp_ticks(monotonic_s()))
-        append_frame(self._batch, FrameKind.STAMP, LINK_CHANNEL, number, ticks)
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        batch, self._batch = self._batch, bytearray()
+    def _send_batch(self, batch: bytearray) -> None:
         transport = self._transport
-        if transport is None or not batch:
+        if transport is None:
             return
         if transport.backlog_bytes() > MAX_BACKLOG_BYTES:
             self._give_up("the peer stopped reading")
@@ -294,6 +275,7 @@ class Link:
         self._driver.feed(TransportClosed(reason))
 
     def _receive_all(self, frames: Sequence[Frame]) -> None:
+        self._tables.batcher.passed(len(frames))
         for frame in frames:
             self.counters.frames_received += 1
             self._receive(frame)
@@ -314,13 +296,8 @@ class Link:
             elif isinstance(message, Open):
                 self._accept_channel(frame, message)
         elif frame.kind is FrameKind.STAMP:
-            self._on_stamp(frame)
-
-    def _on_stamp(self, frame: Frame) -> None:
-        if len(frame.payload) != _STAMP.size:
-            raise RemoteProtocolError("stamp of a wrong size")
-        (ticks,) = _STAMP.unpack(frame.payload)
-        self._arrivals.on_stamp(frame.sequence, ticks, now=monotonic_s())
+            ticks = unpack_stamp(frame.payload)
+            self._arrivals.on_stamp(frame.sequence, ticks, now=monotonic_s())
 
     def _accept_channel(self, frame: Frame, message: Open) -> None:
         if self._table is None:
@@ -385,7 +362,7 @@ class Link:
             self._loop.call_soon(self._shut, change.reason)
 
     def _shut(self, reason: str) -> None:
-        self._flush()
+        self._batch.flush()
         self._transport = None
         self._driver.close()
         self._owner.on_link_closed(self, reason)

@@ -28,8 +28,9 @@ from backhaul.errors import RemoteProtocolError
 from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
-from backhaul.transports.listener import serve_links
-from backhaul.transports.quic import QuicListener, serve_quic
+from backhaul.transports.ports import listen_everywhere
+from backhaul.transports.quic_admission import QuicCounters
+from backhaul.transports.quic_listener import QuicListener
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.greetings import push_greetings
@@ -97,6 +98,11 @@ class LinkListener:
         return len(self._links)
 
     @property
+    def quic_counters(self) -> QuicCounters:
+        """What became of those who asked for a link over QUIC."""
+        return self._quic.counters if self._quic is not None else QuicCounters()
+
+    @property
     def active_calls(self) -> int:
         """Calls being talked on."""
         return len(self._bridges)
@@ -124,11 +130,9 @@ class LinkListener:
         self._greetings = services.phrases.ready
         self._sessions = sessions
         self._services = services
-        self._server = await serve_links(self._accept, host, port, context=context)
-        if quic is not None:
-            self._quic = await serve_quic(
-                self._accept, host, self.port, credentials=quic
-            )
+        self._server, self._quic = await listen_everywhere(
+            self._accept, host, port, context=context, quic=quic
+        )
         self._tasks.spawn(self._push_stock_forever(), name="stock")
 
     async def drain(self, timeout_s: float) -> None:
@@ -165,6 +169,14 @@ class LinkListener:
         """Send a greeting that has just become ready to every edge."""
         for link in self._links:
             push_greetings(link, deque((greeting,)))
+
+    def push_to_edges(self, message: Message) -> None:
+        """Send *message* to every edge, on the newest of its links."""
+        newest: dict[tuple[str, object], Link] = {
+            (link.peer.name, link.peer.instance or link): link for link in self._links
+        }
+        for link in newest.values():
+            link.send(message)
 
     def _accept(self) -> Link:
         return Link(

@@ -100,6 +100,24 @@ async def test_one_turn_of_the_loop_leaves_as_one_batch(bench: Bench) -> None:
     assert edge.link.counters.batches_sent == sent + 1
 
 
+async def test_a_message_takes_along_the_audio_that_waits(bench: Bench) -> None:
+    edge, agent = await bench.pair(QUIET)
+    call = edge.open()
+    await eventually(lambda: len(agent.calls) == 1)
+    edge.batcher.passed(100_000)
+    sent = edge.link.counters.batches_sent
+    call.open_channel.send_audio(b"one")
+    await turns(3)
+    assert edge.link.counters.batches_sent == sent
+    call.open_channel.send(Clear())
+    call.open_channel.send_audio(b"two")
+    await turns(1)
+    assert edge.link.counters.batches_sent == sent + 1
+    await eventually(lambda: len(agent.calls[0].audio) == 2)
+    assert agent.calls[0].audio == [b"one", b"two"]
+    assert agent.calls[0].messages == [Clear()]
+
+
 async def test_more_than_a_peer_accepts_at_once_still_arrives(bench: Bench) -> None:
     greetings = tuple(
         Greeting(f"profile-{number}", "Hello.", bytes(250_000)) for number in range(25)
