@@ -273,14 +273,23 @@ class LinkPool:
                     pooled.link.close("retired")
 
     async def _dial(self, number: int) -> None:
-        async with self._dials.turn(retry=self._failing):
-            if number not in self.pool.states():
-                return  # no longer wanted
-            owner = _Owner(self, number)
-            pooled = PooledLink(number, self._make_link(owner))
-            self.links[number] = pooled
-            await self._connect(pooled)
-            await pooled.settled.wait()
+        retry = self._failing
+        async with self._dials.turn(retry=retry):
+            if retry or not self._failing:
+                await self._take_turn(number)
+                return
+        # Another dial to this peer failed meanwhile: leave the turn to others.
+        async with self._dials.turn(retry=True):
+            await self._take_turn(number)
+
+    async def _take_turn(self, number: int) -> None:
+        if number not in self.pool.states():
+            return  # no longer wanted
+        owner = _Owner(self, number)
+        pooled = PooledLink(number, self._make_link(owner))
+        self.links[number] = pooled
+        await self._connect(pooled)
+        await pooled.settled.wait()
 
     async def _connect(self, pooled: PooledLink) -> None:
         link = pooled.link

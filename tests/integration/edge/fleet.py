@@ -29,8 +29,8 @@ from backhaul.pki import Role, TlsFiles, create_authority, issue, server_context
 from backhaul.settings import Region, Secret
 from backhaul.transports.base import Connector, LinkTransport, TransportEvents
 from backhaul.transports.connectors import connector
-from backhaul.transports.listener import serve_links
-from backhaul.transports.quic import QuicListener, serve_quic
+from backhaul.transports.ports import listen_everywhere
+from backhaul.transports.quic_listener import QuicListener
 from edge.agent import Agent
 from edge.links import AgentLinks
 from edge.metrics import EdgeMetrics
@@ -69,13 +69,10 @@ class AgentDouble:
     async def start(self) -> None:
         """Listen, on the same port as before."""
         context, credentials = await asyncio.to_thread(self._load)
-        self._tcp = await serve_links(
-            self._accept, "127.0.0.1", self.port, context=context
+        self._tcp, self._quic = await listen_everywhere(
+            self._accept, "127.0.0.1", self.port, context=context, quic=credentials
         )
         self.port = self._tcp.sockets[0].getsockname()[1]
-        self._quic = await serve_quic(
-            self._accept, "127.0.0.1", self.port, credentials=credentials
-        )
 
     def _load(self) -> tuple[Any, LinkCredentials]:
         return server_context(self._files), LinkCredentials.load(self._files)
@@ -268,6 +265,7 @@ def frames(call: Call) -> list[int]:
 async def fleet_bench(directory: Path) -> AsyncIterator[FleetBench]:
     create_authority(directory)
     bench = FleetBench(directory)
+    before = open_sockets()
     try:
         yield bench
     finally:
@@ -276,3 +274,14 @@ async def fleet_bench(directory: Path) -> AsyncIterator[FleetBench]:
         for agent in bench.agents:
             await agent.stop()
         await eventually(lambda: not any(agent.links for agent in bench.agents))
+        # Handshakes that were cut short end in later turns of the loop.
+        await eventually(lambda: open_sockets() <= before)
+
+
+def open_sockets() -> int:
+    """Count this process's sockets; an event loop may open other files at any time."""
+    found = 0
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found += str(path.readlink()).startswith("socket:")
+    return found

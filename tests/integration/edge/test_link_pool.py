@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.integration.edge.fleet import (
     frames,
     full,
     open_call,
+    open_sockets,
     talk,
     transports,
 )
@@ -306,19 +306,15 @@ async def test_agents_come_and_go_at_run_time(fleet: FleetBench) -> None:
 @pytest.mark.timeout(120)
 async def test_five_hundred_links_leave_nothing_behind(fleet: FleetBench) -> None:
     agent, double = await fleet.pair(link_floor=24)
-    before = (open_files(), tasks())
+    before = (open_sockets(), tasks())
     rounds = 0
     while double.accepted < 525:
         rounds += 1
         double.kill_links()
         await eventually(lambda: not agent.links())
         await eventually(lambda: full(agent))
-    await eventually(lambda: (open_files(), tasks()) <= before)
+    await eventually(lambda: (open_sockets(), tasks()) <= before)
     assert rounds > 10
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def tasks() -> int:
