@@ -306,8 +306,6 @@ class LinkPool:
                     reason=exc.reason,
                 )
             link.close("connect failed")
-        if link.state is LinkState.CLOSED:
-            link.close("no longer wanted")  # its transport may have opened since
 
     # What its links tell
 

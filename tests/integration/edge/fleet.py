@@ -38,7 +38,7 @@ from edge.settings import EdgeSettings
 from tests.integration.backhaul.links import Call, anyone, eventually
 
 _TALKERS = LinkConfig(
-    hello_timeout_s=20.0, heartbeat_interval_s=60.0, heartbeat_timeout_s=120.0
+    hello_timeout_s=60.0, heartbeat_interval_s=60.0, heartbeat_timeout_s=120.0
 )
 """Says nothing of itself: tests say for it how things arrive."""
 
@@ -54,7 +54,7 @@ class AgentDouble:
         self.accepted = 0
         self.port = 0
         self.silent = False
-        self.config = LinkConfig(hello_timeout_s=20.0, heartbeat_timeout_s=20.0)
+        self.config = LinkConfig(hello_timeout_s=60.0, heartbeat_timeout_s=20.0)
         self._hello = Hello(PROTOCOL_VERSION, "home-1", "home", instance=instance)
         self._files = files
         self._tables = ChannelTables(grace_s=20.0)

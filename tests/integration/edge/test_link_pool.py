@@ -303,6 +303,21 @@ async def test_agents_come_and_go_at_run_time(fleet: FleetBench) -> None:
     assert links.opened_total > opened
 
 
+@pytest.mark.parametrize("transport", ["quic", "http2", "websocket"])
+async def test_dials_that_are_given_up_leave_nothing_at_the_agent(
+    fleet: FleetBench, transport: str
+) -> None:
+    double = await fleet.agent()
+    before = open_sockets()
+    for turns in range(0, 120, 6):
+        links = await fleet.fleet((double.address,), link_transport=transport)
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+        await links.aclose()
+    await eventually(lambda: not double.links)
+    await eventually(lambda: open_sockets() <= before)
+
+
 @pytest.mark.timeout(120)
 async def test_five_hundred_links_leave_nothing_behind(fleet: FleetBench) -> None:
     agent, double = await fleet.pair(link_floor=24)
