@@ -33,6 +33,7 @@ bench: $(STAMP)  ## reproduce the figures in the README
 	$(BIN)/python bench/first_audio.py
 	$(BIN)/python bench/conversations.py
 	$(BIN)/python bench/tool_calls.py
+	$(BIN)/python bench/link_pool.py
 
 bench-transports: $(STAMP)  ## audio over lossy paths on every transport, all of them (needs root)
 	$(BIN)/python bench/transports.py $(BENCH_ARGS)

@@ -32,7 +32,7 @@ from edge.core.transport_choice import (
 )
 from edge.link_pool import LinkPool, PooledLink
 
-__all__ = ["Agent", "AgentCounters", "Fleet"]
+__all__ = ["Agent", "AgentCounters", "Fleet", "Seat"]
 
 _log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ class AgentCounters:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seat:
+class Seat:
     """A call's place on a link."""
 
     pool: LinkPool
@@ -116,7 +116,7 @@ class Agent:
         self.draining = False
         self._fleet = fleet
         self._ready: dict[Link, None] = {}
-        self._seats: dict[Channel, _Seat] = {}
+        self._seats: dict[Channel, Seat] = {}
         self._asked: dict[str, _Asked] = {}
         self._closing = False
 
@@ -222,9 +222,7 @@ class Agent:
 
         It never waits and never dials. `release` must follow when the call is over.
         """
-        asked_at = monotonic_s()
-        seat = self._seat(instance)
-        self._fleet.on_acquired(monotonic_s() - asked_at)
+        seat = self.acquire(instance)
         if seat is None:
             self.counters.unavailable += 1
             return None
@@ -238,26 +236,33 @@ class Agent:
         if seat is not None:
             seat.pool.release(seat.pooled)
 
-    def _seat(self, instance: str, *, but: Link | None = None) -> _Seat | None:
+    def acquire(self, instance: str) -> Seat | None:
+        """Return a place on a link to the agent's process *instance*, if any."""
+        asked_at = monotonic_s()
+        seat = self._seat(instance)
+        self._fleet.on_acquired(monotonic_s() - asked_at)
+        return seat
+
+    def _seat(self, instance: str, *, but: Link | None = None) -> Seat | None:
         pools = self._pools_best_first()
         for may_crowd in (False, True):
             for pool in pools:
                 pooled = pool.acquire(instance, but=but, may_crowd=may_crowd)
                 if pooled is not None:
-                    return _Seat(pool, pooled)
+                    return Seat(pool, pooled)
         return None
 
     def _seat_of_many(
         self, channel: Channel, pools: tuple[LinkPool, ...], but: Link
-    ) -> _Seat | None:
+    ) -> Seat | None:
         """Return a place that is free: nothing is urgent."""
         for pool in pools:
             pooled = pool.acquire(channel.peer.instance, but=but)
             if pooled is not None:
-                return _Seat(pool, pooled)
+                return Seat(pool, pooled)
         return None
 
-    def _take(self, channel: Channel, seat: _Seat, reason: MoveReason) -> None:
+    def _take(self, channel: Channel, seat: Seat, reason: MoveReason) -> None:
         old = self._seats.get(channel)
         self._seats[channel] = seat
         channel.move_to(seat.pooled.link)

@@ -70,11 +70,12 @@ class _Connection:
 
     @property
     def open(self) -> bool:
-        return self.state in {_State.READY, _State.IN_USE}
+        # Not a set of states: hashing one costs more than the rest of a request.
+        return self.state is _State.IN_USE or self.state is _State.READY
 
     @property
     def lendable(self) -> bool:
-        return self.open and self.uses < self.max_uses
+        return self.uses < self.max_uses and self.open
 
     @property
     def stale_at(self) -> float:
@@ -289,17 +290,19 @@ class WarmPool:
 
     def _retire_spent(self) -> None:
         stale = [one for one in self._lendable() if one.stale]
-        kept = max(self.target - self._fresh(), 0)
-        stale.sort(key=lambda one: one.opened_at, reverse=True)
-        for connection in stale[kept:]:
-            self._apply(connection, _Input.DISCARDED)
+        if stale:
+            kept = max(self.target - self._fresh(), 0)
+            stale.sort(key=lambda one: one.opened_at, reverse=True)
+            for connection in stale[kept:]:
+                self._apply(connection, _Input.DISCARDED)
         if self.draining:
             for connection in self._lendable():
                 self._apply(connection, _Input.DISCARDED)
 
     def _open_missing(self, now: float) -> None:
-        if now >= self._open_again_at:
-            for _ in range(min(self._missing(), self._may_open())):
+        missing = self._missing() if now >= self._open_again_at else 0
+        if missing > 0:
+            for _ in range(min(missing, self._may_open())):
                 self._open(None)
 
     def _open(self, ticket: int | None) -> None:

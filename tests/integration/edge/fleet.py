@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ class AgentDouble:
         self.released: list[str] = []
         self.links: list[Link] = []
         self.accepted = 0
-        self.port = 0
+        self.port = spare_port()
         self.silent = False
         self.config = LinkConfig(hello_timeout_s=60.0, heartbeat_timeout_s=20.0)
         self._hello = Hello(PROTOCOL_VERSION, "home-1", "home", instance=instance)
@@ -72,7 +73,6 @@ class AgentDouble:
         self._tcp, self._quic = await listen_everywhere(
             self._accept, "127.0.0.1", self.port, context=context, quic=credentials
         )
-        self.port = self._tcp.sockets[0].getsockname()[1]
 
     def _load(self) -> tuple[Any, LinkCredentials]:
         return server_context(self._files), LinkCredentials.load(self._files)
@@ -276,6 +276,14 @@ async def fleet_bench(directory: Path) -> AsyncIterator[FleetBench]:
         await eventually(lambda: not any(agent.links for agent in bench.agents))
         # Handshakes that were cut short end in later turns of the loop.
         await eventually(lambda: open_sockets() <= before)
+
+
+def spare_port() -> int:
+    """Return a port that nobody who dials is given: it can be had again later."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def open_sockets() -> int:
