@@ -34,7 +34,7 @@ bench: $(STAMP)  ## reproduce the figures in the README
 	$(BIN)/python bench/conversations.py
 	$(BIN)/python bench/tool_calls.py
 
-bench-transports: $(STAMP)  ## audio over a lossy path on every transport (needs root)
+bench-transports: $(STAMP)  ## audio over lossy paths on every transport, all of them (needs root)
 	$(BIN)/python bench/transports.py $(BENCH_ARGS)
 
 clean:           ## remove everything the other targets made

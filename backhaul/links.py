@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
-from backhaul.channels import Channel, ChannelHandler, LinkCounters
+from backhaul.batcher import Batch
+from backhaul.channel_table import ChannelTable, ChannelTables
+from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
+from backhaul.core.arrival import ArrivalEstimator, unpack_stamp
 from backhaul.core.frames import (
-    HEADER_BYTES,
     LINK_CHANNEL,
-    MAX_BATCH_BYTES,
     Frame,
     FrameKind,
-    append_frame,
     decode_batch,
 )
 from backhaul.core.link import (
@@ -26,6 +27,7 @@ from backhaul.core.link import (
     LinkState,
     LinkStateChanged,
     MessageReceived,
+    SendHeartbeat,
     SendMessage,
     TransportClosed,
     TransportOpened,
@@ -37,21 +39,47 @@ from backhaul.core.messages import (
     Hello,
     Message,
     Open,
+    Receipt,
+    Resume,
+    ResumeRefused,
     decode_message,
+    encode_message,
 )
 from backhaul.driver import LoopDriver
 from backhaul.errors import RemoteProtocolError
 from backhaul.transports.base import Transport
 
-__all__ = ["Link", "LinkOwner"]
+__all__ = ["Link", "LinkCounters", "LinkOwner", "LinkQuality"]
 
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 """A peer that lets this much wait in our process reads nothing any more."""
 
-_OWN_MESSAGES = (Hello, Heartbeat, HeartbeatReply)
-"""What on channel 0 is between the links alone."""
-
 _log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """What passed over one link, and what was refused on it."""
+
+    frames_received: int = 0
+    batches_refused: int = 0
+    batches_sent: int = 0
+
+    def add(self, other: "LinkCounters") -> None:
+        """Add what *other* counted."""
+        self.frames_received += other.frames_received
+        self.batches_refused += other.batches_refused
+        self.batches_sent += other.batches_sent
+
+
+@dataclass(frozen=True, slots=True)
+class LinkQuality:
+    """How things arrive over a link; None in a direction of which nothing is known."""
+
+    sent: Receipt | None
+    """What we send, as the peer sees it."""
+    received: Receipt | None
+    """What the peer sends."""
 
 
 class LinkOwner(Protocol):
@@ -70,14 +98,23 @@ class LinkOwner(Protocol):
         ...
 
     def on_link_closed(self, link: "Link", reason: str) -> None:
-        """The link is gone; its channels have been told. Called once."""
+        """The link is gone; called once.
+
+        `Link.channels` are those it carried. Whoever opens channels moves them to
+        another link of the same peer now; those that are left are stranded.
+        """
         ...
 
 
 class Link:
     """One mutually authenticated connection between an edge and an agent.
 
-    All frames of one turn of the event loop leave as one batch.
+    All audio of one tick of the batcher leaves as one batch, and a message takes along
+    at once what waits before it.
+
+    Attributes:
+        counters: What passed over it.
+        channels: What it carries at the moment, also what was closed lately.
     """
 
     def __init__(
@@ -87,6 +124,7 @@ class Link:
         config: LinkConfig,
         owner: LinkOwner,
         check_peer: Callable[[Mapping[str, Any], Hello | None], None],
+        tables: ChannelTables,
     ) -> None:
         """Make a link that is still without a transport.
 
@@ -96,8 +134,10 @@ class Link:
             owner: Who is told of everything.
             check_peer: Raises RemoteProtocolError when the certificate is not one
                 this side talks to, or does not fit the peer's hello.
+            tables: What all links of this process share.
         """
         self.counters = LinkCounters()
+        self.channels: dict[int, Channel] = {}
         self._owner = owner
         self._check_peer = check_peer
         self._certificate: Mapping[str, Any] = {}
@@ -107,11 +147,11 @@ class Link:
             self._machine, self._perform
         )
         self._loop = asyncio.get_running_loop()
-        self._control = Channel(self, LINK_CHANNEL)
-        self._channels: dict[int, Channel] = {}
-        self._next_channel = 1
-        self._batch = bytearray()
-        self._flush_due = False
+        self._tables = tables
+        self._table: ChannelTable | None = None
+        self._arrivals = ArrivalEstimator()
+        self._next_control = 0
+        self._batch = Batch(tables.batcher, self._send_batch)
         self._driver.start()
 
     @property
@@ -138,34 +178,41 @@ class Link:
     @property
     def channel_count(self) -> int:
         """Calls on this link."""
-        return len(self._channels)
+        return sum(not channel.closed for channel in self.channels.values())
+
+    @property
+    def quality(self) -> LinkQuality:
+        """How things arrive over this link lately."""
+        return LinkQuality(self._machine.receipt, self._arrivals.receipt())
+
+    def unanswered_s(self, now: float) -> float:
+        """Return the age of the oldest heartbeat without an answer (s), 0 if none."""
+        since = self._machine.unanswered_since
+        return 0.0 if since is None else max(now - since, 0.0)
 
     @property
     def backlog_bytes(self) -> int:
         """Bytes that wait in this process for the peer to read."""
         written = self._transport.backlog_bytes() if self._transport else 0
-        return len(self._batch) + written
+        return self._batch.size_bytes + written
 
     def send(self, message: Message) -> None:
         """Send a message on channel 0."""
-        self._control.send(message)
+        number, self._next_control = self._next_control, self._next_control + 1
+        payload = encode_message(message)
+        self.queue(FrameKind.CONTROL, LINK_CHANNEL, number, payload)
 
     def open_channel(self, handler: ChannelHandler, message: Open) -> Channel:
-        """Start a call; audio may follow at once, without waiting for an answer."""
-        number, self._next_channel = self._next_channel, self._next_channel + 1
-        channel = Channel(self, number)
-        channel.bind(handler)
-        self._channels[number] = channel
-        if self._machine.state is LinkState.READY:
-            channel.send(message)
-        else:
+        """Start a call; audio may follow at once, without waiting for an answer.
+
+        The link was ready once.
+        """
+        assert self._table is not None  # noqa: S101 - narrows the type
+        channel = self._table.open(self, handler, message)
+        if self._machine.state is not LinkState.READY:
             # The link died since the lease: the call hears it like any other loss.
             self._loop.call_soon(channel.drop, CloseReason.LINK_LOST)
         return channel
-
-    def forget(self, channel: Channel) -> None:
-        """Drop a closed channel from the table."""
-        self._channels.pop(channel.number, None)
 
     def close(self, reason: str) -> None:
         """Close the link; its channels hear `LINK_LOST`."""
@@ -177,19 +224,12 @@ class Link:
     def queue(
         self, kind: FrameKind, channel: int, sequence: int, payload: bytes
     ) -> None:
-        """Put one frame into the batch of this turn of the event loop."""
-        if len(self._batch) + HEADER_BYTES + len(payload) > MAX_BATCH_BYTES:
-            self._flush()  # a larger batch would be refused
-        append_frame(self._batch, kind, channel, sequence, payload)
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        """Put one frame into the next batch; it leaves now if it is a message."""
+        self._batch.add(kind, channel, sequence, payload)
 
-    def _flush(self) -> None:
-        self._flush_due = False
-        batch, self._batch = self._batch, bytearray()
+    def _send_batch(self, batch: bytearray) -> None:
         transport = self._transport
-        if transport is None or not batch:
+        if transport is None:
             return
         if transport.backlog_bytes() > MAX_BACKLOG_BYTES:
             self._give_up("the peer stopped reading")
@@ -235,6 +275,7 @@ class Link:
         self._driver.feed(TransportClosed(reason))
 
     def _receive_all(self, frames: Sequence[Frame]) -> None:
+        self._tables.batcher.passed(len(frames))
         for frame in frames:
             self.counters.frames_received += 1
             self._receive(frame)
@@ -244,7 +285,8 @@ class Link:
         self._give_up(error.reason)
 
     def _receive(self, frame: Frame) -> None:
-        channel = self._channels.get(frame.channel)
+        table = self._table
+        channel = None if table is None else table.channels.get(frame.channel)
         if channel is not None:
             channel.receive(frame)
         elif frame.kind is FrameKind.CONTROL:
@@ -253,12 +295,14 @@ class Link:
                 self._on_link_message(message)
             elif isinstance(message, Open):
                 self._accept_channel(frame, message)
+        elif frame.kind is FrameKind.STAMP:
+            ticks = unpack_stamp(frame.payload)
+            self._arrivals.on_stamp(frame.sequence, ticks, now=monotonic_s())
 
     def _accept_channel(self, frame: Frame, message: Open) -> None:
-        if self._machine.state is not LinkState.READY:
+        if self._table is None:
             raise RemoteProtocolError("channel opened before hello")
-        channel = Channel(self, frame.channel)
-        self._channels[frame.channel] = channel
+        channel = self._table.accept(self, frame.channel)
         channel.receive(frame)
         channel.bind(self._owner.on_channel_opened(channel, message))
 
@@ -266,10 +310,19 @@ class Link:
         if isinstance(message, Hello):
             self._check_peer(self._certificate, message)
         self._driver.feed(MessageReceived(message))
-        if isinstance(message, _OWN_MESSAGES):
+        if self._table is None or self._machine.state is not LinkState.READY:
             return
-        if self._machine.state is LinkState.READY:
-            self._owner.on_link_message(self, message)
+        match message:
+            case Hello() | HeartbeatReply():
+                pass
+            case Heartbeat():
+                self._table.acknowledge(message.arrived)
+            case Resume():
+                self._table.on_resumed(self, message)
+            case ResumeRefused():
+                self._table.on_resume_refused(message)
+            case _:
+                self._owner.on_link_message(self, message)
 
     def _give_up(self, reason: str) -> None:
         self._perform(CloseTransport(reason))
@@ -279,11 +332,18 @@ class Link:
         match action:
             case SendMessage(message):
                 self.send(message)
+            case SendHeartbeat(number, sent_at):
+                self._send_heartbeat(number, sent_at)
             case CloseTransport(reason):
                 if self._transport is not None:
                     self._transport.close(reason)
             case LinkStateChanged():
                 self._on_state_changed(action)
+
+    def _send_heartbeat(self, number: int, sent_at: float) -> None:
+        news = (channel.news() for channel in self.channels.values())
+        arrived = tuple(one for one in news if one is not None)
+        self.send(Heartbeat(number, sent_at, self._arrivals.receipt(), arrived))
 
     def _on_state_changed(self, change: LinkStateChanged) -> None:
         peer = self._machine.peer
@@ -296,14 +356,15 @@ class Link:
             reason=change.reason,
         )
         if change.new is LinkState.READY:
+            self._table = self._tables.join(self, self.peer)
             self._owner.on_link_ready(self)
         elif change.new is LinkState.CLOSED:
             self._loop.call_soon(self._shut, change.reason)
 
     def _shut(self, reason: str) -> None:
-        self._flush()
+        self._batch.flush()
         self._transport = None
         self._driver.close()
-        for channel in list(self._channels.values()):
-            channel.drop(CloseReason.LINK_LOST)
         self._owner.on_link_closed(self, reason)
+        if self._table is not None:
+            self._table.leave(self)

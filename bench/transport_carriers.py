@@ -7,39 +7,68 @@ ours: one TLS WebSocket of the `websockets` library for each call, a message a f
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, CloseReason, Hello, Message, Open
+from backhaul.credentials import LinkCredentials
 from backhaul.links import Link
+from backhaul.pki import TlsFiles, client_context, server_context
 from backhaul.tasks import TaskOwner
-from backhaul.transports.http2 import HTTP2_ALPN, connect_http2
+from backhaul.transports.base import Connector, LinkTransport
+from backhaul.transports.connectors import connector
 from backhaul.transports.listener import serve_links
+from backhaul.transports.quic import serve_quic
 from backhaul.transports.sockets import congestion_control
-from backhaul.transports.websocket import WEBSOCKET_ALPN, connect_websocket
 
-__all__ = ["BASELINE", "Carrier", "available", "carrier"]
+__all__ = ["BASELINE", "COMPARED", "Carrier", "available", "carrier"]
 
 Send = Callable[[bytes], Awaitable[None]]
 Receive = Callable[[bytes], None]
 OnCall = Callable[[Send], None]
 
 BASELINE: Final = "websocket-per-call"
-_LINKS: Final[Mapping[str, tuple[str, int | None]]] = {
-    "websocket": ("websocket", 6),
-    "websocket-single": ("websocket", 1),
-    "websocket-shared": ("websocket", None),
-    "http2": ("http2", None),
+_ALL: Final = 100_000
+
+
+_FEW_BELOW_PERCENT: Final = 3.0
+_MANY_BELOW_PERCENT: Final = 0.1
+
+
+def calls_per_tcp_link(loss_percent: float) -> int:
+    """Return how many calls share a link over TCP, as an edge decides it.
+
+    A lost segment holds up all that follows it, for everyone on the link.
+    """
+    if loss_percent < _MANY_BELOW_PERCENT:
+        return 50
+    return 6 if loss_percent < _FEW_BELOW_PERCENT else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Sharing:
+    """A transport, and how many calls share a link at a loss (percent)."""
+
+    transport: LinkTransport
+    calls_per_link: Callable[[float], int]
+
+
+_LINKS: Final[Mapping[str, _Sharing]] = {
+    "quic": _Sharing("quic", lambda _: _ALL),
+    "http2": _Sharing("http2", calls_per_tcp_link),
+    "websocket": _Sharing("websocket", calls_per_tcp_link),
+    "http2-shared": _Sharing("http2", lambda _: _ALL),
+    "websocket-shared": _Sharing("websocket", lambda _: _ALL),
+    "websocket-single": _Sharing("websocket", lambda _: 1),
 }
-"""Transport, and how many calls share a link; None: all of them."""
-_CONNECT: Final = {
-    "websocket": (connect_websocket, WEBSOCKET_ALPN),
-    "http2": (connect_http2, HTTP2_ALPN),
-}
+COMPARED: Final = (BASELINE, "quic", "http2", "websocket")
+"""What an edge may be told to use, beside the baseline."""
 
 # Many links are opened at once, over a bad path: nobody is given up.
 _PATIENT: Final = LinkConfig(hello_timeout_s=60.0, heartbeat_timeout_s=60.0)
@@ -55,13 +84,13 @@ class Carrier(Protocol):
     """Both ends of one way to carry calls."""
 
     async def dial(
-        self, address: str, context: ssl.SSLContext, calls: int, receive: Receive
+        self, address: str, files: TlsFiles, calls: int, receive: Receive
     ) -> list[Send]:
         """Open so many calls to *address*; return how to send on each."""
         ...
 
     async def serve(
-        self, host: str, context: ssl.SSLContext, on_call: OnCall, receive: Receive
+        self, host: str, files: TlsFiles, on_call: OnCall, receive: Receive
     ) -> int:
         """Accept calls; return the port."""
         ...
@@ -90,15 +119,22 @@ def _sender(channel: Channel) -> Send:
 class _Owner:
     """Keeps one link (`LinkOwner`)."""
 
-    def __init__(self, on_call: OnCall, receive: Receive) -> None:
+    def __init__(
+        self, tables: ChannelTables, on_call: OnCall, receive: Receive
+    ) -> None:
         self.ready = asyncio.Event()
+        self._tables = tables
         self._on_call = on_call
         self._receive = receive
 
     def link(self, hello: Hello) -> Link:
         """Return a new link, still without a transport."""
         return Link(
-            hello=hello, config=_PATIENT, owner=self, check_peer=lambda *_: None
+            hello=hello,
+            config=_PATIENT,
+            owner=self,
+            check_peer=lambda *_: None,
+            tables=self._tables,
         )
 
     def on_link_ready(self, link: Link) -> None:  # noqa: ARG002
@@ -120,46 +156,52 @@ class _Owner:
 class _Links:
     """Calls on links of ours."""
 
-    def __init__(self, transport: str, calls_per_link: int | None) -> None:
-        self._connect, self._alpn = _CONNECT[transport]
+    def __init__(self, transport: LinkTransport, calls_per_link: int) -> None:
+        self._transport: LinkTransport = transport
         self._calls_per_link = calls_per_link
 
     async def dial(
-        self, address: str, context: ssl.SSLContext, calls: int, receive: Receive
+        self, address: str, files: TlsFiles, calls: int, receive: Receive
     ) -> list[Send]:
-        per_link = self._calls_per_link or calls
-        context.set_alpn_protocols([self._alpn])
+        opens = connector(self._transport, files)
+        tables = ChannelTables(grace_s=0)
         async with asyncio.TaskGroup() as group:
             links = [
-                group.create_task(self._open(address, context))
-                for _ in range(0, calls, per_link)
+                group.create_task(_open(opens, address, tables))
+                for _ in range(0, calls, self._calls_per_link)
             ]
         sends: list[Send] = []
         for number in range(calls):
-            link = links[number // per_link].result()
+            link = links[number // self._calls_per_link].result()
             opening = Open(str(number), f"CA{number}", "bench")
             sends.append(_sender(link.open_channel(_Call(receive), opening)))
         return sends
 
     async def serve(
-        self, host: str, context: ssl.SSLContext, on_call: OnCall, receive: Receive
+        self, host: str, files: TlsFiles, on_call: OnCall, receive: Receive
     ) -> int:
         hello = Hello(PROTOCOL_VERSION, name="home-1", region="home")
-        server = await serve_links(
-            lambda: _Owner(on_call, receive).link(hello), host, 0, context=context
-        )
+        tables = ChannelTables(grace_s=0)
+
+        def accept() -> Link:
+            return _Owner(tables, on_call, receive).link(hello)
+
+        if self._transport == "quic":
+            credentials = LinkCredentials.load(files)
+            return (await serve_quic(accept, host, 0, credentials=credentials)).port
+        context = server_context(files)
+        server = await serve_links(accept, host, 0, context=context)
         port: int = server.sockets[0].getsockname()[1]
         return port
 
-    async def _open(self, address: str, context: ssl.SSLContext) -> Link:
-        owner = _Owner(lambda _: None, lambda _: None)
-        link = owner.link(Hello(PROTOCOL_VERSION, name="edge-1"))
-        await self._connect(
-            link, address, context=context, timeout_s=_CONNECT_TIMEOUT_S
-        )
-        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            await owner.ready.wait()
-        return link
+
+async def _open(opens: Connector, address: str, tables: ChannelTables) -> Link:
+    owner = _Owner(tables, lambda _: None, lambda _: None)
+    link = owner.link(Hello(PROTOCOL_VERSION, name="edge-1"))
+    await opens.connect(link, address, timeout_s=_CONNECT_TIMEOUT_S)
+    async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+        await owner.ready.wait()
+    return link
 
 
 class _WebSocketPerCall:
@@ -169,8 +211,9 @@ class _WebSocketPerCall:
         self._readers = TaskOwner()
 
     async def dial(
-        self, address: str, context: ssl.SSLContext, calls: int, receive: Receive
+        self, address: str, files: TlsFiles, calls: int, receive: Receive
     ) -> list[Send]:
+        context = client_context(files)
         async with asyncio.TaskGroup() as group:
             opening = [
                 group.create_task(self._open(address, context, receive))
@@ -187,13 +230,14 @@ class _WebSocketPerCall:
         return opened.send
 
     async def serve(
-        self, host: str, context: ssl.SSLContext, on_call: OnCall, receive: Receive
+        self, host: str, files: TlsFiles, on_call: OnCall, receive: Receive
     ) -> int:
         async def answer(accepted: ServerConnection) -> None:
             congestion_control(accepted.transport.get_extra_info("socket"), "cubic")
             on_call(accepted.send)
             await _read(accepted, receive)
 
+        context = server_context(files)
         server = await serve(answer, host, 0, ssl=context, **_NO_LIMITS)
         port: int = next(iter(server.sockets)).getsockname()[1]
         return port
@@ -212,10 +256,13 @@ def available() -> tuple[str, ...]:
     return (BASELINE, *_LINKS)
 
 
-def carrier(name: str) -> Carrier:
-    """Return the carrier called *name*.
+def carrier(name: str, loss_percent: float) -> Carrier:
+    """Return the carrier called *name*, for a path that loses so much.
 
     Raises:
         KeyError: If there is none.
     """
-    return _WebSocketPerCall() if name == BASELINE else _Links(*_LINKS[name])
+    if name == BASELINE:
+        return _WebSocketPerCall()
+    sharing = _LINKS[name]
+    return _Links(sharing.transport, sharing.calls_per_link(loss_percent))

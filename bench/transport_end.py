@@ -25,7 +25,7 @@ import uvloop
 from transport_carriers import Send, carrier
 
 from backhaul.clock import monotonic_s
-from backhaul.pki import Role, TlsFiles, client_context, server_context
+from backhaul.pki import Role, TlsFiles
 from lab.figures import percentile
 
 WARM_UP_S: Final = 3.0
@@ -127,8 +127,8 @@ async def run_edge(chosen: argparse.Namespace) -> dict[str, Any]:
     """Open the calls and talk."""
     files = TlsFiles.of(chosen.pki, Role.EDGE, "edge-1")
     listener = Listener(INTERVAL_S["agent"])
-    sends = await carrier(chosen.transport).dial(
-        chosen.address, client_context(files), chosen.calls, listener.hear
+    sends = await carrier(chosen.transport, chosen.loss_percent).dial(
+        chosen.address, files, chosen.calls, listener.hear
     )
     print(json.dumps({"calls": len(sends)}), flush=True)
     gc.disable()  # a collection's pause is no transport's, and hits whoever comes
@@ -151,9 +151,8 @@ async def run_agent(chosen: argparse.Namespace) -> dict[str, Any]:
         if len(sends) == chosen.calls:
             complete.set()
 
-    host, context = chosen.address, server_context(files)
-    serving = carrier(chosen.transport)
-    port = await serving.serve(host, context, on_call, listener.hear)
+    serving = carrier(chosen.transport, chosen.loss_percent)
+    port = await serving.serve(chosen.address, files, on_call, listener.hear)
     print(json.dumps({"port": port}), flush=True)
     await complete.wait()
     gc.disable()  # a collection's pause is no transport's, and hits whoever comes
@@ -171,6 +170,7 @@ def main() -> None:
     parser.add_argument("--address", required=True, help="host:port; agent: host")
     parser.add_argument("--pki", type=Path, required=True)
     parser.add_argument("--calls", type=int, required=True)
+    parser.add_argument("--loss-percent", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--propagation-ms", type=float, required=True)
     chosen = parser.parse_args()

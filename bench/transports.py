@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from transport_carriers import BASELINE, available
+from transport_carriers import BASELINE, COMPARED, available
 
 from backhaul.pki import Role, create_authority, issue
 from lab.path import NetworkPath, PathUnavailableError, Side
@@ -23,7 +23,7 @@ from lab.path import NetworkPath, PathUnavailableError, Side
 END: Final = Path(__file__).with_name("transport_end.py")
 PATIENCE_S: Final = 90.0
 """For what an end says next, beyond the time of talking (s)."""
-LOSSES: Final = ("0", "1", "3", "3x3")
+LOSSES: Final = ("0", "1", "3", "3x3", "0@100", "5@200")
 CONTROLS: Final = ("bbr", "cubic", "reno")
 
 
@@ -51,6 +51,7 @@ class Case:
             "address": address,
             "pki": self.pki,
             "calls": self.calls,
+            "loss-percent": self.loss_percent,
             "seconds": self.seconds,
             "propagation-ms": self.propagation_ms,
         }
@@ -159,7 +160,7 @@ def show(row: dict[str, Any]) -> str:
     """Return *row* as a line of the table."""
     loss = f"{row['loss_percent']:g} %" + (f" by {row['burst']}" * (row["burst"] > 1))
     return (
-        f"{loss:10} {row['transport']:18}"
+        f"{loss:10} {row['calls']:3} calls  {row['transport']:18}"
         f" p50 {row['p50_ms']:8.1f}  p99 {row['p99_ms']:8.1f}"
         f"  p99.9 {row['p999_ms']:8.1f} ms"
         f"  over {row['over_propagation_p99_ms']:+8.1f} ms"
@@ -169,22 +170,28 @@ def show(row: dict[str, Any]) -> str:
     )
 
 
+def case_of(loss: str, transport: str, chosen: argparse.Namespace, pki: Path) -> Case:
+    """Return the case that *loss* asks for: percent, x burst, @ calls."""
+    figures, _, calls = loss.partition("@")
+    percent, _, burst = figures.partition("x")
+    return Case(
+        transport=transport,
+        loss_percent=float(percent),
+        burst=int(burst or 1),
+        calls=int(calls or chosen.calls),
+        seconds=chosen.seconds,
+        rtt_ms=chosen.rtt_ms,
+        pki=pki,
+    )
+
+
 async def measure_all(chosen: argparse.Namespace, pki: Path) -> None:
     """Measure every case, the baseline of each loss first."""
     for loss in chosen.losses:
-        percent, _, burst = loss.partition("x")
         baseline: dict[str, Any] | None = None
         for transport in chosen.transports:
-            case = Case(
-                transport=transport,
-                loss_percent=float(percent),
-                burst=int(burst or 1),
-                calls=chosen.calls,
-                seconds=chosen.seconds,
-                rtt_ms=chosen.rtt_ms,
-                pki=pki,
-            )
-            row = compare(await measure(case), baseline)
+            row = await measure(case_of(loss, transport, chosen, pki))
+            row = compare(row, baseline)
             if transport == BASELINE:
                 baseline = row
             print(json.dumps(row) if chosen.json else show(row), flush=True)
@@ -193,14 +200,18 @@ async def measure_all(chosen: argparse.Namespace, pki: Path) -> None:
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = available()
     parser.add_argument("--calls", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rtt-ms", type=float, default=80.0)
     parser.add_argument(
-        "--losses", nargs="+", default=LOSSES, help="percent, or percent x burst: 3x3"
+        "--losses",
+        nargs="+",
+        default=LOSSES,
+        help="percent, percent x burst, and @ calls if not --calls: 1 3x3 5@200",
     )
-    parser.add_argument("--transports", nargs="+", choices=names, default=names)
+    parser.add_argument(
+        "--transports", nargs="+", choices=available(), default=COMPARED
+    )
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:

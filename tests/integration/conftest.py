@@ -13,6 +13,7 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.server import Server, serve
 
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -94,6 +95,7 @@ class ScriptedAgent:
             check_peer=lambda certificate, _: self.peers.append(
                 peer_identity(certificate).name
             ),
+            tables=ChannelTables(grace_s=0),
         )
         self.links.append(link)
         return link

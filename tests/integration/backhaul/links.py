@@ -9,6 +9,8 @@ from typing import Any
 
 from aioquic.quic.logger import QuicLogger
 
+from backhaul.batcher import Batcher
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.frames import LINK_CHANNEL, FrameKind, append_frame
 from backhaul.core.link import LinkConfig, LinkState
@@ -90,13 +92,29 @@ class End:
     """One end of one link, and its owner."""
 
     def __init__(
-        self, hello: Hello, config: LinkConfig = PATIENT, check: PeerCheck = anyone
+        self,
+        hello: Hello,
+        config: LinkConfig = PATIENT,
+        check: PeerCheck = anyone,
+        tables: ChannelTables | None = None,
     ) -> None:
         self.calls: list[Call] = []
         self.messages: list[Message] = []
         self.closed: list[str] = []
+        self.standby: Link | None = None
         self.greet_with: tuple[Message, ...] = ()
-        self.link = Link(hello=hello, config=config, owner=self, check_peer=check)
+        self.tables = tables or ChannelTables(grace_s=0)
+        self.link = Link(
+            hello=hello,
+            config=config,
+            owner=self,
+            check_peer=check,
+            tables=self.tables,
+        )
+
+    @property
+    def batcher(self) -> Batcher:
+        return self.tables.batcher
 
     @property
     def ready(self) -> bool:
@@ -128,6 +146,9 @@ class End:
     def on_link_closed(self, link: Link, reason: str) -> None:
         assert link is self.link
         self.closed.append(reason)
+        if self.standby is not None:
+            for channel in list(link.channels.values()):
+                channel.move_to(self.standby)
 
 
 @dataclass

@@ -1,0 +1,65 @@
+"""When the links of a process flush."""
+
+import asyncio
+from functools import partial
+
+from backhaul.batcher import Batcher
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until_flushed(flushed: list[str], count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(flushed) < count:
+            await asyncio.sleep(0.001)
+
+
+async def test_an_idle_process_flushes_at_the_end_of_the_turn() -> None:
+    flushed: list[str] = []
+    Batcher().due(partial(flushed.append, "only"))
+    assert flushed == []
+    await turns(1)
+    assert flushed == ["only"]
+
+
+async def test_a_busy_process_flushes_all_links_with_one_tick() -> None:
+    batcher, flushed = Batcher(), list[str]()
+    batcher.passed(100_000)
+    batcher.due(partial(flushed.append, "first"))
+    await turns(5)
+    assert flushed == []
+    batcher.due(partial(flushed.append, "second"))
+    await until_flushed(flushed, 1)
+    await turns(2)
+    assert flushed == ["first", "second"]
+
+
+async def test_what_is_due_after_a_tick_goes_with_the_next() -> None:
+    batcher, flushed = Batcher(), list[str]()
+    batcher.passed(100_000)
+    batcher.due(partial(flushed.append, "first"))
+    await until_flushed(flushed, 1)
+    batcher.passed(100_000)
+    batcher.due(partial(flushed.append, "second"))
+    await until_flushed(flushed, 2)
+    assert flushed == ["first", "second"]
+
+
+async def test_a_link_that_fails_does_not_hold_up_the_others() -> None:
+    failed: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: failed.append(context["exception"])
+    )
+    batcher, flushed = Batcher(), list[str]()
+    batcher.passed(100_000)
+
+    def fail() -> None:
+        raise LookupError
+
+    batcher.due(fail)
+    batcher.due(partial(flushed.append, "second"))
+    await until_flushed(flushed, 1)
+    assert [type(error) for error in failed] == [LookupError]
