@@ -1,23 +1,31 @@
-"""One call inside a link: sequence numbers, its handler, and its end."""
+"""One call between two processes, on whichever link carries it at the time."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from backhaul.clock import monotonic_s
+from backhaul.core.audio_receiver import AudioReceiver
 from backhaul.core.frames import SEQUENCE_MODULUS, Frame, FrameKind
 from backhaul.core.messages import (
+    Arrived,
     Close,
     CloseReason,
+    Hello,
     Message,
     Open,
+    Resume,
     decode_message,
     encode_message,
 )
+from backhaul.core.send_log import SendLog
 from backhaul.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
+    from backhaul.channel_table import ChannelTable
     from backhaul.links import Link
 
-__all__ = ["MAX_AUDIO_BYTES", "Channel", "ChannelHandler", "LinkCounters"]
+__all__ = ["MAX_AUDIO_BYTES", "Channel", "ChannelHandler"]
 
 MAX_AUDIO_BYTES = 64 * 1024
 """Largest audio in one frame (bytes), 8 s; more of it leaves as several frames."""
@@ -35,53 +43,55 @@ class ChannelHandler(Protocol):
         ...
 
     def on_channel_closed(self, reason: CloseReason) -> None:
-        """The other side closed the channel, or the link is gone; called once."""
+        """The other side closed the channel, or cannot be reached; called once."""
         ...
 
 
-@dataclass(slots=True)
-class LinkCounters:
-    """What passed over one link, and what was refused on it."""
-
-    frames_received: int = 0
-    frames_replayed: int = 0
-    frames_missing: int = 0
-    batches_refused: int = 0
-    batches_sent: int = 0
-
-    def add(self, other: "LinkCounters") -> None:
-        """Add what *other* counted."""
-        self.frames_received += other.frames_received
-        self.frames_replayed += other.frames_replayed
-        self.frames_missing += other.frames_missing
-        self.batches_refused += other.batches_refused
-        self.batches_sent += other.batches_sent
-
-
 class Channel:
-    """One call inside a link."""
+    """One call. What is sent is kept until it has arrived, to be sent again if need be.
+
+    Attributes:
+        number: Its number, the same on both sides.
+        closed: Whether this side is done with it. It is still kept for a while then,
+            so that its last words arrive although their link dies.
+    """
 
     __slots__ = (
-        "_closed",
+        "_acknowledged",
+        "_audio",
+        "_grace",
         "_handler",
+        "_hole",
         "_link",
-        "_next_received",
-        "_next_sent",
+        "_log",
+        "_next_control",
+        "_table",
+        "closed",
         "number",
     )
 
-    def __init__(self, link: "Link", number: int) -> None:
+    def __init__(self, table: "ChannelTable", link: "Link", number: int) -> None:
         self.number = number
-        self._link = link
+        self.closed = False
+        self._table = table
+        self._link: Link | None = None
         self._handler: ChannelHandler | None = None
-        self._closed = False
-        # By kind: what is reliable must not be dropped for speech that overtook it.
-        self._next_sent = dict.fromkeys(FrameKind, 0)
-        self._next_received = dict.fromkeys(FrameKind, 0)
+        self._log = SendLog()
+        self._audio = AudioReceiver(table.counters)
+        self._next_control = 0
+        self._acknowledged = (0, 0)
+        self._hole: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._attach(link)
 
     @property
-    def link(self) -> "Link":
-        """The link that carries this channel."""
+    def peer(self) -> Hello:
+        """Who is on the other side."""
+        return self._table.peer
+
+    @property
+    def link(self) -> "Link | None":
+        """The link that carries this channel; None while there is none."""
         return self._link
 
     def send_audio(self, audio: bytes) -> None:
@@ -97,52 +107,156 @@ class Channel:
         self._send(FrameKind.CONTROL, encode_message(message))
 
     def close(self, reason: CloseReason) -> None:
-        """Tell the other side and forget the channel; does nothing twice."""
-        if not self._closed:
+        """Tell the other side; does nothing twice."""
+        if not self.closed:
             self.send(Close(reason))
-            self._forget()
+            self._shut()
+            self._wait(self._table.linger_s)
 
     def bind(self, handler: ChannelHandler) -> None:
         """Name who receives what arrives; a closed channel receives nothing."""
-        if not self._closed:
+        if not self.closed:
             self._handler = handler
-
-    def _send(self, kind: FrameKind, payload: bytes) -> None:
-        sequence = self._next_sent[kind]
-        self._next_sent[kind] = (sequence + 1) % SEQUENCE_MODULUS
-        self._link.queue(kind, self.number, sequence, payload)
-
-    def receive(self, frame: Frame) -> None:
-        """Take a frame for this channel; a replayed one is dropped and counted."""
-        expected = self._next_received[frame.kind]
-        ahead = (frame.sequence - expected) % SEQUENCE_MODULUS
-        if ahead:
-            if ahead > SEQUENCE_MODULUS // 2:
-                self._link.counters.frames_replayed += 1
-                return
-            self._link.counters.frames_missing += ahead
-        self._next_received[frame.kind] = (frame.sequence + 1) % SEQUENCE_MODULUS
-        if self._handler is None:
-            return
-        if frame.kind is FrameKind.AUDIO:
-            self._handler.on_audio(frame.payload)
-            return
-        message = decode_message(frame.payload)
-        if isinstance(message, Open):
-            raise RemoteProtocolError("channel opened twice")
-        if isinstance(message, Close):
-            self.drop(message.reason)
-        else:
-            self._handler.on_message(message)
 
     def drop(self, reason: CloseReason) -> None:
         """Forget the channel because of the other side or the link; tells the call."""
         handler = self._handler
-        self._forget()
+        self._shut()
+        self.forget()
         if handler is not None:
             handler.on_channel_closed(reason)
 
-    def _forget(self) -> None:
-        self._closed = True
+    # What links and their owners call
+
+    def move_to(self, link: "Link") -> None:
+        """Go on over *link*, which leads to the same process; nothing is lost by it."""
+        self._attach(link)
+        link.send(Resume(self.arrived(), self._log.opened))
+        self._send_again(link)
+
+    def on_resumed(self, link: "Link", arrived: Arrived) -> None:
+        """The other side moved the channel to *link*."""
+        self._log.acknowledge(control=arrived.control, audio=arrived.audio)
+        self._attach(link)
+        self._send_again(link)
+
+    def strand(self) -> None:
+        """Wait a while, without a link, for the other side to move the channel."""
+        self._detach()
+        if self.closed:
+            return
+        if self._table.grace_s:
+            self._wait(self._table.grace_s)
+        else:
+            self.drop(CloseReason.LINK_LOST)
+
+    def receive(self, frame: Frame) -> None:
+        """Take a frame for this channel, from whichever link; replays are dropped."""
+        if frame.kind is FrameKind.AUDIO:
+            self._hear(self._audio.receive(frame, now=monotonic_s()))
+            if self._hole is None:
+                self._await_hole()
+        elif frame.kind is FrameKind.CONTROL and self._is_next(frame):
+            self._on_message(decode_message(frame.payload))
+
+    def arrived(self) -> Arrived:
+        """Return how far the channel has arrived."""
+        return Arrived(self.number, self._next_control, self._audio.next)
+
+    def news(self) -> Arrived | None:
+        """Return how far it has arrived, if that has changed since the last call."""
+        present = (self._next_control, self._audio.next)
+        if present == self._acknowledged:
+            return None
+        self._acknowledged = present
+        return self.arrived()
+
+    def acknowledge(self, arrived: Arrived) -> None:
+        """The other side says how far the channel has arrived there."""
+        self._log.acknowledge(control=arrived.control, audio=arrived.audio)
+
+    def forget(self) -> None:
+        """Leave no trace of the channel."""
+        self._detach()
+        for timer in (self._hole, self._grace):
+            if timer is not None:
+                timer.cancel()
+        self._table.remove(self)
+
+    # Sending
+
+    def _send(self, kind: FrameKind, payload: bytes) -> None:
+        if self.closed:
+            return
+        sequence = self._log.append(kind, payload)
+        if self._link is not None:
+            self._link.queue(kind, self.number, sequence, payload)
+
+    def _send_again(self, link: "Link") -> None:
+        for kind, sequence, payload in self._log.unacknowledged():
+            link.queue(kind, self.number, sequence, payload)
+
+    # Receiving
+
+    def _is_next(self, frame: Frame) -> bool:
+        ahead = (frame.sequence - self._next_control) % SEQUENCE_MODULUS
+        if ahead >= SEQUENCE_MODULUS // 2:
+            self._table.counters.frames_doubled += 1
+            return False
+        self._table.counters.frames_missing += ahead
+        self._next_control = (frame.sequence + 1) % SEQUENCE_MODULUS
+        return True
+
+    def _on_message(self, message: Message) -> None:
+        if isinstance(message, Close):
+            # What still waits for a hole was said before.
+            self._hear(self._audio.flush())
+            self.drop(message.reason)
+        elif isinstance(message, Open):
+            if self._handler is not None:
+                raise RemoteProtocolError("channel opened twice")
+        elif self._handler is not None:
+            self._handler.on_message(message)
+
+    def _hear(self, frames: Iterable[Frame]) -> None:
+        for frame in frames:
+            if self._handler is not None:
+                self._handler.on_audio(frame.payload)
+
+    def _await_hole(self) -> None:
+        due = self._audio.next_deadline()
+        if due is not None and not self.closed:
+            wait_s = max(due - monotonic_s(), 0.001)
+            self._hole = self._table.loop.call_later(wait_s, self._on_waited)
+
+    def _on_waited(self) -> None:
+        self._hole = None
+        self._hear(self._audio.expire(now=monotonic_s()))
+        self._await_hole()
+
+    # Coming and going
+
+    def _attach(self, link: "Link") -> None:
+        self._detach()
+        if self._grace is not None and not self.closed:
+            self._grace.cancel()
+            self._grace = None
+        self._link = link
+        link.channels[self.number] = self
+
+    def _detach(self) -> None:
+        if self._link is not None:
+            self._link.channels.pop(self.number, None)
+            self._link = None
+
+    def _shut(self) -> None:
+        self.closed = True
         self._handler = None
-        self._link.forget(self)
+
+    def _wait(self, wait_s: float) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        self._grace = self._table.loop.call_later(wait_s, self._on_grace_over)
+
+    def _on_grace_over(self) -> None:
+        self.drop(CloseReason.LINK_LOST)

@@ -1,14 +1,18 @@
 """One link at work: runs its machine, batches frames and hands them to channels."""
 
 import asyncio
+import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 import structlog
 
 from backhaul.batcher import Batcher
-from backhaul.channels import Channel, ChannelHandler, LinkCounters
+from backhaul.channel_table import ChannelTable, ChannelTables
+from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
+from backhaul.core.arrival import ArrivalEstimator, stamp_ticks
 from backhaul.core.frames import (
     HEADER_BYTES,
     LINK_CHANNEL,
@@ -27,6 +31,7 @@ from backhaul.core.link import (
     LinkState,
     LinkStateChanged,
     MessageReceived,
+    SendHeartbeat,
     SendMessage,
     TransportClosed,
     TransportOpened,
@@ -38,21 +43,49 @@ from backhaul.core.messages import (
     Hello,
     Message,
     Open,
+    Receipt,
+    Resume,
+    ResumeRefused,
     decode_message,
+    encode_message,
 )
 from backhaul.driver import LoopDriver
 from backhaul.errors import RemoteProtocolError
 from backhaul.transports.base import Transport
 
-__all__ = ["Link", "LinkOwner"]
+__all__ = ["Link", "LinkCounters", "LinkOwner", "LinkQuality"]
 
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 """A peer that lets this much wait in our process reads nothing any more."""
 
-_OWN_MESSAGES = (Hello, Heartbeat, HeartbeatReply)
-"""What on channel 0 is between the links alone."""
+_STAMP: Final = struct.Struct("!I")
 
 _log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """What passed over one link, and what was refused on it."""
+
+    frames_received: int = 0
+    batches_refused: int = 0
+    batches_sent: int = 0
+
+    def add(self, other: "LinkCounters") -> None:
+        """Add what *other* counted."""
+        self.frames_received += other.frames_received
+        self.batches_refused += other.batches_refused
+        self.batches_sent += other.batches_sent
+
+
+@dataclass(frozen=True, slots=True)
+class LinkQuality:
+    """How things arrive over a link; None in a direction of which nothing is known."""
+
+    sent: Receipt | None
+    """What we send, as the peer sees it."""
+    received: Receipt | None
+    """What the peer sends."""
 
 
 class LinkOwner(Protocol):
@@ -71,7 +104,11 @@ class LinkOwner(Protocol):
         ...
 
     def on_link_closed(self, link: "Link", reason: str) -> None:
-        """The link is gone; its channels have been told. Called once."""
+        """The link is gone; called once.
+
+        `Link.channels` are those it carried. Whoever opens channels moves them to
+        another link of the same peer now; those that are left are stranded.
+        """
         ...
 
 
@@ -80,6 +117,10 @@ class Link:
 
     All frames of one tick of the batcher leave as one batch, and a message takes along
     at once what waits before it.
+
+    Attributes:
+        counters: What passed over it.
+        channels: What it carries at the moment, also what was closed lately.
     """
 
     def __init__(
@@ -90,6 +131,7 @@ class Link:
         owner: LinkOwner,
         batcher: Batcher,
         check_peer: Callable[[Mapping[str, Any], Hello | None], None],
+        tables: ChannelTables,
     ) -> None:
         """Make a link that is still without a transport.
 
@@ -100,8 +142,10 @@ class Link:
             batcher: When to send audio; the same for all links of a process.
             check_peer: Raises RemoteProtocolError when the certificate is not one
                 this side talks to, or does not fit the peer's hello.
+            tables: Channels of all links of this process.
         """
         self.counters = LinkCounters()
+        self.channels: dict[int, Channel] = {}
         self._owner = owner
         self._batcher = batcher
         self._check_peer = check_peer
@@ -112,9 +156,10 @@ class Link:
             self._machine, self._perform
         )
         self._loop = asyncio.get_running_loop()
-        self._control = Channel(self, LINK_CHANNEL)
-        self._channels: dict[int, Channel] = {}
-        self._next_channel = 1
+        self._tables = tables
+        self._table: ChannelTable | None = None
+        self._arrivals = ArrivalEstimator()
+        self._next_control = 0
         self._batch = bytearray()
         self._batched = 0
         self._tick_due = False
@@ -145,7 +190,17 @@ class Link:
     @property
     def channel_count(self) -> int:
         """Calls on this link."""
-        return len(self._channels)
+        return sum(not channel.closed for channel in self.channels.values())
+
+    @property
+    def quality(self) -> LinkQuality:
+        """How things arrive over this link lately."""
+        return LinkQuality(self._machine.receipt, self._arrivals.receipt())
+
+    def unanswered_s(self, now: float) -> float:
+        """Return the age of the oldest heartbeat without an answer (s), 0 if none."""
+        since = self._machine.unanswered_since
+        return 0.0 if since is None else max(now - since, 0.0)
 
     @property
     def backlog_bytes(self) -> int:
@@ -155,24 +210,21 @@ class Link:
 
     def send(self, message: Message) -> None:
         """Send a message on channel 0."""
-        self._control.send(message)
+        number, self._next_control = self._next_control, self._next_control + 1
+        payload = encode_message(message)
+        self.queue(FrameKind.CONTROL, LINK_CHANNEL, number, payload)
 
     def open_channel(self, handler: ChannelHandler, message: Open) -> Channel:
-        """Start a call; audio may follow at once, without waiting for an answer."""
-        number, self._next_channel = self._next_channel, self._next_channel + 1
-        channel = Channel(self, number)
-        channel.bind(handler)
-        self._channels[number] = channel
-        if self._machine.state is LinkState.READY:
-            channel.send(message)
-        else:
+        """Start a call; audio may follow at once, without waiting for an answer.
+
+        The link was ready once.
+        """
+        assert self._table is not None  # noqa: S101 - narrows the type
+        channel = self._table.open(self, handler, message)
+        if self._machine.state is not LinkState.READY:
             # The link died since the lease: the call hears it like any other loss.
             self._loop.call_soon(channel.drop, CloseReason.LINK_LOST)
         return channel
-
-    def forget(self, channel: Channel) -> None:
-        """Drop a closed channel from the table."""
-        self._channels.pop(channel.number, None)
 
     def close(self, reason: str) -> None:
         """Close the link; its channels hear `LINK_LOST`."""
@@ -187,6 +239,8 @@ class Link:
         """Put one frame into the next batch; it leaves now if it is a message."""
         if len(self._batch) + HEADER_BYTES + len(payload) > MAX_BATCH_BYTES:
             self._flush()  # a larger batch would be refused
+        if not self._batch:
+            self._stamp()
         append_frame(self._batch, kind, channel, sequence, payload)
         self._batched += 1
         if kind is FrameKind.AUDIO:
@@ -200,6 +254,11 @@ class Link:
     def _on_tick(self) -> None:
         self._tick_due = False
         self._flush()
+
+    def _stamp(self) -> None:
+        number = self.counters.batches_sent
+        ticks = _STAMP.pack(stamp_ticks(monotonic_s()))
+        append_frame(self._batch, FrameKind.STAMP, LINK_CHANNEL, number, ticks)
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -262,7 +321,8 @@ class Link:
         self._give_up(error.reason)
 
     def _receive(self, frame: Frame) -> None:
-        channel = self._channels.get(frame.channel)
+        table = self._table
+        channel = None if table is None else table.channels.get(frame.channel)
         if channel is not None:
             channel.receive(frame)
         elif frame.kind is FrameKind.CONTROL:
@@ -271,12 +331,19 @@ class Link:
                 self._on_link_message(message)
             elif isinstance(message, Open):
                 self._accept_channel(frame, message)
+        elif frame.kind is FrameKind.STAMP:
+            self._on_stamp(frame)
+
+    def _on_stamp(self, frame: Frame) -> None:
+        if len(frame.payload) != _STAMP.size:
+            raise RemoteProtocolError("stamp of a wrong size")
+        (ticks,) = _STAMP.unpack(frame.payload)
+        self._arrivals.on_stamp(frame.sequence, ticks, now=monotonic_s())
 
     def _accept_channel(self, frame: Frame, message: Open) -> None:
-        if self._machine.state is not LinkState.READY:
+        if self._table is None:
             raise RemoteProtocolError("channel opened before hello")
-        channel = Channel(self, frame.channel)
-        self._channels[frame.channel] = channel
+        channel = self._table.accept(self, frame.channel)
         channel.receive(frame)
         channel.bind(self._owner.on_channel_opened(channel, message))
 
@@ -284,10 +351,19 @@ class Link:
         if isinstance(message, Hello):
             self._check_peer(self._certificate, message)
         self._driver.feed(MessageReceived(message))
-        if isinstance(message, _OWN_MESSAGES):
+        if self._table is None or self._machine.state is not LinkState.READY:
             return
-        if self._machine.state is LinkState.READY:
-            self._owner.on_link_message(self, message)
+        match message:
+            case Hello() | HeartbeatReply():
+                pass
+            case Heartbeat():
+                self._table.acknowledge(message.arrived)
+            case Resume():
+                self._table.on_resumed(self, message)
+            case ResumeRefused():
+                self._table.on_resume_refused(message)
+            case _:
+                self._owner.on_link_message(self, message)
 
     def _give_up(self, reason: str) -> None:
         self._perform(CloseTransport(reason))
@@ -297,11 +373,18 @@ class Link:
         match action:
             case SendMessage(message):
                 self.send(message)
+            case SendHeartbeat(number, sent_at):
+                self._send_heartbeat(number, sent_at)
             case CloseTransport(reason):
                 if self._transport is not None:
                     self._transport.close(reason)
             case LinkStateChanged():
                 self._on_state_changed(action)
+
+    def _send_heartbeat(self, number: int, sent_at: float) -> None:
+        news = (channel.news() for channel in self.channels.values())
+        arrived = tuple(one for one in news if one is not None)
+        self.send(Heartbeat(number, sent_at, self._arrivals.receipt(), arrived))
 
     def _on_state_changed(self, change: LinkStateChanged) -> None:
         peer = self._machine.peer
@@ -314,6 +397,7 @@ class Link:
             reason=change.reason,
         )
         if change.new is LinkState.READY:
+            self._table = self._tables.join(self, self.peer)
             self._owner.on_link_ready(self)
         elif change.new is LinkState.CLOSED:
             self._loop.call_soon(self._shut, change.reason)
@@ -322,6 +406,6 @@ class Link:
         self._flush()
         self._transport = None
         self._driver.close()
-        for channel in list(self._channels.values()):
-            channel.drop(CloseReason.LINK_LOST)
         self._owner.on_link_closed(self, reason)
+        if self._table is not None:
+            self._table.leave(self)

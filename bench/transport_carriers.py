@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from backhaul.batcher import Batcher
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, CloseReason, Hello, Message, Open
@@ -116,12 +117,20 @@ def _sender(channel: Channel) -> Send:
     return send
 
 
+class _Process:
+    """What all links of one end share."""
+
+    def __init__(self) -> None:
+        self.batcher = Batcher()
+        self.tables = ChannelTables(grace_s=0)
+
+
 class _Owner:
     """Keeps one link (`LinkOwner`)."""
 
-    def __init__(self, batcher: Batcher, on_call: OnCall, receive: Receive) -> None:
+    def __init__(self, process: _Process, on_call: OnCall, receive: Receive) -> None:
         self.ready = asyncio.Event()
-        self._batcher = batcher
+        self._process = process
         self._on_call = on_call
         self._receive = receive
 
@@ -131,8 +140,9 @@ class _Owner:
             hello=hello,
             config=_PATIENT,
             owner=self,
-            batcher=self._batcher,
+            batcher=self._process.batcher,
             check_peer=lambda *_: None,
+            tables=self._process.tables,
         )
 
     def on_link_ready(self, link: Link) -> None:  # noqa: ARG002
@@ -161,10 +171,10 @@ class _Links:
     async def dial(
         self, address: str, files: TlsFiles, calls: int, receive: Receive
     ) -> list[Send]:
-        opens, batcher = connector(self._transport, files), Batcher()
+        opens, process = connector(self._transport, files), _Process()
         async with asyncio.TaskGroup() as group:
             links = [
-                group.create_task(_open(opens, address, batcher))
+                group.create_task(_open(opens, address, process))
                 for _ in range(0, calls, self._calls_per_link)
             ]
         sends: list[Send] = []
@@ -178,10 +188,10 @@ class _Links:
         self, host: str, files: TlsFiles, on_call: OnCall, receive: Receive
     ) -> int:
         hello = Hello(PROTOCOL_VERSION, name="home-1", region="home")
-        batcher = Batcher()
+        process = _Process()
 
         def accept() -> Link:
-            return _Owner(batcher, on_call, receive).link(hello)
+            return _Owner(process, on_call, receive).link(hello)
 
         if self._transport == "quic":
             credentials = LinkCredentials.load(files)
@@ -192,8 +202,8 @@ class _Links:
         return port
 
 
-async def _open(opens: Connector, address: str, batcher: Batcher) -> Link:
-    owner = _Owner(batcher, lambda _: None, lambda _: None)
+async def _open(opens: Connector, address: str, process: _Process) -> Link:
+    owner = _Owner(process, lambda _: None, lambda _: None)
     link = owner.link(Hello(PROTOCOL_VERSION, name="edge-1"))
     await opens.connect(link, address, timeout_s=_CONNECT_TIMEOUT_S)
     async with asyncio.timeout(_CONNECT_TIMEOUT_S):

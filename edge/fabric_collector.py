@@ -37,14 +37,15 @@ class FabricCollector(Collector):
 
     def _link_frames(self) -> Metric:
         counters = self._links.counters()
+        channels = self._links.tables.counters
         family = CounterMetricFamily(
             "edge_link_frames",
             "Frames from agents by what became of them; refused counts batches.",
             labels=["outcome"],
         )
         family.add_metric(["received"], counters.frames_received)
-        family.add_metric(["replayed"], counters.frames_replayed)
-        family.add_metric(["missing"], counters.frames_missing)
+        family.add_metric(["doubled"], channels.frames_doubled)
+        family.add_metric(["missing"], channels.frames_missing)
         family.add_metric(["refused"], counters.batches_refused)
         return family
 

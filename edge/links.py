@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import structlog
 
 from backhaul.batcher import Batcher
-from backhaul.channels import Channel, ChannelHandler, LinkCounters
+from backhaul.channel_table import ChannelTables
+from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.backoff import Backoff
 from backhaul.core.link import LinkConfig, LinkState
 from backhaul.core.messages import (
@@ -30,7 +32,7 @@ from backhaul.errors import (
     LinkConnectError,
     RemoteProtocolError,
 )
-from backhaul.links import Link
+from backhaul.links import Link, LinkCounters
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
 from backhaul.transports.base import Connector
@@ -116,6 +118,12 @@ class AgentLinks:
         self._backoff = backoff or Backoff(max_s=2.0)
         self._batcher = Batcher()
         self._tasks = TaskOwner()
+        self.tables = ChannelTables(grace_s=0)
+        self._hello = Hello(
+            version=PROTOCOL_VERSION,
+            name=settings.name,
+            instance=secrets.token_hex(8),
+        )
         self._lease_ids = itertools.count(1)
         self.opened_total = 0
         self.closed_links = LinkCounters()
@@ -197,7 +205,7 @@ class AgentLinks:
 
     def _new_link(self, agent: Agent, closed: asyncio.Event) -> Link:
         return Link(
-            hello=Hello(version=PROTOCOL_VERSION, name=self._settings.name),
+            hello=self._hello,
             config=LinkConfig(
                 hello_timeout_s=self._settings.link_connect_timeout_s,
                 heartbeat_interval_s=self._settings.heartbeat_interval_s,
@@ -206,6 +214,7 @@ class AgentLinks:
             owner=_AgentLinkOwner(self, agent, closed),
             batcher=self._batcher,
             check_peer=_PeerCheck(agent.region),
+            tables=self.tables,
         )
 
 

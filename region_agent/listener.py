@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backhaul.batcher import Batcher
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -59,7 +60,9 @@ class LinkListener:
         hello: Hello,
         config: LinkConfig,
         stock_interval_s: float,
+        orphan_grace_s: float,
     ) -> None:
+        """Make it; *orphan_grace_s* is how long a call waits for a new link (s)."""
         self.counters = BridgeCounters()
         self.calls_ended: Counter[CloseReason] = Counter()
         self.leases_refused: Counter[CloseReason] = Counter()
@@ -72,6 +75,7 @@ class LinkListener:
         self._services: CallServices
         self._batcher = Batcher()
         self._links: dict[Link, None] = {}
+        self._tables = ChannelTables(grace_s=orphan_grace_s)
         self._leases: dict[str, _Lease] = {}
         self._bridges: dict[Bridge, None] = {}
         self._tasks = TaskOwner()
@@ -151,6 +155,7 @@ class LinkListener:
             bridge.close(CloseReason.DRAINED)
         for link in list(self._links):
             link.close("agent stops")
+        self._tables.close()
         if self._quic is not None:
             await self._quic.aclose()
         if self._server is not None:
@@ -170,6 +175,7 @@ class LinkListener:
             owner=self,
             batcher=self._batcher,
             check_peer=_check_peer,
+            tables=self._tables,
         )
 
     # LinkOwner
@@ -186,13 +192,13 @@ class LinkListener:
             case LeaseRequest():
                 self._on_requested(link, message)
             case LeaseRelease(lease_id):
-                self._release(_key(link, lease_id))
+                self._release(_key(link.peer, lease_id))
             case _:
                 pass
 
     def on_channel_opened(self, channel: Channel, message: Open) -> ChannelHandler:
         """A call begins; see LinkOwner."""
-        key = _key(channel.link, message.lease_id)
+        key = _key(channel.peer, message.lease_id)
         lease = self._leases.get(key)
         asked_for = self._sessions.by_profile.get(message.profile)
         if lease is None or lease.sessions is not asked_for:
@@ -222,9 +228,15 @@ class LinkListener:
         return bridge
 
     def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002
-        """A link is gone, and with it the leases that ring on it; see LinkOwner."""
-        self._links.pop(link, None)
-        lost = [key for key, lease in self._leases.items() if lease.link is link]
+        """A link is gone, and leases with an edge's last one; see LinkOwner."""
+        if link not in self._links:
+            return  # it never said hello
+        del self._links[link]
+        if any(other.peer == link.peer for other in self._links):
+            return
+        lost = [
+            key for key, lease in self._leases.items() if lease.link.peer == link.peer
+        ]
         for key in lost:
             self._release(key)
 
@@ -258,7 +270,7 @@ class LinkListener:
         if sessions is None:
             self._refuse(link, request.lease_id, CloseReason.UNKNOWN_PROFILE)
             return
-        key = _key(link, request.lease_id)
+        key = _key(link.peer, request.lease_id)
         # An edge that started anew counts its leases from one again.
         self._release(key)
         self._leases[key] = _Lease(link, request.lease_id, sessions)
@@ -325,9 +337,9 @@ class _Refused:
         pass
 
 
-def _key(link: Link, lease_id: str) -> str:
+def _key(peer: Hello, lease_id: str) -> str:
     """Return what the pools call a lease: edges cannot touch each other's."""
-    return f"{link.peer.name}/{lease_id}"
+    return f"{peer.name}/{lease_id}"
 
 
 def _check_peer(certificate: Mapping[str, Any], hello: Hello | None) -> None:

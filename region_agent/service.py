@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 import ssl
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -217,13 +218,17 @@ class RegionAgent:
 def _listener(settings: RegionAgentSettings) -> LinkListener:
     return LinkListener(
         hello=Hello(
-            version=PROTOCOL_VERSION, name=settings.agent_id, region=settings.region
+            version=PROTOCOL_VERSION,
+            name=settings.agent_id,
+            region=settings.region,
+            instance=secrets.token_hex(8),
         ),
         config=LinkConfig(
             heartbeat_interval_s=settings.heartbeat_interval_s,
             heartbeat_timeout_s=settings.heartbeat_timeout_s,
         ),
         stock_interval_s=settings.stock_interval_s,
+        orphan_grace_s=settings.orphan_grace_s,
     )
 
 

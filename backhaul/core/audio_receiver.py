@@ -1,127 +1,98 @@
-"""Speech in datagrams, as it is received: in order, each frame once, never late.
+"""Speech of one channel as it is received: in order, each frame once, never late.
 
 The sender's side is `backhaul.core.redundancy`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from backhaul.core.frames import SEQUENCE_MODULUS, Frame
 
-__all__ = ["MAX_WAITING", "MAX_WAIT_S", "AudioReceiver"]
+__all__ = ["MAX_WAITING", "MAX_WAIT_S", "AudioReceiver", "ChannelCounters"]
 
 MAX_WAIT_S: Final = 0.040
 """Longest that speech waits for what should come before it (s)."""
 MAX_WAITING: Final = 64
-"""Most frames of one call that wait; 1.3 s of speech, far more than MAX_WAIT_S."""
-
-_IDLE_S: Final = 30.0
+"""Most frames of one channel that wait; 1.3 s of speech, far more than MAX_WAIT_S."""
 
 
 @dataclass(slots=True)
-class _Incoming:
-    """What one call's receiver remembers."""
+class ChannelCounters:
+    """What became of the frames of channels."""
 
-    used_at: float
-    next: int = 0
-    waiting: dict[int, tuple[Frame, float]] = field(
-        default_factory=dict[int, tuple[Frame, float]]
-    )
-    """By sequence, with the time at which it waits no longer."""
+    frames_doubled: int = 0
+    """Copies that were not needed, and frames that came too late."""
+    frames_missing: int = 0
+    """Frames that nobody waits for any more."""
 
 
 class AudioReceiver:
-    """Puts the audio frames of one link in order, each of them once.
+    """Puts the audio frames of one channel in order, each of them once.
 
-    Frames come from datagrams, and from streams where they were too large or too early
-    for a datagram. A frame waits at most MAX_WAIT_S for those before it.
+    Frames come from datagrams and from streams, and from more than one link when the
+    channel moves. A frame waits at most MAX_WAIT_S for those before it.
 
     Attributes:
-        frames_doubled: Copies that were not needed, and frames that came too late.
+        next: Sequence number of the frame whose turn it is.
     """
 
-    def __init__(self) -> None:
-        self.frames_doubled = 0
-        self._calls: dict[int, _Incoming] = {}
-        self._holding: dict[int, _Incoming] = {}
-        self._swept_at = 0.0
+    __slots__ = ("_counters", "_waiting", "next")
 
-    def receive(self, frames: Sequence[Frame], *, now: float) -> list[Frame]:
-        """Take *frames* and return those whose turn it is, in order."""
-        out: list[Frame] = []
-        for frame in frames:
-            call = self._calls.get(frame.channel)
-            if call is None:
-                call = self._calls[frame.channel] = _Incoming(now)
-            call.used_at = now
-            if frame.sequence == call.next:
-                call.next = (call.next + 1) % SEQUENCE_MODULUS
-                out.append(frame)
-                if call.waiting:
-                    self._release(frame.channel, call, out)
-            else:
-                self._keep(frame, call, out, now=now)
-        if now - self._swept_at > _IDLE_S:
-            self._sweep(now)
-        return out
+    def __init__(self, counters: ChannelCounters) -> None:
+        self.next = 0
+        self._counters = counters
+        self._waiting: dict[int, tuple[Frame, float]] = {}
+        """By sequence, with the time at which it waits no longer."""
+
+    def receive(self, frame: Frame, *, now: float) -> Sequence[Frame]:
+        """Take *frame* and return those whose turn it is, in order."""
+        if frame.sequence == self.next:
+            self.next = (frame.sequence + 1) % SEQUENCE_MODULUS
+            return (frame, *self._release()) if self._waiting else (frame,)
+        if self._ahead(frame.sequence) >= SEQUENCE_MODULUS // 2:
+            self._counters.frames_doubled += 1
+            return ()
+        if frame.sequence in self._waiting:
+            self._counters.frames_doubled += 1
+            return ()
+        self._waiting[frame.sequence] = (frame, now + MAX_WAIT_S)
+        if len(self._waiting) > MAX_WAITING:
+            return self._skip_to(self._in_order()[:1])
+        return ()
 
     def next_deadline(self) -> float | None:
         """Return when `expire` wants to be called, None when it does not."""
-        return min(
-            (
-                until
-                for call in self._holding.values()
-                for _, until in call.waiting.values()
-            ),
-            default=None,
-        )
+        return min((until for _, until in self._waiting.values()), default=None)
 
-    def expire(self, *, now: float) -> list[Frame]:
+    def expire(self, *, now: float) -> Sequence[Frame]:
         """Return the frames that have waited long enough at *now*, in order."""
+        order = self._in_order()
+        due = [number for number in order if self._waiting[number][1] <= now]
+        return self._skip_to(order[: order.index(due[-1]) + 1]) if due else ()
+
+    def flush(self) -> Sequence[Frame]:
+        """Return the frames that still wait, in order."""
+        return self._skip_to(self._in_order())
+
+    def _ahead(self, number: int) -> int:
+        return (number - self.next) % SEQUENCE_MODULUS
+
+    def _in_order(self) -> list[int]:
+        # What waits has come before the half of all numbers that lies ahead.
+        return sorted(self._waiting, key=self._ahead)
+
+    def _skip_to(self, numbers: list[int]) -> list[Frame]:
         out: list[Frame] = []
-        for channel, call in list(self._holding.items()):
-            # What waits has come before the half of all numbers that lies ahead.
-            order = sorted(call.waiting, key=lambda number: _ahead(number, call.next))
-            due = [number for number in order if call.waiting[number][1] <= now]
-            if due:
-                self._skip_to(order[: order.index(due[-1]) + 1], channel, call, out)
-        return out
-
-    def _keep(
-        self, frame: Frame, call: _Incoming, out: list[Frame], *, now: float
-    ) -> None:
-        ahead = _ahead(frame.sequence, call.next)
-        if ahead >= SEQUENCE_MODULUS // 2 or frame.sequence in call.waiting:
-            self.frames_doubled += 1
-            return
-        call.waiting[frame.sequence] = (frame, now + MAX_WAIT_S)
-        self._holding[frame.channel] = call
-        if len(call.waiting) > MAX_WAITING:
-            order = sorted(call.waiting, key=lambda number: _ahead(number, call.next))
-            self._skip_to(order[:1], frame.channel, call, out)
-
-    def _skip_to(
-        self, numbers: list[int], channel: int, call: _Incoming, out: list[Frame]
-    ) -> None:
         for number in numbers:
-            out.append(call.waiting.pop(number)[0])
-            call.next = (number + 1) % SEQUENCE_MODULUS
-        self._release(channel, call, out)
+            self._counters.frames_missing += self._ahead(number)
+            out.append(self._waiting.pop(number)[0])
+            self.next = (number + 1) % SEQUENCE_MODULUS
+        return out + self._release()
 
-    def _release(self, channel: int, call: _Incoming, out: list[Frame]) -> None:
-        while (kept := call.waiting.pop(call.next, None)) is not None:
+    def _release(self) -> list[Frame]:
+        out: list[Frame] = []
+        while (kept := self._waiting.pop(self.next, None)) is not None:
             out.append(kept[0])
-            call.next = (call.next + 1) % SEQUENCE_MODULUS
-        if not call.waiting:
-            self._holding.pop(channel, None)
-
-    def _sweep(self, now: float) -> None:
-        self._swept_at = now
-        for channel, call in list(self._calls.items()):
-            if now - call.used_at > _IDLE_S and not call.waiting:
-                del self._calls[channel]
-
-
-def _ahead(number: int, start: int) -> int:
-    return (number - start) % SEQUENCE_MODULUS
+            self.next = (self.next + 1) % SEQUENCE_MODULUS
+        return out

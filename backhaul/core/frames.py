@@ -4,10 +4,11 @@ A frame is a 13-byte big-endian header followed by its payload::
 
     kind: u8 | channel: u32 | sequence: u32 | length: u32 | payload
 
-Channel 0 belongs to the link itself; every other channel is one call. Sequence
-numbers count per channel, direction and kind, since speech may go another way than
-control, and wrap at 2**32. Several frames stand behind one another in one batch, which
-never splits a frame; a stream does.
+Channel 0 belongs to the link itself; every other channel is one call, and may move to
+another link between the same two processes. Sequence numbers count per channel,
+direction and kind, since speech may go another way than control, and wrap at 2**32.
+Several frames stand behind one another in one batch, which never splits a frame; a
+stream does.
 """
 
 import struct
@@ -50,6 +51,10 @@ class FrameKind(IntEnum):
 
     AUDIO = 2
     """Raw G.711 mu-law, 8 kHz mono; the caller's or the model's by direction."""
+
+    STAMP = 3
+    """When the batch was begun: a clock that only its sender can read, as u32. Its
+    sequence is the number of the batch on the link."""
 
 
 class Frame(NamedTuple):

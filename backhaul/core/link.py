@@ -4,6 +4,7 @@ The shell opens the transport and reports what happens; this machine says what t
 send on channel 0 and when the link must be given up.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,6 +15,7 @@ from backhaul.core.messages import (
     HeartbeatReply,
     Hello,
     Message,
+    Receipt,
 )
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "LinkState",
     "LinkStateChanged",
     "MessageReceived",
+    "SendHeartbeat",
     "SendMessage",
     "TransportClosed",
     "TransportOpened",
@@ -81,6 +84,14 @@ class SendMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SendHeartbeat:
+    """Send a heartbeat, and with it how things arrive here."""
+
+    number: int
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class CloseTransport:
     """Close the transport; the link will not be used again."""
 
@@ -97,7 +108,7 @@ class LinkStateChanged:
 
 
 LinkEvent = TransportOpened | MessageReceived | TransportClosed
-LinkAction = SendMessage | CloseTransport | LinkStateChanged
+LinkAction = SendMessage | SendHeartbeat | CloseTransport | LinkStateChanged
 
 
 class LinkInput(Enum):
@@ -128,18 +139,32 @@ TRANSITIONS: dict[tuple[LinkState, LinkInput], LinkState] = {
 
 
 class LinkMachine:
-    """Decides about one link; both sides run the same machine."""
+    """Decides about one link; both sides run the same machine.
+
+    Attributes:
+        state: Where the link stands.
+        peer: What the peer said of itself, None before it did.
+        rtt: Of this link.
+        receipt: How what we send arrives, as the peer says; None before it does.
+    """
 
     def __init__(self, *, hello: Hello, config: LinkConfig, now: float) -> None:
         self.state = LinkState.CONNECTING
         self.peer: Hello | None = None
         self.rtt = RttEstimator()
+        self.receipt: Receipt | None = None
+        self._unanswered: deque[SendHeartbeat] = deque(maxlen=64)
         self._hello = hello
         self._config = config
         self._heartbeats_sent = 0
         self._heartbeats_received = 0
         self._give_up_at = now + config.hello_timeout_s
         self._next_heartbeat_at = self._give_up_at
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """When the oldest heartbeat was sent that has no answer; None if all have."""
+        return self._unanswered[0].sent_at if self._unanswered else None
 
     def handle(self, event: LinkEvent, *, now: float) -> tuple[LinkAction, ...]:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""
@@ -175,7 +200,9 @@ class LinkMachine:
             return ()
         self._heartbeats_sent += 1
         self._next_heartbeat_at = now + self._config.heartbeat_interval_s
-        return (SendMessage(Heartbeat(self._heartbeats_sent, now)),)
+        heartbeat = SendHeartbeat(self._heartbeats_sent, now)
+        self._unanswered.append(heartbeat)
+        return (heartbeat,)
 
     def _on_message(self, message: Message, *, now: float) -> tuple[LinkAction, ...]:
         if isinstance(message, Hello):
@@ -183,17 +210,24 @@ class LinkMachine:
         if self.state is not LinkState.READY:
             return self._fail(LinkInput.VIOLATION, "message before hello")
         match message:
-            case Heartbeat(number, sent_at):
+            case Heartbeat(number, sent_at, receipt):
                 self._heartbeats_received += 1
+                self.receipt = receipt
                 self._give_up_at = now + self._config.heartbeat_timeout_s
                 reply = HeartbeatReply(number, sent_at, self._heartbeats_received)
                 return (SendMessage(reply),)
-            case HeartbeatReply(_, sent_at):
+            case HeartbeatReply(number, sent_at):
                 self._give_up_at = now + self._config.heartbeat_timeout_s
                 self.rtt.add(max(now - sent_at, 0.0))
+                self._on_answered(number)
             case _:
                 pass  # leases, greetings and stock concern the link's owner
         return ()
+
+    def _on_answered(self, number: int) -> None:
+        # Answers come in order, but for those that never come.
+        while self._unanswered and self._unanswered[0].number <= number:
+            self._unanswered.popleft()
 
     def _on_hello(self, hello: Hello, *, now: float) -> tuple[LinkAction, ...]:
         if self.state is not LinkState.CONNECTING:

@@ -2,11 +2,11 @@
 
 Every channel's frames leave on one of a few streams, in order; channel 0 has its own.
 The caller's speech, which edges send, leaves in datagrams instead once the agent has
-acknowledged the beginning of its channel, and is put in order by the agent.
+acknowledged the beginning of its channel; its order is the channel's business.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -16,7 +16,6 @@ from aioquic.quic.connection import NetworkAddress
 from aioquic.quic.packet import QuicErrorCode
 
 from backhaul.clock import monotonic_s
-from backhaul.core.audio_receiver import AudioReceiver
 from backhaul.core.frames import (
     LINK_CHANNEL,
     Frame,
@@ -105,8 +104,6 @@ class QuicTransport:
             now=now,
         )
         self._depth = RedundancyDepth(now=now)
-        self._receiver = AudioReceiver()
-        self._receiver_timer: asyncio.TimerHandle | None = None
 
     # Transport
 
@@ -298,47 +295,14 @@ class QuicTransport:
                 raise RemoteProtocolError("too many streams")
             reader = self._readers[stream] = FrameReader()
         frames = reader.read(data)
-        if not self._is_client:
-            frames = self._in_order(frames)
         if frames:
             self._events.on_frames(frames)
-
-    def _in_order(self, frames: Iterable[Frame]) -> list[Frame]:
-        now = monotonic_s()
-        ready: list[Frame] = []
-        for frame in frames:
-            if frame.kind is FrameKind.AUDIO:
-                ready += self._receiver.receive((frame,), now=now)
-            else:
-                ready.append(frame)
-        self._await_hole(now)
-        return ready
 
     def _on_speech(self, data: bytes) -> None:
         frames = decode_batch(data)
         if self._is_client or any(f.kind is not FrameKind.AUDIO for f in frames):
             raise RemoteProtocolError("a datagram of something else than speech")
-        now = monotonic_s()
-        self._hand_over(self._receiver.receive(frames, now=now))
-        self._await_hole(now)
-
-    def _await_hole(self, now: float) -> None:
-        due = self._receiver.next_deadline()
-        if due is not None and self._receiver_timer is None:
-            wait_s = max(due - now, _LEAST_TIMER_S)
-            self._receiver_timer = self._loop.call_later(wait_s, self._on_waited)
-
-    def _on_waited(self) -> None:
-        self._receiver_timer = None
-        if self._gone:
-            return
-        now = monotonic_s()
-        self._hand_over(self._receiver.expire(now=now))
-        self._await_hole(now)
-
-    def _hand_over(self, frames: Sequence[Frame]) -> None:
-        if frames:
-            self._events.on_frames(frames)
+        self._events.on_frames(frames)
 
     # The end
 
@@ -361,7 +325,7 @@ class QuicTransport:
 
     def _end(self, reason: str) -> None:
         self._gone = True
-        for timer in (self._timer, self._keep_alive, self._receiver_timer):
+        for timer in (self._timer, self._keep_alive):
             if timer is not None:
                 timer.cancel()
         reason = self._closing or reason

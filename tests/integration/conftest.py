@@ -14,6 +14,7 @@ from twilio.request_validator import RequestValidator
 from websockets.asyncio.server import Server, serve
 
 from backhaul.batcher import Batcher
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -96,6 +97,7 @@ class ScriptedAgent:
             check_peer=lambda certificate, _: self.peers.append(
                 peer_identity(certificate).name
             ),
+            tables=ChannelTables(grace_s=0),
         )
         self.links.append(link)
         return link

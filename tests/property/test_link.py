@@ -12,6 +12,7 @@ from backhaul.core.link import (
     LinkState,
     LinkStateChanged,
     MessageReceived,
+    SendHeartbeat,
     SendMessage,
     TransportClosed,
     TransportOpened,
@@ -140,7 +141,7 @@ def test_a_peer_that_answers_every_heartbeat_is_never_given_up(beats: int) -> No
         assert deadline is not None
         world.now = max(world.now, deadline)
         actions = world.link.expire(now=world.now)
-        assert actions == (SendMessage(Heartbeat(number, world.now)),)
+        assert actions == (SendHeartbeat(number, world.now),)
         reply = HeartbeatReply(number, world.now, number)
         world.live(0.125, MessageReceived(reply), timer=False)
     assert world.link.state is LinkState.READY

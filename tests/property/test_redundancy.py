@@ -1,9 +1,11 @@
 """Speech over a path that loses, doubles and mixes datagrams."""
 
+from collections.abc import Sequence
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backhaul.core.audio_receiver import MAX_WAIT_S, AudioReceiver
+from backhaul.core.audio_receiver import MAX_WAIT_S, AudioReceiver, ChannelCounters
 from backhaul.core.frames import Frame, FrameKind, decode_batch
 from backhaul.core.redundancy import AudioPacker
 
@@ -32,22 +34,27 @@ class Receiver:
     """A receiver whose timer rings in time, and what it heard when."""
 
     def __init__(self) -> None:
-        self.receiver = AudioReceiver()
+        self.counters = ChannelCounters()
+        self.receivers: dict[int, AudioReceiver] = {}
         self.heard: dict[int, list[int]] = {}
         self.first_seen: dict[tuple[int, int], float] = {}
         self.heard_at: dict[tuple[int, int], float] = {}
 
     def run_until(self, now: float) -> None:
-        while (due := self.receiver.next_deadline()) is not None and due <= now:
-            self.take(self.receiver.expire(now=due), due)
+        for receiver in self.receivers.values():
+            while (due := receiver.next_deadline()) is not None and due <= now:
+                self.take(receiver.expire(now=due), due)
 
     def arrive(self, frames: list[Frame], now: float) -> None:
         self.run_until(now)
         for frame in frames:
             self.first_seen.setdefault((frame.channel, frame.sequence), now)
-        self.take(self.receiver.receive(frames, now=now), now)
+            receiver = self.receivers.get(frame.channel)
+            if receiver is None:
+                receiver = self.receivers[frame.channel] = AudioReceiver(self.counters)
+            self.take(receiver.receive(frame, now=now), now)
 
-    def take(self, frames: list[Frame], now: float) -> None:
+    def take(self, frames: Sequence[Frame], now: float) -> None:
         for frame in frames:
             assert frame.payload == bytes([frame.channel, frame.sequence]) * 80
             self.heard.setdefault(frame.channel, []).append(frame.sequence)

@@ -10,6 +10,7 @@ from typing import Any
 from aioquic.quic.logger import QuicLogger
 
 from backhaul.batcher import Batcher
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.frames import LINK_CHANNEL, FrameKind, append_frame
 from backhaul.core.link import LinkConfig, LinkState
@@ -90,19 +91,25 @@ class End:
     """One end of one link, and its owner."""
 
     def __init__(
-        self, hello: Hello, config: LinkConfig = PATIENT, check: PeerCheck = anyone
+        self,
+        hello: Hello,
+        config: LinkConfig = PATIENT,
+        check: PeerCheck = anyone,
+        tables: ChannelTables | None = None,
     ) -> None:
         self.calls: list[Call] = []
         self.messages: list[Message] = []
         self.closed: list[str] = []
         self.greet_with: tuple[Message, ...] = ()
         self.batcher = Batcher()
+        self.tables = tables or ChannelTables(grace_s=0)
         self.link = Link(
             hello=hello,
             config=config,
             owner=self,
             batcher=self.batcher,
             check_peer=check,
+            tables=self.tables,
         )
 
     @property

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import hashlib
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from backhaul.batcher import Batcher
+from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
@@ -178,11 +180,12 @@ class Bench:
         edge = EdgeEnd(name)
         issue(self.pki, role, name)
         edge.link = Link(
-            hello=Hello(PROTOCOL_VERSION, name),
+            hello=Hello(PROTOCOL_VERSION, name, instance=secrets.token_hex(4)),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=edge,
             batcher=Batcher(),
             check_peer=lambda _certificate, _hello: None,
+            tables=ChannelTables(grace_s=0),
         )
         self.edges.append(edge)
         await connect_websocket(

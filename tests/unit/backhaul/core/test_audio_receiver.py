@@ -1,87 +1,97 @@
 """Speech from datagrams: in order, once, and never late."""
 
+from collections.abc import Iterable
+
 import pytest
 
-from backhaul.core.audio_receiver import MAX_WAITING, AudioReceiver
+from backhaul.core.audio_receiver import MAX_WAITING, AudioReceiver, ChannelCounters
 from backhaul.core.frames import SEQUENCE_MODULUS, Frame, FrameKind
 
 
-def speech(sequence: int, channel: int = 1) -> Frame:
-    return Frame(FrameKind.AUDIO, channel, sequence, bytes([sequence % 256]))
+class Listener:
+    """A receiver, and the numbers it lets through."""
+
+    def __init__(self) -> None:
+        self.counters = ChannelCounters()
+        self.receiver = AudioReceiver(self.counters)
+
+    def hear(self, *numbers: int, now: float) -> list[int]:
+        """Return what is heard when frames with these *numbers* arrive."""
+        frames = [Frame(FrameKind.AUDIO, 1, number, b"speech") for number in numbers]
+        return [
+            heard
+            for frame in frames
+            for heard in sequences(self.receiver.receive(frame, now=now))
+        ]
+
+    def expire(self, now: float) -> list[int]:
+        """Return what is heard when the time is *now*."""
+        return sequences(self.receiver.expire(now=now))
 
 
-def heard(frames: list[Frame]) -> list[int]:
+def sequences(frames: Iterable[Frame]) -> list[int]:
     return [frame.sequence for frame in frames]
 
 
-def test_copies_fill_a_hole_before_anybody_waits() -> None:
-    receiver = AudioReceiver()
-    assert heard(receiver.receive([speech(0)], now=0.0)) == [0]
-    late = receiver.receive([speech(1), speech(2), speech(3)], now=0.06)
-    assert heard(late) == [1, 2, 3]
-    assert heard(receiver.receive([speech(2), speech(3), speech(4)], now=0.08)) == [4]
-    assert receiver.frames_doubled == 2
-    assert receiver.next_deadline() is None
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
 
 
-def test_a_frame_waits_40_ms_for_those_before_it() -> None:
-    receiver = AudioReceiver()
-    receiver.receive([speech(0)], now=0.0)
-    assert receiver.receive([speech(3)], now=1.0) == []
-    assert receiver.receive([speech(2), speech(3)], now=1.01) == []
-    assert receiver.next_deadline() == pytest.approx(1.04)
-    assert receiver.expire(now=1.03) == []
+def test_copies_fill_a_hole_before_anybody_waits(listener: Listener) -> None:
+    assert listener.hear(0, now=0.0) == [0]
+    assert listener.hear(1, 2, 3, now=0.06) == [1, 2, 3]
+    assert listener.hear(2, 3, 4, now=0.08) == [4]
+    assert listener.counters == ChannelCounters(frames_doubled=2)
+    assert listener.receiver.next_deadline() is None
+
+
+def test_a_frame_waits_40_ms_for_those_before_it(listener: Listener) -> None:
+    listener.hear(0, now=0.0)
+    assert listener.hear(3, now=1.0) == []
+    assert listener.hear(2, 3, now=1.01) == []
+    assert listener.receiver.next_deadline() == pytest.approx(1.04)
+    assert listener.expire(1.03) == []
     # The one that waited longest takes along what stands before it.
-    assert heard(receiver.expire(now=1.04)) == [2, 3]
-    assert receiver.next_deadline() is None
-    assert receiver.receive([speech(1)], now=1.05) == []
-    assert receiver.frames_doubled == 2
+    assert listener.expire(1.04) == [2, 3]
+    assert listener.receiver.next_deadline() is None
+    assert listener.hear(1, now=1.05) == []
+    assert listener.counters == ChannelCounters(frames_doubled=2, frames_missing=1)
 
 
-def test_what_comes_out_of_order_is_put_in_order() -> None:
-    receiver = AudioReceiver()
-    assert receiver.receive([speech(1), speech(3)], now=0.0) == []
-    assert heard(receiver.receive([speech(0)], now=0.01)) == [0, 1]
-    assert receiver.next_deadline() == pytest.approx(0.04)
-    assert heard(receiver.receive([speech(2)], now=0.02)) == [2, 3]
-    assert receiver.next_deadline() is None
+def test_what_comes_out_of_order_is_put_in_order(listener: Listener) -> None:
+    assert listener.hear(1, 3, now=0.0) == []
+    assert listener.hear(0, now=0.01) == [0, 1]
+    assert listener.receiver.next_deadline() == pytest.approx(0.04)
+    assert listener.hear(2, now=0.02) == [2, 3]
+    assert listener.receiver.next_deadline() is None
+    assert listener.counters == ChannelCounters()
 
 
-def test_calls_do_not_wait_for_each_other() -> None:
-    receiver = AudioReceiver()
-    out = receiver.receive([speech(1, 7), speech(0, 8), speech(2, 9)], now=0.0)
-    assert [(frame.channel, frame.sequence) for frame in out] == [(8, 0)]
-    receiver.receive([speech(5, 9)], now=0.03)
-    assert [(frame.channel, frame.sequence) for frame in receiver.expire(now=0.04)] == [
-        (7, 1),
-        (9, 2),
-    ]
-    assert heard(receiver.expire(now=0.07)) == [5]
+def test_what_has_not_waited_long_enough_waits_on(listener: Listener) -> None:
+    listener.hear(1, now=0.0)
+    listener.hear(5, now=0.03)
+    assert listener.expire(0.04) == [1]
+    assert listener.expire(0.07) == [5]
+    assert listener.counters.frames_missing == 4
 
 
-def test_only_so_many_frames_wait() -> None:
-    receiver = AudioReceiver()
-    waiting = [speech(number) for number in range(1, MAX_WAITING + 1)]
-    assert receiver.receive(waiting, now=0.0) == []
-    out = receiver.receive([speech(MAX_WAITING + 1)], now=0.0)
-    assert heard(out) == list(range(1, MAX_WAITING + 2))
+def test_what_waits_can_be_had_at_once(listener: Listener) -> None:
+    listener.hear(4, 2, now=0.0)
+    assert sequences(listener.receiver.flush()) == [2, 4]
+    assert sequences(listener.receiver.flush()) == []
 
 
-def test_numbers_wrap() -> None:
-    receiver = AudioReceiver()
+def test_only_so_many_frames_wait(listener: Listener) -> None:
+    assert listener.hear(*range(1, MAX_WAITING + 1), now=0.0) == []
+    heard = listener.hear(MAX_WAITING + 1, now=0.0)
+    assert heard == list(range(1, MAX_WAITING + 2))
+
+
+def test_numbers_wrap(listener: Listener) -> None:
     last = SEQUENCE_MODULUS // 2 - 1
-    receiver.receive([speech(last)], now=0.0)
-    receiver.expire(now=1.0)
-    receiver.receive([speech(2 * last)], now=1.0)
-    receiver.expire(now=2.0)
-    end = [speech(0), speech(SEQUENCE_MODULUS - 1), speech(1)]
-    assert heard(receiver.receive(end, now=2.0)) == [SEQUENCE_MODULUS - 1, 0, 1]
-
-
-def test_calls_that_ended_are_forgotten() -> None:
-    receiver = AudioReceiver()
-    receiver.receive([speech(0, 1)], now=50.0)
-    receiver.receive([speech(0, 2)], now=60.0)
-    assert heard(receiver.receive([speech(0, 2), speech(1, 2)], now=81.0)) == [1]
-    # A forgotten call starts anew, and what it says then waits once.
-    assert heard(receiver.receive([speech(0, 1)], now=81.0)) == [0]
+    for number in (last, 2 * last):
+        listener.hear(number, now=0.0)
+        listener.expire(1.0)
+    heard = listener.hear(0, SEQUENCE_MODULUS - 1, 1, now=2.0)
+    assert heard == [SEQUENCE_MODULUS - 1, 0, 1]

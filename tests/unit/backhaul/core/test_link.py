@@ -14,6 +14,7 @@ from backhaul.core.link import (
     LinkState,
     LinkStateChanged,
     MessageReceived,
+    SendHeartbeat,
     SendMessage,
     TransportClosed,
     TransportOpened,
@@ -23,6 +24,7 @@ from backhaul.core.messages import (
     Heartbeat,
     HeartbeatReply,
     Hello,
+    Receipt,
     Stock,
 )
 
@@ -61,9 +63,9 @@ def test_both_sides_say_hello_first() -> None:
 def test_heartbeats_go_out_at_their_interval() -> None:
     link = ready_link()
     assert link.next_deadline() == 1.0
-    assert link.expire(now=1.0) == (SendMessage(Heartbeat(1, 1.0)),)
+    assert link.expire(now=1.0) == (SendHeartbeat(1, 1.0),)
     assert link.expire(now=1.2) == ()
-    assert link.expire(now=1.25) == (SendMessage(Heartbeat(2, 1.25)),)
+    assert link.expire(now=1.25) == (SendHeartbeat(2, 1.25),)
 
 
 def test_a_heartbeat_is_answered_with_what_was_received() -> None:
@@ -79,6 +81,26 @@ def test_replies_measure_the_round_trip() -> None:
     assert link.rtt.smoothed_rtt_s == pytest.approx(0.08)
     link.handle(MessageReceived(HeartbeatReply(2, 1.1, 2)), now=1.34)
     assert link.rtt.smoothed_rtt_s == pytest.approx(0.1)
+
+
+def test_it_is_known_since_when_the_peer_has_not_answered() -> None:
+    link = ready_link()
+    assert link.unanswered_since is None
+    for now in (1.0, 1.25, 1.5):
+        link.expire(now=now)
+    assert link.unanswered_since == 1.0
+    link.handle(MessageReceived(HeartbeatReply(2, 1.25, 1)), now=1.55)
+    assert link.unanswered_since == 1.5
+    link.handle(MessageReceived(HeartbeatReply(3, 1.5, 2)), now=1.6)
+    assert link.unanswered_since is None
+
+
+def test_the_peer_says_how_things_arrive_there() -> None:
+    link = ready_link()
+    assert link.receipt is None
+    receipt = Receipt(0.01, 0.001, 0.05)
+    link.handle(MessageReceived(Heartbeat(1, 1.0, receipt)), now=1.1)
+    assert link.receipt == receipt
 
 
 def test_a_silent_peer_is_given_up() -> None:
@@ -101,7 +123,7 @@ def test_a_side_that_stood_still_itself_accuses_nobody() -> None:
     link = ready_link()
     link.expire(now=1.0)
     woke_up_at = 9.0
-    assert link.expire(now=woke_up_at) == (SendMessage(Heartbeat(2, woke_up_at)),)
+    assert link.expire(now=woke_up_at) == (SendHeartbeat(2, woke_up_at),)
     assert link.state is LinkState.READY
 
 

@@ -1,0 +1,108 @@
+"""How what the peer sends on a link arrives: what is lost, and how late the rest is.
+
+Every batch carries a stamp: its number, and the sender's clock. Gaps between numbers
+are loss on the way here; a stamp's delay beyond the shortest one is lateness, and needs
+no clocks that agree.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Final
+
+from backhaul.core.messages import Receipt
+
+__all__ = ["STAMP_TICKS_PER_S", "ArrivalEstimator", "stamp_ticks"]
+
+STAMP_TICKS_PER_S: Final = 10_000
+"""Resolution of a stamp's clock, which wraps at 2**32 ticks (5 days)."""
+_CLOCK_MODULUS: Final = 1 << 32
+_WINDOW_S: Final = 10.0
+"""Figures are of the last one or two windows (s): short, since clocks drift apart."""
+_BOUNDS_S: Final = tuple(
+    bound / 1000
+    for bound in (0.5, 1, 2, 3, 5, 8, 12, 20, 30, 45, 70, 100, 150, 250, 500, 1000)
+)
+_LONGEST_S: Final = 2.0
+
+
+def stamp_ticks(now: float) -> int:
+    """Return *now* (s) as a stamp says it."""
+    return int(now * STAMP_TICKS_PER_S) % _CLOCK_MODULUS
+
+
+@dataclass(slots=True)
+class _Window:
+    began_at: float
+    first: int
+    highest: int
+    shortest: int
+    arrived: int = 0
+    late: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS_S) + 1))
+
+
+class ArrivalEstimator:
+    """Takes the stamps of one link.
+
+    Source of the loss: RFC 3550, appendix A.3, with numbers that do not wrap in the
+    life of a link.
+    """
+
+    def __init__(self) -> None:
+        self._present: _Window | None = None
+        self._past: _Window | None = None
+
+    def on_stamp(self, number: int, ticks: int, *, now: float) -> None:
+        """Take note of the stamp on a batch that has just arrived."""
+        delay = _signed(stamp_ticks(now) - ticks)
+        window = self._window(number, delay, now)
+        window.arrived += 1
+        window.highest = max(window.highest, number)
+        window.shortest = min(window.shortest, delay)
+        late_s = (delay - self._shortest()) / STAMP_TICKS_PER_S
+        window.late[bisect_left(_BOUNDS_S, late_s)] += 1
+
+    def receipt(self) -> Receipt | None:
+        """Return how things arrive lately, None before anything did."""
+        if self._present is None:
+            return None
+        windows = self._windows()
+        return Receipt(
+            loss=_loss(windows),
+            late_p50_s=_late(windows, 0.50),
+            late_p99_s=_late(windows, 0.99),
+        )
+
+    def _window(self, number: int, delay: int, now: float) -> _Window:
+        window = self._present
+        if window is not None and now - window.began_at < _WINDOW_S:
+            return window
+        # What overtook the turn of a window must not count as lost in the next one.
+        first = number if window is None else min(window.highest + 1, number)
+        self._past, self._present = window, _Window(now, first, number, delay)
+        return self._present
+
+    def _windows(self) -> list[_Window]:
+        return [one for one in (self._past, self._present) if one is not None]
+
+    def _shortest(self) -> int:
+        return min(window.shortest for window in self._windows())
+
+
+def _loss(windows: list[_Window]) -> float:
+    sent = sum(window.highest - window.first + 1 for window in windows)
+    return max(1.0 - sum(window.arrived for window in windows) / sent, 0.0)
+
+
+def _late(windows: list[_Window], share: float) -> float:
+    counts = [sum(bucket) for bucket in zip(*(w.late for w in windows), strict=True)]
+    wanted = share * sum(counts)
+    for bound_s, count in zip(_BOUNDS_S, counts, strict=False):
+        wanted -= count
+        if wanted <= 0:
+            return bound_s
+    return _LONGEST_S
+
+
+def _signed(ticks: int) -> int:
+    half = _CLOCK_MODULUS // 2
+    return (ticks + half) % _CLOCK_MODULUS - half

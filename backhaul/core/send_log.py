@@ -1,0 +1,85 @@
+"""What was sent on a channel and may have to be sent again on another link."""
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from backhaul.core.frames import SEQUENCE_MODULUS, FrameKind
+
+__all__ = ["MAX_LOG_BYTES", "SendLog", "SentFrame"]
+
+MAX_LOG_BYTES: Final = 1024 * 1024
+"""Most that is remembered of one channel (bytes); 131 s of speech."""
+_OVERHEAD_BYTES: Final = 64
+"""What an entry costs besides its payload: empty ones are bounded too."""
+
+
+class SentFrame(NamedTuple):
+    """One frame as it was sent."""
+
+    kind: FrameKind
+    sequence: int
+    payload: bytes
+
+
+class SendLog:
+    """Numbers the frames of one direction of a channel, and keeps the unacknowledged.
+
+    Attributes:
+        forgotten: Frames that had to go unacknowledged, for want of room.
+    """
+
+    __slots__ = ("_acknowledged", "_bytes", "_frames", "_next", "forgotten")
+
+    def __init__(self) -> None:
+        self.forgotten = 0
+        self._next = dict.fromkeys(FrameKind, 0)
+        self._acknowledged = dict.fromkeys(FrameKind, 0)
+        self._frames: deque[SentFrame] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def opened(self) -> bool:
+        """Whether the other side is known to have got the first message."""
+        return self._acknowledged[FrameKind.CONTROL] > 0
+
+    def append(self, kind: FrameKind, payload: bytes) -> int:
+        """Remember a frame that is about to be sent; return its sequence number."""
+        sequence = self._next[kind]
+        self._next[kind] = (sequence + 1) % SEQUENCE_MODULUS
+        self._frames.append(SentFrame(kind, sequence, payload))
+        self._bytes += len(payload) + _OVERHEAD_BYTES
+        while self._bytes > MAX_LOG_BYTES:
+            self.forgotten += 1
+            self._drop_first()
+        return sequence
+
+    def acknowledge(self, *, control: int, audio: int) -> None:
+        """Forget what has arrived: everything before these sequence numbers."""
+        acknowledged = self._acknowledged
+        if _before(acknowledged[FrameKind.CONTROL], control):
+            acknowledged[FrameKind.CONTROL] = control
+        if _before(acknowledged[FrameKind.AUDIO], audio):
+            acknowledged[FrameKind.AUDIO] = audio
+        frames = self._frames
+        while frames and _before(frames[0].sequence, acknowledged[frames[0].kind]):
+            self._drop_first()
+
+    def unacknowledged(self) -> list[SentFrame]:
+        """Return what may not have arrived, in the order in which it was sent."""
+        acknowledged = self._acknowledged
+        return [
+            frame
+            for frame in self._frames
+            if not _before(frame.sequence, acknowledged[frame.kind])
+        ]
+
+    def _drop_first(self) -> None:
+        self._bytes -= len(self._frames.popleft().payload) + _OVERHEAD_BYTES
+
+
+def _before(one: int, other: int) -> bool:
+    ahead = (other - one) % SEQUENCE_MODULUS
+    return 0 < ahead <= SEQUENCE_MODULUS // 2
