@@ -8,18 +8,15 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from backhaul.batcher import Batcher
+from backhaul.batcher import Batcher, Outbox
 from backhaul.channel_table import ChannelTable, ChannelTables
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
 from backhaul.core.arrival import ArrivalEstimator, stamp_ticks
 from backhaul.core.frames import (
-    HEADER_BYTES,
     LINK_CHANNEL,
-    MAX_BATCH_BYTES,
     Frame,
     FrameKind,
-    append_frame,
     decode_batch,
 )
 from backhaul.core.link import (
@@ -115,9 +112,6 @@ class LinkOwner(Protocol):
 class Link:
     """One mutually authenticated connection between an edge and an agent.
 
-    All frames of one tick of the batcher leave as one batch, and a message takes along
-    at once what waits before it.
-
     Attributes:
         counters: What passed over it.
         channels: What it carries at the moment, also what was closed lately.
@@ -160,10 +154,7 @@ class Link:
         self._table: ChannelTable | None = None
         self._arrivals = ArrivalEstimator()
         self._next_control = 0
-        self._batch = bytearray()
-        self._batched = 0
-        self._tick_due = False
-        self._flush_due = False
+        self._outbox = Outbox(batcher, self._send_batch)
         self._driver.start()
 
     @property
@@ -206,7 +197,7 @@ class Link:
     def backlog_bytes(self) -> int:
         """Bytes that wait in this process for the peer to read."""
         written = self._transport.backlog_bytes() if self._transport else 0
-        return len(self._batch) + written
+        return self._outbox.waiting_bytes + written
 
     def send(self, message: Message) -> None:
         """Send a message on channel 0."""
@@ -236,42 +227,21 @@ class Link:
     def queue(
         self, kind: FrameKind, channel: int, sequence: int, payload: bytes
     ) -> None:
-        """Put one frame into the next batch; it leaves now if it is a message."""
-        if len(self._batch) + HEADER_BYTES + len(payload) > MAX_BATCH_BYTES:
-            self._flush()  # a larger batch would be refused
-        if not self._batch:
-            self._stamp()
-        append_frame(self._batch, kind, channel, sequence, payload)
-        self._batched += 1
-        if kind is FrameKind.AUDIO:
-            if not self._tick_due:
-                self._tick_due = True
-                self._batcher.due(self._on_tick)
-        elif not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        """Send one frame with the next batch; it leaves now if it is a message."""
+        self._outbox.put(Frame(kind, channel, sequence, payload))
 
-    def _on_tick(self) -> None:
-        self._tick_due = False
-        self._flush()
-
-    def _stamp(self) -> None:
-        number = self.counters.batches_sent
-        ticks = _STAMP.pack(stamp_ticks(monotonic_s()))
-        append_frame(self._batch, FrameKind.STAMP, LINK_CHANNEL, number, ticks)
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        self._batcher.passed(self._batched)
-        batch, self._batch, self._batched = self._batch, bytearray(), 0
+    def _send_batch(self, frames: list[Frame]) -> None:
         transport = self._transport
-        if transport is None or not batch:
+        if transport is None:
             return
         if transport.backlog_bytes() > MAX_BACKLOG_BYTES:
             self._give_up("the peer stopped reading")
             return
+        ticks = _STAMP.pack(stamp_ticks(monotonic_s()))
+        number = self.counters.batches_sent
+        stamp = Frame(FrameKind.STAMP, LINK_CHANNEL, number, ticks)
         self.counters.batches_sent += 1
-        transport.send_batch(batch)
+        transport.send_frames((stamp, *frames))
 
     # TransportEvents
 
@@ -403,7 +373,7 @@ class Link:
             self._loop.call_soon(self._shut, change.reason)
 
     def _shut(self, reason: str) -> None:
-        self._flush()
+        self._outbox.flush()
         self._transport = None
         self._driver.close()
         self._owner.on_link_closed(self, reason)

@@ -12,6 +12,7 @@ stream does.
 """
 
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -26,8 +27,10 @@ __all__ = [
     "Frame",
     "FrameKind",
     "FrameReader",
-    "append_frame",
     "decode_batch",
+    "encode_batch",
+    "encode_frame",
+    "encoded_bytes",
 ]
 
 LINK_CHANNEL = 0
@@ -69,19 +72,27 @@ class Frame(NamedTuple):
 _KINDS = {kind.value: kind for kind in FrameKind}
 
 
-def append_frame(
-    batch: bytearray, kind: FrameKind, channel: int, sequence: int, payload: bytes
-) -> None:
-    """Append one frame to *batch*.
+def encoded_bytes(frame: Frame) -> int:
+    """Return the size of *frame* on a link (bytes).
 
     Raises:
-        LocalProtocolError: If the payload is larger than MAX_PAYLOAD_BYTES.
+        LocalProtocolError: If its payload is larger than MAX_PAYLOAD_BYTES.
     """
-    length = len(payload)
+    length = len(frame.payload)
     if length > MAX_PAYLOAD_BYTES:
         raise LocalProtocolError(f"payload of {length} bytes is too large for a frame")
-    batch += _HEADER.pack(kind, channel, sequence, length)
-    batch += payload
+    return HEADER_BYTES + length
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return *frame* as a link carries it; `encoded_bytes` says whether it may."""
+    kind, channel, sequence, payload = frame
+    return _HEADER.pack(kind, channel, sequence, len(payload)) + payload
+
+
+def encode_batch(frames: Iterable[Frame]) -> bytes:
+    """Return *frames* behind one another."""
+    return b"".join([encode_frame(frame) for frame in frames])
 
 
 def decode_batch(batch: bytes) -> list[Frame]:

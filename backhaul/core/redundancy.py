@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from backhaul.core.frames import HEADER_BYTES, Frame, append_frame
+from backhaul.core.frames import HEADER_BYTES, Frame, encode_frame
 
 __all__ = [
     "MAX_DATAGRAM_BYTES",
@@ -114,7 +114,7 @@ class AudioPacker:
         self._datagrams: list[bytearray] = []
 
     def pack(
-        self, frames: Iterable[Frame], *, depth: int, now: float
+        self, frames: Iterable[Frame], *, depth: int, now: float, head: bytes = b""
     ) -> list[bytearray]:
         """Return the datagrams for the *frames* of one turn.
 
@@ -122,14 +122,13 @@ class AudioPacker:
             frames: In the order of their sequence; each one fits a datagram.
             depth: How often each of them is to be repeated.
             now: Monotonic time (s).
+            head: A frame that the first datagram begins with; it is not repeated.
         """
         self._fill(now)
         turns: dict[int, list[bytes]] = {}
         for frame in frames:
-            encoded = bytearray()
-            append_frame(encoded, *frame)
-            turns.setdefault(frame.channel, []).append(bytes(encoded))
-        self._datagrams = []
+            turns.setdefault(frame.channel, []).append(encode_frame(frame))
+        self._datagrams = [bytearray(head)] if head else []
         for channel, fresh in turns.items():
             self._add_call(channel, fresh, depth=depth, now=now)
         self._forget(now)
