@@ -4,12 +4,17 @@ import asyncio
 from collections.abc import Callable
 
 from backhaul.clock import monotonic_s
+from backhaul.core.arrival import pack_stamp
 from backhaul.core.flush_tick import FlushTick
-from backhaul.core.frames import MAX_BATCH_BYTES, Frame, FrameKind, encoded_bytes
+from backhaul.core.frames import (
+    LINK_CHANNEL,
+    MAX_BATCH_BYTES,
+    Frame,
+    FrameKind,
+    encoded_bytes,
+)
 
-__all__ = ["Batcher", "Outbox"]
-
-_ROOM_FOR_STAMP_BYTES = 64
+__all__ = ["Batch", "Batcher"]
 
 
 class Batcher:
@@ -30,14 +35,10 @@ class Batcher:
             # uvloop rounds timers to whole milliseconds, as the tick is anyway.
             wait_s = self._tick.wait_s(now=monotonic_s())
             if not wait_s:
-                self.soon(flush)
+                self._loop.call_soon(flush)
                 return
             self._loop.call_later(wait_s, self._flush_all)
         self._waiting.append(flush)
-
-    def soon(self, flush: Callable[[], None]) -> None:
-        """Call *flush* at the end of this turn of the event loop."""
-        self._loop.call_soon(flush)
 
     def passed(self, frames: int) -> None:
         """Take note of *frames* that a link sent or received."""
@@ -47,41 +48,35 @@ class Batcher:
         waiting, self._waiting = self._waiting, []
         for flush in waiting:
             # By way of the loop: a link that fails must not hold up the others.
-            self.soon(flush)
+            self._loop.call_soon(flush)
 
 
-class Outbox:
-    """The frames that one link is about to send.
-
-    Audio waits for the batcher's tick. A message leaves in the same turn of the event
-    loop, and takes along what waits before it.
-    """
+class Batch:
+    """What one link gathers until it is sent; each batch begins with a stamp."""
 
     def __init__(self, batcher: Batcher, send: Callable[[list[Frame]], None]) -> None:
-        """Make an empty one.
-
-        Args:
-            batcher: Says when.
-            send: Is given the frames of one batch.
-        """
-        self.waiting_bytes = 0
+        """Make it empty; *send* gets every batch when its time has come."""
+        self.size_bytes = 0
         self._batcher = batcher
         self._send = send
+        self._loop = asyncio.get_running_loop()
         self._frames: list[Frame] = []
+        self._number = 0
         self._tick_due = False
         self._flush_due = False
 
-    def put(self, frame: Frame) -> None:
-        """Send *frame* with the next batch.
+    def add(self, frame: Frame) -> None:
+        """Gather one frame; a message makes the batch leave at the end of this turn.
 
         Raises:
-            LocalProtocolError: If it is too large to be sent at all.
+            LocalProtocolError: If the frame is too large to be sent at all.
         """
-        size = self.waiting_bytes + encoded_bytes(frame)
-        if size > MAX_BATCH_BYTES - _ROOM_FOR_STAMP_BYTES:
-            size -= self.waiting_bytes
+        size_bytes = encoded_bytes(frame)
+        if self.size_bytes + size_bytes > MAX_BATCH_BYTES:
             self.flush()  # a larger batch would be refused
-        self.waiting_bytes = size
+        if not self._frames:
+            self._stamp()
+        self.size_bytes += size_bytes
         self._frames.append(frame)
         if frame.kind is FrameKind.AUDIO:
             if not self._tick_due:
@@ -89,17 +84,23 @@ class Outbox:
                 self._batcher.due(self._on_tick)
         elif not self._flush_due:
             self._flush_due = True
-            self._batcher.soon(self.flush)
+            self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Send what there is now."""
+        """Send what is gathered."""
         self._flush_due = False
         if not self._frames:
             return
-        frames, self._frames = self._frames, []
-        self.waiting_bytes = 0
+        frames, self._frames, self.size_bytes = self._frames, [], 0
         self._batcher.passed(len(frames))
+        self._number += 1
         self._send(frames)
+
+    def _stamp(self) -> None:
+        clock = pack_stamp(monotonic_s())
+        stamp = Frame(FrameKind.STAMP, LINK_CHANNEL, self._number, clock)
+        self.size_bytes = encoded_bytes(stamp)
+        self._frames.append(stamp)
 
     def _on_tick(self) -> None:
         self._tick_due = False

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
+from backhaul.batcher import Batcher
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.audio_receiver import ChannelCounters
 from backhaul.core.messages import (
@@ -109,9 +110,10 @@ class ChannelTable:
 
 
 class ChannelTables:
-    """One table for every process of the other side.
+    """What all links of this process share: a table for each process they lead to.
 
     Attributes:
+        batcher: When they send.
         counters: What became of the frames of all channels.
     """
 
@@ -122,6 +124,7 @@ class ChannelTables:
             grace_s: How long a call waits for another link when its own is gone (s);
                 0 where this side is the one that moves calls.
         """
+        self.batcher = Batcher()
         self.counters = ChannelCounters()
         self._grace_s = grace_s
         self._tables: dict[tuple[str, str], ChannelTable] = {}

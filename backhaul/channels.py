@@ -94,6 +94,11 @@ class Channel:
         """The link that carries this channel; None while there is none."""
         return self._link
 
+    @property
+    def unacknowledged(self) -> int:
+        """Frames sent that the other side has not acknowledged."""
+        return len(self._log)
+
     def send_audio(self, audio: bytes) -> None:
         """Send raw mu-law of any length; goes out with the next flush."""
         if len(audio) <= MAX_AUDIO_BYTES:

@@ -1,18 +1,17 @@
 """One link at work: runs its machine, batches frames and hands them to channels."""
 
 import asyncio
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from backhaul.batcher import Batcher, Outbox
+from backhaul.batcher import Batch
 from backhaul.channel_table import ChannelTable, ChannelTables
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
-from backhaul.core.arrival import ArrivalEstimator, stamp_ticks
+from backhaul.core.arrival import ArrivalEstimator, unpack_stamp
 from backhaul.core.frames import (
     LINK_CHANNEL,
     Frame,
@@ -54,8 +53,6 @@ __all__ = ["Link", "LinkCounters", "LinkOwner", "LinkQuality"]
 
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 """A peer that lets this much wait in our process reads nothing any more."""
-
-_STAMP: Final = struct.Struct("!I")
 
 _log = structlog.get_logger()
 
@@ -112,6 +109,9 @@ class LinkOwner(Protocol):
 class Link:
     """One mutually authenticated connection between an edge and an agent.
 
+    All audio of one tick of the batcher leaves as one batch, and a message takes along
+    at once what waits before it.
+
     Attributes:
         counters: What passed over it.
         channels: What it carries at the moment, also what was closed lately.
@@ -123,7 +123,6 @@ class Link:
         hello: Hello,
         config: LinkConfig,
         owner: LinkOwner,
-        batcher: Batcher,
         check_peer: Callable[[Mapping[str, Any], Hello | None], None],
         tables: ChannelTables,
     ) -> None:
@@ -133,15 +132,13 @@ class Link:
             hello: What we say of ourselves.
             config: Figures of the link.
             owner: Who is told of everything.
-            batcher: When to send audio; the same for all links of a process.
             check_peer: Raises RemoteProtocolError when the certificate is not one
                 this side talks to, or does not fit the peer's hello.
-            tables: Channels of all links of this process.
+            tables: What all links of this process share.
         """
         self.counters = LinkCounters()
         self.channels: dict[int, Channel] = {}
         self._owner = owner
-        self._batcher = batcher
         self._check_peer = check_peer
         self._certificate: Mapping[str, Any] = {}
         self._transport: Transport | None = None
@@ -154,7 +151,7 @@ class Link:
         self._table: ChannelTable | None = None
         self._arrivals = ArrivalEstimator()
         self._next_control = 0
-        self._outbox = Outbox(batcher, self._send_batch)
+        self._batch = Batch(tables.batcher, self._send_batch)
         self._driver.start()
 
     @property
@@ -197,7 +194,7 @@ class Link:
     def backlog_bytes(self) -> int:
         """Bytes that wait in this process for the peer to read."""
         written = self._transport.backlog_bytes() if self._transport else 0
-        return self._outbox.waiting_bytes + written
+        return self._batch.size_bytes + written
 
     def send(self, message: Message) -> None:
         """Send a message on channel 0."""
@@ -227,8 +224,8 @@ class Link:
     def queue(
         self, kind: FrameKind, channel: int, sequence: int, payload: bytes
     ) -> None:
-        """Send one frame with the next batch; it leaves now if it is a message."""
-        self._outbox.put(Frame(kind, channel, sequence, payload))
+        """Put one frame into the next batch; it leaves now if it is a message."""
+        self._batch.add(Frame(kind, channel, sequence, payload))
 
     def _send_batch(self, frames: list[Frame]) -> None:
         transport = self._transport
@@ -237,11 +234,8 @@ class Link:
         if transport.backlog_bytes() > MAX_BACKLOG_BYTES:
             self._give_up("the peer stopped reading")
             return
-        ticks = _STAMP.pack(stamp_ticks(monotonic_s()))
-        number = self.counters.batches_sent
-        stamp = Frame(FrameKind.STAMP, LINK_CHANNEL, number, ticks)
         self.counters.batches_sent += 1
-        transport.send_frames((stamp, *frames))
+        transport.send_frames(frames)
 
     # TransportEvents
 
@@ -281,7 +275,7 @@ class Link:
         self._driver.feed(TransportClosed(reason))
 
     def _receive_all(self, frames: Sequence[Frame]) -> None:
-        self._batcher.passed(len(frames))
+        self._tables.batcher.passed(len(frames))
         for frame in frames:
             self.counters.frames_received += 1
             self._receive(frame)
@@ -302,13 +296,8 @@ class Link:
             elif isinstance(message, Open):
                 self._accept_channel(frame, message)
         elif frame.kind is FrameKind.STAMP:
-            self._on_stamp(frame)
-
-    def _on_stamp(self, frame: Frame) -> None:
-        if len(frame.payload) != _STAMP.size:
-            raise RemoteProtocolError("stamp of a wrong size")
-        (ticks,) = _STAMP.unpack(frame.payload)
-        self._arrivals.on_stamp(frame.sequence, ticks, now=monotonic_s())
+            ticks = unpack_stamp(frame.payload)
+            self._arrivals.on_stamp(frame.sequence, ticks, now=monotonic_s())
 
     def _accept_channel(self, frame: Frame, message: Open) -> None:
         if self._table is None:
@@ -373,7 +362,7 @@ class Link:
             self._loop.call_soon(self._shut, change.reason)
 
     def _shut(self, reason: str) -> None:
-        self._outbox.flush()
+        self._batch.flush()
         self._transport = None
         self._driver.close()
         self._owner.on_link_closed(self, reason)

@@ -34,6 +34,8 @@ _START_TIMEOUT_S = 20.0
 _PING_TIMEOUT_S = 1.0
 _STOP_GRACE_S = 3.0
 _KEY = "warmline:agent:{region}:{agent_id}"
+_INDEX = "warmline:agents:{region}"
+"""The ids of a region's agents: reading them costs nothing that other keys add to."""
 _KEPT_EVENTS = 100_000
 """About so many entries stay in the stream of events, the latest."""
 _DIRECTORY_PREFIX = "warmline-valkey-"
@@ -51,6 +53,12 @@ class AgentRecord(msgspec.Struct, frozen=True):
     admin_url: str
     started_unix_s: float
     version: str
+    advertised: bool = False
+    """Whether edges are told to dial `address`; else it may lead nowhere from there."""
+    warm: dict[str, int] = {}
+    """Sessions free for a lease, by profile."""
+    active_calls: int = 0
+    draining: bool = False
 
 
 class Store:
@@ -78,8 +86,7 @@ class Store:
         Raises:
             StoreError: If the store does not answer in time.
         """
-        value = msgspec.json.encode(record)
-        await self._ask(self._client.set(_key(record), value, px=int(ttl_s * 1000)))
+        await self._ask(self._register(record, ttl_ms=int(ttl_s * 1000)))
 
     async def agents(self, region: str) -> tuple[AgentRecord, ...]:
         """Return the agents that are registered in *region*, by id.
@@ -87,8 +94,7 @@ class Store:
         Raises:
             StoreError: If the store does not answer in time.
         """
-        pattern = _KEY.format(region=_escape(region), agent_id="*")
-        values = await self._ask(self._read_all(pattern))
+        values = await self._ask(self._read_all(region))
         records = [self._decode(key, value) for key, value in values]
         known = [record for record in records if record is not None]
         return tuple(sorted(known, key=lambda record: record.agent_id))
@@ -118,13 +124,26 @@ class Store:
                 pipeline.xadd(EVENT_STREAM, {"event": event}, maxlen=_KEPT_EVENTS)
             await pipeline.execute()
 
-    async def _read_all(self, pattern: str) -> list[tuple[bytes, bytes]]:
-        # SCAN may name a key more than once; a value may expire before it is read.
-        scan = self._client.scan_iter(match=pattern, count=500)
-        keys: list[bytes] = list(dict.fromkeys([key async for key in scan]))
+    async def _register(self, record: AgentRecord, *, ttl_ms: int) -> None:
+        value = msgspec.json.encode(record)
+        index = _INDEX.format(region=record.region)
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.set(_key(record), value, px=ttl_ms)
+            pipeline.sadd(index, record.agent_id)
+            await pipeline.execute()
+
+    async def _read_all(self, region: str) -> list[tuple[bytes, bytes]]:
+        index = _INDEX.format(region=region)
+        ids: list[bytes] = sorted(await self._client.smembers(index))
+        prefix = _KEY.format(region=region, agent_id="").encode()
+        keys = [prefix + agent_id for agent_id in ids]
         values: list[Any] = await self._client.mget(keys) if keys else []
+        gone = [one for one, value in zip(ids, values, strict=True) if value is None]
+        if gone:
+            # Whoever comes back in this instant is named again when it next registers.
+            await self._client.srem(index, *gone)
         pairs = zip(keys, values, strict=True)
-        return [(key, value) for key, value in pairs if isinstance(value, bytes)]
+        return [(key, value) for key, value in pairs if value is not None]
 
     def _decode(self, key: bytes, value: bytes) -> AgentRecord | None:
         try:
@@ -166,10 +185,6 @@ def _client(url: str, *, timeout_s: float) -> Any:  # noqa: ANN401 - half untype
 
 def _key(record: AgentRecord) -> str:
     return _KEY.format(region=record.region, agent_id=record.agent_id)
-
-
-def _escape(text: str) -> str:
-    return "".join(f"\\{char}" if char in "*?[]\\" else char for char in text)
 
 
 async def open_store(

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from backhaul.batcher import Batcher
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
@@ -117,20 +116,14 @@ def _sender(channel: Channel) -> Send:
     return send
 
 
-class _Process:
-    """What all links of one end share."""
-
-    def __init__(self) -> None:
-        self.batcher = Batcher()
-        self.tables = ChannelTables(grace_s=0)
-
-
 class _Owner:
     """Keeps one link (`LinkOwner`)."""
 
-    def __init__(self, process: _Process, on_call: OnCall, receive: Receive) -> None:
+    def __init__(
+        self, tables: ChannelTables, on_call: OnCall, receive: Receive
+    ) -> None:
         self.ready = asyncio.Event()
-        self._process = process
+        self._tables = tables
         self._on_call = on_call
         self._receive = receive
 
@@ -140,9 +133,8 @@ class _Owner:
             hello=hello,
             config=_PATIENT,
             owner=self,
-            batcher=self._process.batcher,
             check_peer=lambda *_: None,
-            tables=self._process.tables,
+            tables=self._tables,
         )
 
     def on_link_ready(self, link: Link) -> None:  # noqa: ARG002
@@ -171,10 +163,11 @@ class _Links:
     async def dial(
         self, address: str, files: TlsFiles, calls: int, receive: Receive
     ) -> list[Send]:
-        opens, process = connector(self._transport, files), _Process()
+        opens = connector(self._transport, files)
+        tables = ChannelTables(grace_s=0)
         async with asyncio.TaskGroup() as group:
             links = [
-                group.create_task(_open(opens, address, process))
+                group.create_task(_open(opens, address, tables))
                 for _ in range(0, calls, self._calls_per_link)
             ]
         sends: list[Send] = []
@@ -188,10 +181,10 @@ class _Links:
         self, host: str, files: TlsFiles, on_call: OnCall, receive: Receive
     ) -> int:
         hello = Hello(PROTOCOL_VERSION, name="home-1", region="home")
-        process = _Process()
+        tables = ChannelTables(grace_s=0)
 
         def accept() -> Link:
-            return _Owner(process, on_call, receive).link(hello)
+            return _Owner(tables, on_call, receive).link(hello)
 
         if self._transport == "quic":
             credentials = LinkCredentials.load(files)
@@ -202,8 +195,8 @@ class _Links:
         return port
 
 
-async def _open(opens: Connector, address: str, process: _Process) -> Link:
-    owner = _Owner(process, lambda _: None, lambda _: None)
+async def _open(opens: Connector, address: str, tables: ChannelTables) -> Link:
+    owner = _Owner(tables, lambda _: None, lambda _: None)
     link = owner.link(Hello(PROTOCOL_VERSION, name="edge-1"))
     await opens.connect(link, address, timeout_s=_CONNECT_TIMEOUT_S)
     async with asyncio.timeout(_CONNECT_TIMEOUT_S):

@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from backhaul.batcher import Batcher
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.backoff import Backoff
@@ -116,7 +115,6 @@ class AgentLinks:
         self._connector = connector
         self._rng = rng
         self._backoff = backoff or Backoff(max_s=2.0)
-        self._batcher = Batcher()
         self._tasks = TaskOwner()
         self.tables = ChannelTables(grace_s=0)
         self._hello = Hello(
@@ -212,7 +210,6 @@ class AgentLinks:
                 heartbeat_timeout_s=self._settings.heartbeat_timeout_s,
             ),
             owner=_AgentLinkOwner(self, agent, closed),
-            batcher=self._batcher,
             check_peer=_PeerCheck(agent.region),
             tables=self.tables,
         )

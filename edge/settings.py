@@ -93,6 +93,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the stream counts as lost. From 128 KiB on the agent is asked to hold its audio,
     so this is room for what is on its way by then: a minute of speech is 660 KB as
     sent. Too low loses calls on a slow network; too high costs memory."""
+    max_agents_per_region: Annotated[int, Meta(ge=1, le=256)] = 8
+    """Agents of one region to keep links to. Where agents tell of more, each edge has
+    its own few, and each agent about as many edges as any other. Too low leaves
+    little choice when agents fail; too high costs links, edges times agents."""
     link_transport: LinkTransport = "websocket"
     """What links are dialled with. quic (UDP) keeps speech flowing on paths that lose
     packets; websocket (TCP) also passes where UDP is blocked, and costs less; http2
@@ -140,6 +144,9 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found.append(f"preferred_region: no region {self.preferred_region!r}")
         if not self.numbers:
             found.append("numbers: empty; no call could be answered")
+        seeds = [seed for one in self.regions.values() for seed in set(one.agents)]
+        twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        found += [f"regions: {seed} cannot be in two of them" for seed in twice]
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         if (self.tls_certificate == Path()) != (self.tls_key == Path()):

@@ -23,7 +23,7 @@ from lab.speech_files import caller_lines, greeting_line
 from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
 from lab.up import interrupted, show_progress
 
-__all__ = ["CallOutcome", "DemoOptions", "run_demo", "summarize"]
+__all__ = ["CallOutcome", "DemoOptions", "is_exact", "run_demo", "summarize"]
 
 _TURNS = 2
 _MAX_CALLS = 500
@@ -193,7 +193,7 @@ class _Witness:
             region=region,
             answered=report.answered and len(replies) == _TURNS and None not in replies,
             warm=bool(call.get("warm")),
-            bytes_exact=_is_exact(report, session, self.greeting),
+            bytes_exact=is_exact(report, session, self.greeting),
             first_audio_ms=report.first_audio_ms,
             turn_ms=tuple(reply for reply in replies if reply is not None),
             router_added_ms=self._added_ms(report, session, edge, region),
@@ -213,7 +213,7 @@ class _Witness:
         return first_ms - model_ms - 2 * self.fabric.delay_ms(edge, place)
 
 
-def _is_exact(report: CallReport, session: dict[str, Any], greeting: bytes) -> bool:
+def is_exact(report: CallReport, session: dict[str, Any], greeting: bytes) -> bool:
     """Tell whether every byte arrived, in order, in both directions, and no other."""
     if not session:
         return False

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backhaul.batcher import Batcher
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.link import LinkConfig
@@ -29,8 +28,9 @@ from backhaul.errors import RemoteProtocolError
 from backhaul.links import Link
 from backhaul.pki import Role, peer_identity
 from backhaul.tasks import TaskOwner
-from backhaul.transports.listener import serve_links
-from backhaul.transports.quic import QuicListener, serve_quic
+from backhaul.transports.ports import listen_everywhere
+from backhaul.transports.quic_admission import QuicCounters
+from backhaul.transports.quic_listener import QuicListener
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.greetings import push_greetings
@@ -73,7 +73,6 @@ class LinkListener:
         self._greetings: Mapping[str, Greeting] = {}
         self._sessions: Sessions
         self._services: CallServices
-        self._batcher = Batcher()
         self._links: dict[Link, None] = {}
         self._tables = ChannelTables(grace_s=orphan_grace_s)
         self._leases: dict[str, _Lease] = {}
@@ -97,6 +96,11 @@ class LinkListener:
     def link_count(self) -> int:
         """Links that are ready."""
         return len(self._links)
+
+    @property
+    def quic_counters(self) -> QuicCounters:
+        """What became of those who asked for a link over QUIC."""
+        return self._quic.counters if self._quic is not None else QuicCounters()
 
     @property
     def active_calls(self) -> int:
@@ -126,11 +130,9 @@ class LinkListener:
         self._greetings = services.phrases.ready
         self._sessions = sessions
         self._services = services
-        self._server = await serve_links(self._accept, host, port, context=context)
-        if quic is not None:
-            self._quic = await serve_quic(
-                self._accept, host, self.port, credentials=quic
-            )
+        self._server, self._quic = await listen_everywhere(
+            self._accept, host, port, context=context, quic=quic
+        )
         self._tasks.spawn(self._push_stock_forever(), name="stock")
 
     async def drain(self, timeout_s: float) -> None:
@@ -168,12 +170,19 @@ class LinkListener:
         for link in self._links:
             push_greetings(link, deque((greeting,)))
 
+    def push_to_edges(self, message: Message) -> None:
+        """Send *message* to every edge, on the newest of its links."""
+        newest: dict[tuple[str, object], Link] = {
+            (link.peer.name, link.peer.instance or link): link for link in self._links
+        }
+        for link in newest.values():
+            link.send(message)
+
     def _accept(self) -> Link:
         return Link(
             hello=self._hello,
             config=self._config,
             owner=self,
-            batcher=self._batcher,
             check_peer=_check_peer,
             tables=self._tables,
         )

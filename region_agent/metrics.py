@@ -29,6 +29,7 @@ class AgentCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the present state as metric families."""
         yield from self._stock()
+        yield from self._quic()
         yield from self._leases()
         yield from self._openings()
         yield from self._realtime()
@@ -47,6 +48,15 @@ class AgentCollector(Collector):
                 for name, sessions in self._sessions.by_profile.items()
                 for state, count in asdict(sessions.pool.stock()).items()
             ),
+        )
+
+    def _quic(self) -> Iterator[Metric]:
+        seen = asdict(self._listener.quic_counters)
+        yield counter(
+            "quic_handshakes",
+            "Handshakes over QUIC that were put off, refused or given up.",
+            ("outcome",),
+            (((outcome,), count) for outcome, count in seen.items()),
         )
 
     def _leases(self) -> Iterator[Metric]:

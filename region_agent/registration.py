@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import structlog
 
@@ -20,18 +21,26 @@ _log = structlog.get_logger()
 class Registration:
     """Registers one agent, again and again, in the background."""
 
-    def __init__(self, redis_url: Secret, *, ttl_s: float) -> None:
+    def __init__(self, redis_url: Secret, *, ttl_s: float, interval_s: float) -> None:
+        """Know where to register.
+
+        Args:
+            redis_url: The region's store; empty starts one of our own.
+            ttl_s: How long the registry believes one word of ours (s).
+            interval_s: How often it gets the latest (s), if not more often.
+        """
         self._redis_url = redis_url
         self._ttl_s = ttl_s
+        self._interval_s = min(interval_s, ttl_s / 3)
         self._tasks = TaskOwner()
         self.store: Store | None = None
         """The region's store; None until it is open."""
         self.registered = False
         """Whether the last try succeeded."""
 
-    def start(self, record: AgentRecord) -> None:
-        """Begin to register as *record*."""
-        self._tasks.spawn(self._keep(record), name="registration")
+    def start(self, describe: Callable[[], AgentRecord]) -> None:
+        """Begin to register as what *describe* returns each time."""
+        self._tasks.spawn(self._keep(describe), name="registration")
 
     async def aclose(self) -> None:
         """Stop registering; the registry forgets the agent when its time is up."""
@@ -41,17 +50,17 @@ class Registration:
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                     await self.store.aclose()
 
-    async def _keep(self, record: AgentRecord) -> None:
+    async def _keep(self, describe: Callable[[], AgentRecord]) -> None:
         while True:
             try:
                 if self.store is None:
                     self.store = await open_store(self._redis_url.reveal())
-                await self.store.register_agent(record, ttl_s=self._ttl_s)
+                await self.store.register_agent(describe(), ttl_s=self._ttl_s)
             except StoreError as exc:
                 self._note(registered=False, reason=exc.reason)
             else:
                 self._note(registered=True, reason="")
-            await asyncio.sleep(self._ttl_s / 3)
+            await asyncio.sleep(self._interval_s)
 
     def _note(self, *, registered: bool, reason: str) -> None:
         if registered != self.registered:

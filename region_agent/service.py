@@ -25,6 +25,7 @@ from region_agent.core.pool_events import Capacity
 from region_agent.event_feeds import EventFeeds
 from region_agent.greetings import read_greetings
 from region_agent.listener import LinkListener
+from region_agent.membership import Membership, MembershipCollector
 from region_agent.metrics import AgentCollector
 from region_agent.phrases import Phrases
 from region_agent.realtime_open import RealtimeEndpoint
@@ -77,8 +78,19 @@ class RegionAgent:
             rng=rng,
         )
         self.registration = Registration(
-            settings.redis_url, ttl_s=settings.register_ttl_s
+            settings.redis_url,
+            ttl_s=settings.register_ttl_s,
+            interval_s=settings.members_interval_s,
         )
+        self.membership = Membership(
+            region=settings.region,
+            store=lambda: self.registration.store,
+            push=self.listener.push_to_edges,
+            interval_s=settings.members_interval_s,
+            rng=rng,
+        )
+        self._started_unix_s = unix_s()
+        self._version = version("warmline")
         self.services = self._call_services(deployment, endpoint, environ, rng=rng)
         self._admin = self._admin_listener()
 
@@ -112,7 +124,8 @@ class RegionAgent:
             _log.warning("admin.disabled", reason="no admin_token")
         self.sessions.start()
         services.phrases.start()
-        self.registration.start(self._record())
+        self.registration.start(self._record)
+        self.membership.start()
         _log.info(
             "agent.started",
             agent=settings.agent_id,
@@ -138,6 +151,7 @@ class RegionAgent:
             group.create_task(services.recordings.aclose(), name="recordings:close")
             flush_s = self._settings.events_flush_s
             group.create_task(services.feeds.aclose(timeout_s=flush_s), name="feeds")
+        await self.membership.aclose()
         await self.registration.aclose()
         await self._admin.aclose()
 
@@ -189,6 +203,7 @@ class RegionAgent:
         settings = self._settings
         registry = CollectorRegistry()
         registry.register(AgentCollector(self.sessions, self.listener, self.services))
+        registry.register(MembershipCollector(self.membership))
         views = AgentViews(
             agent_id=settings.agent_id,
             region=settings.region,
@@ -210,8 +225,12 @@ class RegionAgent:
             region=settings.region,
             address=settings.advertise_address or address,
             admin_url=f"http://{settings.admin_host}:{self.admin_port}",
-            started_unix_s=unix_s(),
-            version=version("warmline"),
+            started_unix_s=self._started_unix_s,
+            version=self._version,
+            advertised=bool(settings.advertise_address),
+            warm=self.sessions.warm(),
+            active_calls=self.listener.active_calls,
+            draining=self.listener.draining,
         )
 
 

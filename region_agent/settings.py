@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from backhaul.core.agent_address import is_dialable
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
 from backhaul.settings import DeploymentFile, Secret, build, environment_values
@@ -45,7 +46,8 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Serve QUIC on the UDP port of the same number; edges choose by their
     `link_transport`. Without it they have to use TCP."""
     advertise_address: str = ""
-    """host:port at which edges reach the link listener; empty: where it listens."""
+    """host:port at which edges reach the link listener. Edges of the region are told to
+    dial it; empty: they reach this agent by their configuration only."""
     admin_host: str = "127.0.0.1"
     """Address of the admin listener; keep it off the public network."""
     admin_port: _Port = 7444
@@ -65,6 +67,9 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """REDIS_URL: the region's registry; empty starts an embedded one."""
     register_ttl_s: Annotated[float, Meta(ge=1)] = 15.0
     """An agent that stops is forgotten by the registry after this (s)."""
+    members_interval_s: Annotated[float, Meta(gt=0, le=5)] = 1.0
+    """Between two reports of the region's agents to the edges (s). Too low costs
+    bandwidth in large regions; too high lets edges learn late of new agents."""
     max_warm_age_s: _Positive = 1200.0
     """A session in stock is replaced before it is this old (s). Too low opens sessions
     for nothing; too high leaves calls little of the session's hour."""
@@ -121,6 +126,8 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             found.append("lease_wait_s: not below lease_ttl_s")
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
+        if self.advertise_address and not is_dialable(self.advertise_address):
+            found.append("advertise_address: not host:port that edges could dial")
         if self.redis_url and not _is_redis_url(self.redis_url.reveal()):
             found.append("redis_url: not a redis://, rediss:// or unix:// URL")
         for model, prices in self.prices.items():

@@ -5,16 +5,19 @@ are loss on the way here; a stamp's delay beyond the shortest one is lateness, a
 no clocks that agree.
 """
 
+import struct
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final
 
 from backhaul.core.messages import Receipt
+from backhaul.errors import RemoteProtocolError
 
-__all__ = ["STAMP_TICKS_PER_S", "ArrivalEstimator", "stamp_ticks"]
+__all__ = ["ArrivalEstimator", "pack_stamp", "unpack_stamp"]
 
-STAMP_TICKS_PER_S: Final = 10_000
+_TICKS_PER_S: Final = 10_000
 """Resolution of a stamp's clock, which wraps at 2**32 ticks (5 days)."""
+_STAMP: Final = struct.Struct("!I")
 _CLOCK_MODULUS: Final = 1 << 32
 _WINDOW_S: Final = 10.0
 """Figures are of the last one or two windows (s): short, since clocks drift apart."""
@@ -25,9 +28,21 @@ _BOUNDS_S: Final = tuple(
 _LONGEST_S: Final = 2.0
 
 
-def stamp_ticks(now: float) -> int:
-    """Return *now* (s) as a stamp says it."""
-    return int(now * STAMP_TICKS_PER_S) % _CLOCK_MODULUS
+def pack_stamp(now: float) -> bytes:
+    """Return the payload of a stamp made at *now* (s)."""
+    return _STAMP.pack(_ticks(now))
+
+
+def unpack_stamp(payload: bytes) -> int:
+    """Return the sender's clock in a stamp, in its own ticks.
+
+    Raises:
+        RemoteProtocolError: If it is no stamp.
+    """
+    if len(payload) != _STAMP.size:
+        raise RemoteProtocolError("stamp of a wrong size")
+    ticks: int = _STAMP.unpack(payload)[0]
+    return ticks
 
 
 @dataclass(slots=True)
@@ -53,12 +68,12 @@ class ArrivalEstimator:
 
     def on_stamp(self, number: int, ticks: int, *, now: float) -> None:
         """Take note of the stamp on a batch that has just arrived."""
-        delay = _signed(stamp_ticks(now) - ticks)
+        delay = _signed(_ticks(now) - ticks)
         window = self._window(number, delay, now)
         window.arrived += 1
         window.highest = max(window.highest, number)
         window.shortest = min(window.shortest, delay)
-        late_s = (delay - self._shortest()) / STAMP_TICKS_PER_S
+        late_s = (delay - self._shortest()) / _TICKS_PER_S
         window.late[bisect_left(_BOUNDS_S, late_s)] += 1
 
     def receipt(self) -> Receipt | None:
@@ -86,6 +101,10 @@ class ArrivalEstimator:
 
     def _shortest(self) -> int:
         return min(window.shortest for window in self._windows())
+
+
+def _ticks(now: float) -> int:
+    return int(now * _TICKS_PER_S) % _CLOCK_MODULUS
 
 
 def _loss(windows: list[_Window]) -> float:

@@ -9,7 +9,7 @@ from backhaul.credentials import LinkCredentials
 from backhaul.pki import TlsFiles, client_context
 from backhaul.transports.base import Connector, LinkTransport, TransportEvents
 from backhaul.transports.http2 import HTTP2_ALPN, connect_http2
-from backhaul.transports.quic import QuicDialer
+from backhaul.transports.quic_dialer import QuicDialer
 from backhaul.transports.websocket import WEBSOCKET_ALPN, connect_websocket
 
 __all__ = ["connector"]

@@ -1,8 +1,8 @@
 """An aioquic connection with what links need and aioquic has no public way for.
 
-Only this file knows aioquic's insides, so that a new version of it means one file to
-look through: asking a client for its certificate, resending early data, how much waits,
-what arrived, and why a connection ended.
+Only this file and `quic_guard` know aioquic's insides, so that a new version of it
+means two files to look through. This one asks a client for its certificate, resends
+early data, and tells how much waits, what arrived, and why a connection ended.
 """
 
 # ruff: noqa: SLF001 - that is what this file is for
@@ -13,13 +13,14 @@ from typing import Any, Final, cast
 
 from aioquic import tls
 from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection, QuicConnectionState
+from aioquic.quic.connection import QuicConnectionState
 from aioquic.quic.packet import QuicErrorCode, QuicPacketType
 from aioquic.tls import SessionTicket
 from cryptography import x509
 
 from backhaul.credentials import LinkCredentials
 from backhaul.transports.quic_congestion import VoiceCongestionControl
+from backhaul.transports.quic_guard import GuardedConnection
 from backhaul.transports.quic_tls import (
     Ticket,
     TicketStore,
@@ -50,7 +51,7 @@ class _CertificateRequiredAlert(tls.Alert):
     description = tls.AlertDescription.certificate_required
 
 
-class LinkConnection(QuicConnection):
+class LinkConnection(GuardedConnection):
     """One QUIC connection on which both sides show a certificate.
 
     Attributes:
@@ -171,6 +172,11 @@ class LinkConnection(QuicConnection):
         super()._connect(now)
 
     # Sending
+
+    @property
+    def probe_timeout_s(self) -> float:
+        """How long the peer may take to answer before it is asked again (s)."""
+        return self._loss.get_probe_timeout()
 
     @property
     def voice(self) -> VoiceCongestionControl:

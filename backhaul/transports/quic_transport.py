@@ -89,7 +89,7 @@ class QuicTransport:
         if self._gone or self._closing or not self.opened:
             return
         self._outgoing.send(frames, now=monotonic_s())
-        self._transmit()
+        self.transmit()
 
     def backlog_bytes(self) -> int:
         """Return what waits to be sent; see Transport."""
@@ -112,7 +112,7 @@ class QuicTransport:
         self.connection.connect(address, now=monotonic_s())
         if self.connection.resumes:
             self._open()
-        self._transmit()
+        self.transmit()
 
     def receive(self, data: bytes, address: NetworkAddress) -> None:
         """Take one UDP datagram."""
@@ -137,11 +137,12 @@ class QuicTransport:
         self._answer_due = False
         if self._unsettled or self.connection.must_transmit():
             self._unsettled = False
-            self._transmit()
+            self.transmit()
         elif not self._gone:
             self._arm()
 
-    def _transmit(self) -> None:
+    def transmit(self) -> None:
+        """Send what the connection has to say now."""
         if self._gone:
             return
         now = monotonic_s()
@@ -171,7 +172,7 @@ class QuicTransport:
             return
         self.connection.handle_timer(now=now)
         self._handle_events()
-        self._transmit()
+        self.transmit()
 
     # Receiving
 
@@ -219,7 +220,6 @@ class QuicTransport:
         self.on_handshake_done()
         if not self.opened:
             self._open()
-        self._incoming.on_proven()
 
     def _open(self) -> None:
         self._facts = self.connection.peer_facts()
@@ -235,19 +235,19 @@ class QuicTransport:
     def _ping(self) -> None:
         if not self._gone:
             self.connection.send_ping(0)
-            self._transmit()
+            self.transmit()
             self._keep_alive = self._loop.call_later(IDLE_TIMEOUT_S / 3, self._ping)
 
     def _fail(self, code: int, reason: str) -> None:
         self._closing = self._closing or reason
         self.connection.close(error_code=code, reason_phrase=reason)
-        self._transmit()
+        self.transmit()
 
     def _close_now(self) -> None:
-        self._transmit()  # a close is all that leaves once it is ordered
+        self.transmit()  # a close is all that leaves once it is ordered
         if not self._gone:
             self.connection.close(reason_phrase=self._closing)
-            self._transmit()
+            self.transmit()
 
     def _end(self, reason: str) -> None:
         self._gone = True

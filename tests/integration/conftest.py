@@ -13,7 +13,6 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.server import Server, serve
 
-from backhaul.batcher import Batcher
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
@@ -93,7 +92,6 @@ class ScriptedAgent:
             hello=Hello(PROTOCOL_VERSION, name=f"{self.region}-1", region=self.region),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=self,
-            batcher=Batcher(),
             check_peer=lambda certificate, _: self.peers.append(
                 peer_identity(certificate).name
             ),

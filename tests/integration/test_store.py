@@ -32,6 +32,8 @@ RECORD = AgentRecord(
     version="0.1.0",
 )
 
+INDEX = "warmline:agents:us-east"
+
 
 @pytest.fixture
 def short_path() -> Iterator[Path]:
@@ -90,12 +92,41 @@ async def test_an_agent_is_registered_until_its_time_is_up(store: Store) -> None
             await asyncio.sleep(0.02)
 
 
+async def test_the_index_forgets_who_is_gone(store: Store) -> None:
+    installed("redis-cli", package="redis-tools")
+    await store.register_agent(RECORD, ttl_s=60.0)
+    gone = msgspec.structs.replace(RECORD, agent_id="us-east-2")
+    await store.register_agent(gone, ttl_s=0.02)
+    async with asyncio.timeout(20):
+        while await store.agents("us-east") != (RECORD,):
+            await asyncio.sleep(0.02)
+    assert command_line(store, "SMEMBERS", INDEX) == "us-east-1"
+
+
+async def test_a_record_says_what_an_agent_has_and_old_ones_still_decode(
+    store: Store,
+) -> None:
+    full = msgspec.structs.replace(
+        RECORD, advertised=True, warm={"desk": 3}, active_calls=2, draining=True
+    )
+    await store.register_agent(full, ttl_s=60.0)
+    assert await store.agents("us-east") == (full,)
+    fields = msgspec.to_builtins(RECORD)
+    for name in ("advertised", "warm", "active_calls", "draining"):
+        del fields[name]
+    installed("redis-cli", package="redis-tools")
+    value = msgspec.json.encode(fields).decode()
+    command_line(store, "SET", "warmline:agent:us-east:us-east-1", value)
+    assert await store.agents("us-east") == (RECORD,)
+
+
 async def test_a_record_that_does_not_decode_is_passed_over(store: Store) -> None:
     await store.register_agent(RECORD, ttl_s=60.0)
     installed("redis-cli", package="redis-tools")
     command_line(store, "SET", "warmline:agent:us-east:broken", "{")
     command_line(store, "SET", "warmline:agent:us-east:foreign", '{"agent_id": 1}')
     command_line(store, "RPUSH", "warmline:agent:us-east:list", "x")
+    command_line(store, "SADD", INDEX, "broken", "foreign", "list")
     assert await store.agents("us-east") == (RECORD,)
     assert store.invalid_records == 2
 
@@ -187,6 +218,7 @@ async def test_no_record_of_any_kind_breaks_the_registry(store: Store) -> None:
     nested = "redis.call('SET', KEYS[1], '{\"x\":' .. string.rep('[', 200000))"
     command_line(store, "EVAL", nested, "1", "warmline:agent:us-east:nested")
     command_line(store, "SET", "warmline:agent:us-east:someone-else", elsewhere)
+    command_line(store, "SADD", INDEX, "nested", "someone-else")
     assert await store.agents("us-east") == (RECORD,)
     assert store.invalid_records == 2
 

@@ -34,7 +34,8 @@ from backhaul.pki import (
 from backhaul.transports.base import Connector, LinkTransport
 from backhaul.transports.connectors import connector
 from backhaul.transports.listener import serve_links
-from backhaul.transports.quic import QuicDialer, QuicListener, serve_quic
+from backhaul.transports.quic_dialer import QuicDialer
+from backhaul.transports.quic_listener import QuicListener, serve_quic
 from tests.integration.backhaul.peers import Peer, dial_peer
 
 PeerCheck = Callable[[Mapping[str, Any], Hello | None], None]
@@ -100,17 +101,20 @@ class End:
         self.calls: list[Call] = []
         self.messages: list[Message] = []
         self.closed: list[str] = []
+        self.standby: Link | None = None
         self.greet_with: tuple[Message, ...] = ()
-        self.batcher = Batcher()
         self.tables = tables or ChannelTables(grace_s=0)
         self.link = Link(
             hello=hello,
             config=config,
             owner=self,
-            batcher=self.batcher,
             check_peer=check,
             tables=self.tables,
         )
+
+    @property
+    def batcher(self) -> Batcher:
+        return self.tables.batcher
 
     @property
     def ready(self) -> bool:
@@ -142,6 +146,9 @@ class End:
     def on_link_closed(self, link: Link, reason: str) -> None:
         assert link is self.link
         self.closed.append(reason)
+        if self.standby is not None:
+            for channel in list(link.channels.values()):
+                channel.move_to(self.standby)
 
 
 @dataclass

@@ -59,6 +59,17 @@ class LossyPath:
         if old is not None:
             old.close()
 
+    async def reopen(self, address: str) -> None:
+        """Listen again, at *address*, after nobody did."""
+        host, _, port = address.rpartition(":")
+        await self._loop.create_datagram_endpoint(
+            lambda: self._near, local_addr=(host, int(port))
+        )
+
+    def shut(self) -> None:
+        """Let nobody listen where the client sends to."""
+        self._near.udp.close()
+
     def redirect(self, address: str) -> None:
         """Lead to another target from now on."""
         host, _, port = address.rpartition(":")

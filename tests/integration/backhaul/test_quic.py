@@ -167,10 +167,10 @@ async def test_an_unknown_address_proves_itself_and_a_known_one_need_not(
     await edge.link()
     assert edge.packets("retry") == 1
     assert bench.quic is not None
-    assert bench.quic.retries_sent == 1
+    assert bench.quic.counters.retries_sent == 1
     await edge.link()
     assert edge.packets("retry") == 0
-    assert bench.quic.retries_sent == 1
+    assert bench.quic.counters.retries_sent == 1
 
 
 async def test_a_session_is_resumed_with_early_data(bench: Bench) -> None:

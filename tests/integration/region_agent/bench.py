@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from backhaul.batcher import Batcher
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
@@ -22,6 +21,7 @@ from backhaul.core.messages import (
     LeaseGranted,
     LeaseRefused,
     LeaseRequest,
+    Members,
     Message,
     Open,
     Opened,
@@ -110,6 +110,7 @@ class EdgeEnd:
     name: str
     greetings: dict[str, Greeting] = field(default_factory=dict)
     stock: list[Stock] = field(default_factory=list)
+    members: list[Members] = field(default_factory=list)
     answers: dict[str, LeaseGranted | LeaseRefused] = field(default_factory=dict)
     ready: bool = False
     closed: str | None = None
@@ -151,6 +152,8 @@ class EdgeEnd:
                 self.greetings[profile] = message
             case Stock():
                 self.stock.append(message)
+            case Members():
+                self.members.append(message)
             case LeaseGranted(lease_id) | LeaseRefused(lease_id):
                 self.answers[lease_id] = message
             case _:
@@ -176,14 +179,17 @@ class Bench:
     pki: Path
     edges: list[EdgeEnd] = field(default_factory=list)
 
-    async def connect(self, name: str = "edge-1", role: Role = Role.EDGE) -> EdgeEnd:
+    async def connect(
+        self, name: str = "edge-1", role: Role = Role.EDGE, *, instance: str = ""
+    ) -> EdgeEnd:
         edge = EdgeEnd(name)
         issue(self.pki, role, name)
         edge.link = Link(
-            hello=Hello(PROTOCOL_VERSION, name, instance=secrets.token_hex(4)),
+            hello=Hello(
+                PROTOCOL_VERSION, name, instance=instance or secrets.token_hex(4)
+            ),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=edge,
-            batcher=Batcher(),
             check_peer=lambda _certificate, _hello: None,
             tables=ChannelTables(grace_s=0),
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from backhaul.errors import SettingsError
 from backhaul.settings import DeploymentFile, Region
@@ -81,6 +82,14 @@ def test_the_name_may_come_from_the_environment() -> None:
 def test_what_cannot_be_is_refused(edge: dict[str, Any], problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         load(**edge)
+
+
+def test_an_address_belongs_to_one_region() -> None:
+    known = deployment()
+    regions = {**known.regions, "us-west": Region(agents=("127.0.0.1:1", "a:1"))}
+    twice = replace(known, regions=regions)
+    with pytest.raises(SettingsError, match=r"127\.0\.0\.1:1 cannot be in two"):
+        load_settings(twice, "edge-1", environ=SECRETS)
 
 
 def test_missing_secrets_are_named() -> None:

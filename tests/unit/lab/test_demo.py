@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lab.demo import _is_exact
+from lab.demo import is_exact
 from lab.twilio import CallReport
 from lab.twilio_report import AudioCount
 
@@ -51,8 +51,8 @@ SESSION = {"audio_in": counted(SAID), "audio_out": counted(SPOKEN)}
 
 
 @pytest.mark.parametrize("greeting", [b"", GREETING])
-def test_every_byte_in_order_is_exact(greeting: bytes) -> None:
-    assert _is_exact(report(greeting + SPOKEN), SESSION, greeting)
+def test_every_byte_in_orderis_exact(greeting: bytes) -> None:
+    assert is_exact(report(greeting + SPOKEN), SESSION, greeting)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_every_byte_in_order_is_exact(greeting: bytes) -> None:
     ],
 )
 def test_anything_else_is_not(received: bytes, greeting: bytes) -> None:
-    assert not _is_exact(report(received), SESSION, greeting)
+    assert not is_exact(report(received), SESSION, greeting)
 
 
 def test_what_the_caller_said_must_have_been_heard() -> None:
-    assert not _is_exact(report(SPOKEN, said=b"a table"), SESSION, b"")
+    assert not is_exact(report(SPOKEN, said=b"a table"), SESSION, b"")
 
 
 def test_a_call_without_a_session_is_not_exact() -> None:
-    assert not _is_exact(report(b"", said=b""), {}, b"")
+    assert not is_exact(report(b"", said=b""), {}, b"")

@@ -41,6 +41,14 @@ def test_environment_wins_over_file_over_default(tmp_path: Path) -> None:
     assert load(tmp_path, {"REGION_AGENT_MAX_CALLS": "7"}).max_calls == 7
 
 
+def test_edges_are_told_only_what_they_can_dial(tmp_path: Path) -> None:
+    name = "REGION_AGENT_ADVERTISE_ADDRESS"
+    assert load(tmp_path, {name: "agent-1:7443"}).advertise_address == "agent-1:7443"
+    for address in ("agent-1", "0.0.0.0:7443", "wss://agent-1:7443"):
+        with pytest.raises(SettingsError, match="advertise_address"):
+            load(tmp_path, {name: address})
+
+
 def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     assert load(tmp_path).pki_dir == tmp_path / "certs"
 

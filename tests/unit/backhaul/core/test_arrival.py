@@ -2,8 +2,9 @@
 
 import pytest
 
-from backhaul.core.arrival import ArrivalEstimator, stamp_ticks
+from backhaul.core.arrival import ArrivalEstimator, pack_stamp, unpack_stamp
 from backhaul.core.messages import Receipt
+from backhaul.errors import RemoteProtocolError
 
 
 def arrive(
@@ -16,9 +17,8 @@ def arrive(
     """Batches go out every 10 ms, and take 40 ms or longer."""
     for number in numbers:
         sent_at = 50.0 + number * 0.01
-        estimator.on_stamp(
-            number, stamp_ticks(sent_at + offset_s), now=sent_at + 0.04 + late_s
-        )
+        ticks = unpack_stamp(pack_stamp(sent_at + offset_s))
+        estimator.on_stamp(number, ticks, now=sent_at + 0.04 + late_s)
 
 
 def receipt(estimator: ArrivalEstimator) -> Receipt:
@@ -74,3 +74,9 @@ def test_the_clock_of_a_stamp_wraps() -> None:
     turn_s = (1 << 32) / 10_000 - 50.5
     arrive(estimator, range(100), offset_s=turn_s)
     assert receipt(estimator).late_p99_s == pytest.approx(0.0005)
+
+
+@pytest.mark.parametrize("payload", [b"", b"abc", b"12345"])
+def test_what_is_no_stamp_is_refused(payload: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        unpack_stamp(payload)
