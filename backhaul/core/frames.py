@@ -14,7 +14,8 @@ stream does.
 import struct
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import NamedTuple
+
+import msgspec
 
 from backhaul.errors import LocalProtocolError, RemoteProtocolError
 
@@ -49,6 +50,8 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 class FrameKind(IntEnum):
     """What the payload is."""
 
+    __hash__ = int.__hash__  # that of enums is no builtin, and kinds are keys
+
     CONTROL = 1
     """A message of `backhaul.core.messages`."""
 
@@ -60,8 +63,8 @@ class FrameKind(IntEnum):
     sequence is the number of the batch on the link."""
 
 
-class Frame(NamedTuple):
-    """One decoded frame."""
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One frame; thousands of them come and go in a second."""
 
     kind: FrameKind
     channel: int
@@ -86,8 +89,10 @@ def encoded_bytes(frame: Frame) -> int:
 
 def encode_frame(frame: Frame) -> bytes:
     """Return *frame* as a link carries it; `encoded_bytes` says whether it may."""
-    kind, channel, sequence, payload = frame
-    return _HEADER.pack(kind, channel, sequence, len(payload)) + payload
+    payload = frame.payload
+    return (
+        _HEADER.pack(frame.kind, frame.channel, frame.sequence, len(payload)) + payload
+    )
 
 
 def encode_batch(frames: Iterable[Frame]) -> bytes:

@@ -31,6 +31,9 @@ _MOST_REPEATS: Final = 64
 _RAISE_AT: Final = (0.003, 0.02)
 _LOWER_AT: Final = (0.001, 0.01)
 _MEMORY_S: Final = 10
+_ENOUGH: Final = 3000
+"""Packets of which none was lost that show a loss below 0.1 %, nineteen times in
+twenty. Source: the rule of three, 1 - 0.05 ** (1 / n)."""
 _LEAST_LOST: Final = 2
 """Lost in one second for the second alone to count."""
 _IDLE_S: Final = 30.0
@@ -43,6 +46,8 @@ def fits_datagram(payload_bytes: int) -> bool:
 
 class RedundancyDepth:
     """How often frames are repeated: rises within a second, falls after ten.
+
+    It falls sooner when many packets have arrived and none was lost.
 
     Attributes:
         depth: 0 to MAX_DEPTH; 1 until the loss is known.
@@ -66,6 +71,13 @@ class RedundancyDepth:
             self._began_at, self._arrived, self._lost = now, 0, 0
             self._choose()
 
+    @property
+    def _known(self) -> bool:
+        """Whether what was measured says enough to send less."""
+        if len(self._seconds) == _MEMORY_S:
+            return True
+        return not self.loss and sum(sent for sent, _ in self._seconds) >= _ENOUGH
+
     def _choose(self) -> None:
         sent, lost = self._seconds[-1]
         recent = lost / sent if lost >= _LEAST_LOST else 0.0
@@ -74,11 +86,7 @@ class RedundancyDepth:
         wanted = sum(max(recent, self.loss) >= share for share in _RAISE_AT)
         if wanted > self.depth:
             self.depth = wanted
-        elif (
-            self.depth
-            and len(self._seconds) == _MEMORY_S
-            and self.loss < _LOWER_AT[self.depth - 1]
-        ):
+        elif self.depth and self._known and self.loss < _LOWER_AT[self.depth - 1]:
             self.depth -= 1
             self._seconds.clear()
 
