@@ -92,7 +92,7 @@ class Batch:
         if not self._frames:
             return
         frames, self._frames, self.size_bytes = self._frames, [], 0
-        self._batcher.passed(len(frames))
+        self._batcher.passed(len(frames) - 1)  # the stamp does not count
         self._number += 1
         self._send(frames)
 

@@ -275,7 +275,8 @@ class Link:
         self._driver.feed(TransportClosed(reason))
 
     def _receive_all(self, frames: Sequence[Frame]) -> None:
-        self._tables.batcher.passed(len(frames))
+        stamped = bool(frames) and frames[0].kind is FrameKind.STAMP
+        self._tables.batcher.passed(len(frames) - stamped)
         for frame in frames:
             self.counters.frames_received += 1
             self._receive(frame)
