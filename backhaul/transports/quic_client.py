@@ -137,7 +137,7 @@ class QuicClient(asyncio.DatagramProtocol):
         self._doubt = self._loop.call_later(patience_s, lambda: self.give_up(_REFUSED))
         if self.connected:  # before that, QUIC itself asks again and again
             self.quic.connection.send_ping(0)
-            self.quic.send_batch(bytearray())
+            self.quic.transmit()
 
     def _trust(self) -> None:
         if self._doubt is not None:
@@ -156,7 +156,7 @@ class QuicClient(asyncio.DatagramProtocol):
         # Source: RFC 9000, section 9.5.
         self.quic.connection.change_connection_id()
         self.quic.connection.send_ping(0)
-        self.quic.send_batch(bytearray())
+        self.quic.transmit()
 
     # How it went
 
