@@ -224,6 +224,14 @@ class QuicPeer:
             await side.wait_connected()
         return cls(side)
 
+    @property
+    def quic(self) -> QuicConnection:
+        """The connection, for what only it can do wrong."""
+        return self._side._quic
+
+    def transmit(self) -> None:
+        self._side.transmit()
+
     async def send(self, message: bytes | str | Sequence[bytes]) -> None:
         assert isinstance(message, bytes)  # a stream knows no messages
         self._side._quic.send_stream_data(self._stream, message)

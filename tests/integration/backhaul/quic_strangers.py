@@ -1,7 +1,11 @@
-"""Whoever else may send datagrams to an agent: no certificate, no good intentions."""
+"""Whoever else may send datagrams to an agent: no certificate, no good intentions.
+
+And a bystander, whom none of that must harm.
+"""
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -11,7 +15,7 @@ from aioquic.quic.connection import QuicConnection
 
 from backhaul.clock import monotonic_s
 from backhaul.transports.quic_tls import ALPN
-from tests.integration.backhaul.links import eventually
+from tests.integration.backhaul.links import Call, End, eventually
 
 
 class Stranger(asyncio.DatagramProtocol):
@@ -88,3 +92,24 @@ async def stranger(target: str, host: str = "127.0.0.1") -> AsyncIterator[Strang
         yield made
     finally:
         made.udp.close()
+
+
+class Bystander:
+    """A link with a call on it, which has nothing to do with the attack."""
+
+    def __init__(self, edge: End, agent: End) -> None:
+        self.edge, self.agent = edge, agent
+        self.call = edge.open()
+
+    async def is_well(self) -> None:
+        await eventually(lambda: bool(self.agent.calls))
+        (other,) = self.agent.calls
+        for mine, theirs in ((self.call, other), (other, self.call)):
+            said = os.urandom(160)
+            mine.open_channel.send_audio(said)
+            await self._hears(theirs, said)
+        assert not self.edge.closed
+        assert not self.agent.closed
+
+    async def _hears(self, call: Call, said: bytes) -> None:
+        await eventually(lambda: said in call.audio)

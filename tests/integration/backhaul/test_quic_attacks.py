@@ -26,12 +26,11 @@ from tests.integration.backhaul.links import (
     EDGE_HELLO,
     OPEN,
     Bench,
-    Call,
-    End,
     control,
     eventually,
 )
 from tests.integration.backhaul.quic_strangers import (
+    Bystander,
     Stranger,
     first_flight,
     flight,
@@ -42,27 +41,6 @@ from tests.integration.backhaul.quic_strangers import (
 @pytest.fixture
 def transport() -> LinkTransport:
     return "quic"
-
-
-class Bystander:
-    """A link with a call on it, which has nothing to do with the attack."""
-
-    def __init__(self, edge: End, agent: End) -> None:
-        self.edge, self.agent = edge, agent
-        self.call = edge.open()
-
-    async def is_well(self) -> None:
-        await eventually(lambda: bool(self.agent.calls))
-        (other,) = self.agent.calls
-        for mine, theirs in ((self.call, other), (other, self.call)):
-            said = os.urandom(160)
-            mine.open_channel.send_audio(said)
-            await self._hears(theirs, said)
-        assert not self.edge.closed
-        assert not self.agent.closed
-
-    async def _hears(self, call: Call, said: bytes) -> None:
-        await eventually(lambda: said in call.audio)
 
 
 @pytest.fixture
@@ -196,7 +174,6 @@ async def test_nobody_without_a_certificate_gets_in(
 # Datagrams that are none
 
 
-@pytest.mark.usefixtures("bystander")
 @pytest.mark.parametrize(
     "garbage",
     [
@@ -260,16 +237,14 @@ async def test_the_versions_we_speak_are_named_to_whom_it_may_concern(
 # A recorded first flight
 
 
-async def resumed_flight(
-    bench: Bench, dialer: QuicDialer, said: bytes
-) -> tuple[list[bytes], object]:
+async def resumed_flight(bench: Bench, dialer: QuicDialer, said: bytes) -> list[bytes]:
     """Return the first flight of an edge that says *said* as early data."""
     await eventually(lambda: dialer.resumable(bench.address))
     host, _, port = bench.address.rpartition(":")
     quic = dialer._connection(bench.address)
     quic.connect((host, int(port)), now=0.0)
     quic.send_stream_data(2, said)
-    return flight(quic), quic
+    return flight(quic)
 
 
 async def test_nothing_comes_of_a_recorded_first_flight(
@@ -281,7 +256,7 @@ async def test_nothing_comes_of_a_recorded_first_flight(
     await dialer.connect(first.link, bench.address, timeout_s=30.0)
     await eventually(lambda: first.ready)
     said = control(LINK_CHANNEL, 0, EDGE_HELLO) + control(1, 0, OPEN)
-    recorded, _ = await resumed_flight(bench, dialer, said)
+    recorded = await resumed_flight(bench, dialer, said)
     listener._handshake_timeout_s = 1.0
     connections = set(listener._by_identifier.values())
     ghost = bench.agent = bench.new(AGENT_HELLO)
