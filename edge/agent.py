@@ -1,14 +1,12 @@
 """One agent as an edge sees it: its links, its stock, and the calls it has."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from backhaul.channels import Channel, ChannelHandler
-from backhaul.clock import monotonic_s
 from backhaul.core.messages import (
     CloseReason,
     Greeting,
@@ -22,17 +20,12 @@ from backhaul.core.messages import (
     Stock,
 )
 from backhaul.links import Link, LinkCounters
-from edge.core.link_load import LinkStanding, MoveReason, PathQuality, calls_to_move
+from edge.core.link_load import MoveReason
 from edge.core.router import AgentSnapshot
-from edge.core.transport_choice import (
-    ChoiceState,
-    Measured,
-    TransportChooser,
-    TransportView,
-)
-from edge.link_pool import LinkPool, PooledLink
+from edge.link_pool import LinkPool
+from edge.seats import Seats
 
-__all__ = ["Agent", "AgentCounters", "Fleet", "Seat"]
+__all__ = ["Agent", "AgentCounters", "Fleet"]
 
 _log = structlog.get_logger()
 
@@ -74,14 +67,6 @@ class AgentCounters:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """A call's place on a link."""
-
-    pool: LinkPool
-    pooled: PooledLink
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
     """A lease request that was not answered yet."""
 
@@ -97,8 +82,7 @@ class Agent:
         region: Where it is.
         stock: What it has, as it says.
         greetings: By profile, as it has rendered them.
-        pools: Its links by transport, the preferred one first.
-        chooser: Decides which transport calls use.
+        seats: Its calls, and the links that they use.
         counters: What has happened on its links.
         closed_links: What passed over links that are gone.
         draining: Whether it closes its links as they become free, for good.
@@ -109,20 +93,22 @@ class Agent:
         self.region = region
         self.stock = Stock(warm={}, active_calls=0)
         self.greetings: dict[str, Greeting] = {}
-        self.pools: tuple[LinkPool, ...] = ()
-        self.chooser = TransportChooser()
+        self.seats = Seats(
+            address,
+            on_moved=lambda reason: fleet.on_moved(self, reason),
+            on_acquired=fleet.on_acquired,
+        )
         self.counters = AgentCounters()
         self.closed_links = LinkCounters()
         self.draining = False
         self._fleet = fleet
         self._ready: dict[Link, None] = {}
-        self._seats: dict[Channel, Seat] = {}
         self._asked: dict[str, _Asked] = {}
         self._closing = False
 
     def start(self, pools: tuple[LinkPool, ...]) -> None:
         """Begin to dial over *pools*, the preferred transport first."""
-        self.pools = pools
+        self.seats.pools = pools
         for pool in pools:
             pool.start()
 
@@ -139,6 +125,11 @@ class Agent:
             await pool.aclose(reason)
 
     @property
+    def pools(self) -> tuple[LinkPool, ...]:
+        """Its links by transport, the preferred one first."""
+        return self.seats.pools
+
+    @property
     def agent_id(self) -> str:
         """What the agent calls itself; its address while it cannot be reached."""
         link = self.link
@@ -152,7 +143,7 @@ class Agent:
     @property
     def call_count(self) -> int:
         """Calls that have a place on its links."""
-        return len(self._seats)
+        return len(self.seats)
 
     @property
     def gone(self) -> bool:
@@ -163,7 +154,7 @@ class Agent:
     @property
     def link(self) -> Link | None:
         """The link for what belongs to no call, None if there is none."""
-        return next(self._usable_links(), None)
+        return next(self.seats.usable_links(), None)
 
     def links(self) -> tuple[Link, ...]:
         """Return every link that is ready."""
@@ -208,7 +199,9 @@ class Agent:
 
     def release_lease(self, lease_id: str, instance: str) -> None:
         """Give a lease back, over any link to the process that gave it."""
-        links = (one for one in self._usable_links() if one.peer.instance == instance)
+        links = (
+            one for one in self.seats.usable_links() if one.peer.instance == instance
+        )
         link = next(links, None)
         if link is not None:
             link.send(LeaseRelease(lease_id))
@@ -220,132 +213,11 @@ class Agent:
     ) -> Channel | None:
         """Start a call with the agent's process *instance*; None: no link is ready.
 
-        It never waits and never dials. `release` must follow when the call is over.
+        It never waits and never dials. `Seats.release` must follow when it is over.
         """
-        seat = self.acquire(instance)
-        if seat is None:
-            self.counters.unavailable += 1
-            return None
-        channel = seat.pooled.link.open_channel(handler, message)
-        self._seats[channel] = seat
+        channel = self.seats.open_channel(handler, message, instance=instance)
+        self.counters.unavailable += channel is None
         return channel
-
-    def release(self, channel: Channel) -> None:
-        """A call is over; does nothing twice."""
-        seat = self._seats.pop(channel, None)
-        if seat is not None:
-            seat.pool.release(seat.pooled)
-
-    def acquire(self, instance: str) -> Seat | None:
-        """Return a place on a link to the agent's process *instance*, if any."""
-        asked_at = monotonic_s()
-        seat = self._seat(instance)
-        self._fleet.on_acquired(monotonic_s() - asked_at)
-        return seat
-
-    def _seat(self, instance: str, *, but: Link | None = None) -> Seat | None:
-        pools = self._pools_best_first()
-        for may_crowd in (False, True):
-            for pool in pools:
-                pooled = pool.acquire(instance, but=but, may_crowd=may_crowd)
-                if pooled is not None:
-                    return Seat(pool, pooled)
-        return None
-
-    def _seat_of_many(
-        self, channel: Channel, pools: tuple[LinkPool, ...], but: Link
-    ) -> Seat | None:
-        """Return a place that is free: nothing is urgent."""
-        for pool in pools:
-            pooled = pool.acquire(channel.peer.instance, but=but)
-            if pooled is not None:
-                return Seat(pool, pooled)
-        return None
-
-    def _take(self, channel: Channel, seat: Seat, reason: MoveReason) -> None:
-        old = self._seats.get(channel)
-        self._seats[channel] = seat
-        channel.move_to(seat.pooled.link)
-        if old is not None:
-            old.pool.release(old.pooled)
-        self._fleet.on_moved(self, reason)
-
-    # Looking after the links
-
-    def check(self, now: float) -> None:
-        """Look at every link: which stall, which transport is best, who must move."""
-        for pool in self.pools:
-            pool.note_stalls(now)
-        path = PathQuality(loss=max(pool.quality(now).loss for pool in self.pools))
-        for pool in self.pools:
-            pool.set_uses(path, now)
-        views = [self._view(pool, now) for pool in self.pools]
-        standby = views[1] if len(views) > 1 else TransportView()
-        for changed in self.chooser.handle(Measured(views[0], standby), now=now):
-            _log.info(
-                "agent.transport_changed",
-                address=self.address,
-                region=self.region,
-                old=changed.old.value,
-                new=changed.new.value,
-                reason=changed.reason.value,
-            )
-        self._move_calls()
-
-    @property
-    def chosen(self) -> LinkPool:
-        """The links that calls should use."""
-        on_standby = self.chooser.state is ChoiceState.ON_STANDBY
-        return self.pools[1 if on_standby else 0]
-
-    def _pools_best_first(self) -> tuple[LinkPool, ...]:
-        on_standby = self.chooser.state is ChoiceState.ON_STANDBY
-        return self.pools[::-1] if on_standby else self.pools
-
-    def _usable_links(self) -> Iterator[Link]:
-        for pool in self._pools_best_first():
-            yield from (pooled.link for pooled in pool.usable)
-
-    def _view(self, pool: LinkPool, now: float) -> TransportView:
-        return TransportView(usable=bool(pool.usable), quality=pool.quality(now))
-
-    def _move_calls(self) -> None:
-        on_link: dict[PooledLink, list[Channel]] = {}
-        for channel, seat in self._seats.items():
-            on_link.setdefault(seat.pooled, []).append(channel)
-        for pool in self.pools:
-            draining = pool.draining()
-            for pooled in list(pool.links.values()):
-                channels = on_link.get(pooled, [])
-                due = calls_to_move(
-                    LinkStanding(
-                        uses=len(channels),
-                        max_uses=pooled.max_uses,
-                        stalled=pooled.stalled,
-                        draining=pooled.number in draining,
-                        chosen=pool is self.chosen,
-                    )
-                )
-                if due is not None:
-                    reason, count = due
-                    self._move(channels[:count], pool, pooled.link, reason)
-
-    def _move(
-        self, channels: list[Channel], pool: LinkPool, link: Link, reason: MoveReason
-    ) -> None:
-        """Move *channels* off *link*, as far as there is room for them."""
-        pools = {
-            MoveReason.SPREAD: (pool,),
-            MoveReason.CHOICE: (self.chosen,),
-        }.get(reason, self._pools_best_first())
-        for channel in channels:
-            if reason is MoveReason.STALL:
-                seat = self._seat(channel.peer.instance, but=link)
-            else:
-                seat = self._seat_of_many(channel, pools, link)
-            if seat is None:
-                return
-            self._take(channel, seat, reason)
 
     # PoolOwner
 
@@ -380,29 +252,10 @@ class Agent:
             if asked.link is link:
                 self._settle(LeaseRefused(lease_id, CloseReason.LINK_LOST))
         if not self._closing:
-            self._rescue(link)
+            self.seats.rescue(link)
         if not self._ready:
             self.stock = Stock(warm={}, active_calls=0)
             self._fleet.on_agent_lost(self)
-
-    def _rescue(self, link: Link) -> None:
-        for channel in list(link.channels.values()):
-            if channel in self._seats:
-                seat = self._seat(channel.peer.instance, but=link)
-                if seat is None:
-                    channel.drop(CloseReason.LINK_LOST)
-                else:
-                    self._take(channel, seat, MoveReason.LOST)
-            else:
-                self._carry_last_words(channel)
-
-    def _carry_last_words(self, channel: Channel) -> None:
-        """A channel that was closed lately may have words on their way."""
-        links = self._usable_links()
-        same = (one for one in links if one.peer.instance == channel.peer.instance)
-        link = next(same, None)
-        if link is not None:
-            channel.move_to(link)
 
     def _settle(self, given: LeaseAnswer) -> None:
         asked = self._asked.get(given.lease_id)

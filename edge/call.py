@@ -237,7 +237,7 @@ class Call:
     def _leave_channel(self) -> None:
         channel, self._channel = self._channel, None
         if channel is not None:
-            self.lease.agent.release(channel)
+            self.lease.agent.seats.release(channel)
 
     def _end(self, reason: CloseReason) -> None:
         self.times.ended_at = monotonic_s()

@@ -42,7 +42,7 @@ def link_state(
         return "stalled"
     if state is ConnectionState.DRAINING or agent.draining:
         return "draining"
-    return "ready" if pool is agent.chosen else "standby"
+    return "ready" if pool is agent.seats.chosen else "standby"
 
 
 def _figures(pooled: PooledLink | None, now: float) -> dict[str, object]:

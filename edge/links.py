@@ -74,7 +74,7 @@ class Lease:
         self.agent.release_lease(self.lease_id, self.instance)
 
     def open_channel(self, handler: ChannelHandler, message: Open) -> Channel | None:
-        """Start the call; None: no link is ready. `Agent.release` must follow."""
+        """Start the call; None: no link is ready. `Seats.release` must follow."""
         return self.agent.open_channel(handler, message, instance=self.instance)
 
 
@@ -286,7 +286,7 @@ class AgentLinks:
         if late_s > 2 * _CHECK_EVERY_S:
             return  # our own loop stood still: answers wait unread, nobody stalled
         for agent in self.all_agents():
-            agent.check(now)
+            agent.seats.check(now)
         for agent, until in list(self._leaving.items()):
             if agent.gone:
                 self._forget(agent)

@@ -35,9 +35,9 @@ async def test_it_keeps_links_over_both_transports_and_uses_the_preferred(
     double.calls[0].open_channel.send(Opened("sess_1"))
     await eventually(lambda: call.messages == [Opened("sess_1")])
     call.open_channel.close(CloseReason.CALLER_HUNG_UP)
-    agent.release(call.open_channel)
+    agent.seats.release(call.open_channel)
     assert agent.call_count == 0
-    assert agent.chosen.pool.stock().uses == 0
+    assert agent.seats.chosen.pool.stock().uses == 0
 
 
 async def test_a_call_on_a_link_that_dies_goes_on_over_another(
@@ -68,7 +68,7 @@ async def test_links_come_back_when_the_agent_does(fleet: FleetBench) -> None:
     await double.stop()
     await eventually(lambda: not agent.ready)
     await eventually(lambda: call.closed == [CloseReason.LINK_LOST])
-    agent.release(call.open_channel)
+    agent.seats.release(call.open_channel)
     assert agent.snapshot("desk").ready is False
     await double.start()
     await eventually(lambda: full(agent))
@@ -151,7 +151,7 @@ async def test_the_standby_takes_the_calls_when_udp_dies_and_gives_them_back(
             heartbeat_timeout_s=2.0,
         )
         agent = links.agents[double.address]
-        agent.chooser = TransportChooser(ChoiceConfig(well_s=0.5))
+        agent.seats.chooser = TransportChooser(ChoiceConfig(well_s=0.5))
         await eventually(lambda: full(agent))
         calls = [open_call(agent) for _ in range(5)]
         await eventually(lambda: len(double.calls) == 5)
@@ -292,7 +292,7 @@ async def test_agents_come_and_go_at_run_time(fleet: FleetBench) -> None:
     links.remove(double.address)
     links.remove(double.address)
     call.open_channel.close(CloseReason.CALLER_HUNG_UP)
-    agent.release(call.open_channel)
+    agent.seats.release(call.open_channel)
     await eventually(lambda: links.all_agents() == ())
     await eventually(lambda: not double.links)
     opened = links.opened_total
