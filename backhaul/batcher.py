@@ -7,11 +7,11 @@ from backhaul.clock import monotonic_s
 from backhaul.core.arrival import pack_stamp
 from backhaul.core.flush_tick import FlushTick
 from backhaul.core.frames import (
-    HEADER_BYTES,
     LINK_CHANNEL,
     MAX_BATCH_BYTES,
+    Frame,
     FrameKind,
-    append_frame,
+    encoded_bytes,
 )
 
 __all__ = ["Batch", "Batcher"]
@@ -54,32 +54,31 @@ class Batcher:
 class Batch:
     """What one link gathers until it is sent; each batch begins with a stamp."""
 
-    def __init__(self, batcher: Batcher, send: Callable[[bytearray], None]) -> None:
+    def __init__(self, batcher: Batcher, send: Callable[[list[Frame]], None]) -> None:
         """Make it empty; *send* gets every batch when its time has come."""
+        self.size_bytes = 0
         self._batcher = batcher
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._data = bytearray()
-        self._frames = 0
+        self._frames: list[Frame] = []
         self._number = 0
         self._tick_due = False
         self._flush_due = False
 
-    @property
-    def size_bytes(self) -> int:
-        """What is gathered (bytes)."""
-        return len(self._data)
+    def add(self, frame: Frame) -> None:
+        """Gather one frame; a message makes the batch leave at the end of this turn.
 
-    def add(self, kind: FrameKind, channel: int, sequence: int, payload: bytes) -> None:
-        """Gather one frame; a message makes the batch leave at the end of this turn."""
-        if len(self._data) + HEADER_BYTES + len(payload) > MAX_BATCH_BYTES:
+        Raises:
+            LocalProtocolError: If the frame is too large to be sent at all.
+        """
+        size_bytes = encoded_bytes(frame)
+        if self.size_bytes + size_bytes > MAX_BATCH_BYTES:
             self.flush()  # a larger batch would be refused
-        if not self._data:
-            stamp = pack_stamp(monotonic_s())
-            append_frame(self._data, FrameKind.STAMP, LINK_CHANNEL, self._number, stamp)
-        append_frame(self._data, kind, channel, sequence, payload)
-        self._frames += 1
-        if kind is FrameKind.AUDIO:
+        if not self._frames:
+            self._stamp()
+        self.size_bytes += size_bytes
+        self._frames.append(frame)
+        if frame.kind is FrameKind.AUDIO:
             if not self._tick_due:
                 self._tick_due = True
                 self._batcher.due(self._on_tick)
@@ -90,12 +89,18 @@ class Batch:
     def flush(self) -> None:
         """Send what is gathered."""
         self._flush_due = False
-        if not self._data:
+        if not self._frames:
             return
-        self._batcher.passed(self._frames)
-        data, self._data, self._frames = self._data, bytearray(), 0
+        frames, self._frames, self.size_bytes = self._frames, [], 0
+        self._batcher.passed(len(frames) - 1)  # the stamp does not count
         self._number += 1
-        self._send(data)
+        self._send(frames)
+
+    def _stamp(self) -> None:
+        clock = pack_stamp(monotonic_s())
+        stamp = Frame(FrameKind.STAMP, LINK_CHANNEL, self._number, clock)
+        self.size_bytes = encoded_bytes(stamp)
+        self._frames.append(stamp)
 
     def _on_tick(self) -> None:
         self._tick_due = False

@@ -198,8 +198,8 @@ class Channel:
             self._link.queue(kind, self.number, sequence, payload)
 
     def _send_again(self, link: "Link") -> None:
-        for kind, sequence, payload in self._log.unacknowledged():
-            link.queue(kind, self.number, sequence, payload)
+        for sent in self._log.unacknowledged():
+            link.queue(sent.kind, self.number, sent.sequence, sent.payload)
 
     # Receiving
 

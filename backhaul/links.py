@@ -225,9 +225,9 @@ class Link:
         self, kind: FrameKind, channel: int, sequence: int, payload: bytes
     ) -> None:
         """Put one frame into the next batch; it leaves now if it is a message."""
-        self._batch.add(kind, channel, sequence, payload)
+        self._batch.add(Frame(kind, channel, sequence, payload))
 
-    def _send_batch(self, batch: bytearray) -> None:
+    def _send_batch(self, frames: list[Frame]) -> None:
         transport = self._transport
         if transport is None:
             return
@@ -235,7 +235,7 @@ class Link:
             self._give_up("the peer stopped reading")
             return
         self.counters.batches_sent += 1
-        transport.send_batch(batch)
+        transport.send_frames(frames)
 
     # TransportEvents
 
@@ -275,7 +275,8 @@ class Link:
         self._driver.feed(TransportClosed(reason))
 
     def _receive_all(self, frames: Sequence[Frame]) -> None:
-        self._tables.batcher.passed(len(frames))
+        stamped = bool(frames) and frames[0].kind is FrameKind.STAMP
+        self._tables.batcher.passed(len(frames) - stamped)
         for frame in frames:
             self.counters.frames_received += 1
             self._receive(frame)

@@ -24,12 +24,13 @@ from backhaul.tasks import TaskOwner
 from backhaul.transports.base import Connector, LinkTransport
 from backhaul.transports.connectors import connector
 from backhaul.transports.listener import serve_links
-from backhaul.transports.quic import serve_quic
+from backhaul.transports.quic_listener import serve_quic
 from backhaul.transports.sockets import congestion_control
 
 __all__ = ["BASELINE", "COMPARED", "Carrier", "available", "carrier"]
 
-Send = Callable[[bytes], Awaitable[None]]
+Send = Callable[[bytes], Awaitable[None] | None]
+"""Sends one piece of audio; some have to be awaited."""
 Receive = Callable[[bytes], None]
 OnCall = Callable[[Send], None]
 
@@ -109,13 +110,6 @@ class _Call:
         """Calls end with the bench."""
 
 
-def _sender(channel: Channel) -> Send:
-    async def send(audio: bytes) -> None:
-        channel.send_audio(audio)
-
-    return send
-
-
 class _Owner:
     """Keeps one link (`LinkOwner`)."""
 
@@ -146,7 +140,7 @@ class _Owner:
 
     def on_channel_opened(self, channel: Channel, message: Open) -> _Call:  # noqa: ARG002
         """A call begins; see LinkOwner."""
-        self._on_call(_sender(channel))
+        self._on_call(channel.send_audio)
         return _Call(self._receive)
 
     def on_link_closed(self, link: Link, reason: str) -> None:
@@ -174,7 +168,7 @@ class _Links:
         for number in range(calls):
             link = links[number // self._calls_per_link].result()
             opening = Open(str(number), f"CA{number}", "bench")
-            sends.append(_sender(link.open_channel(_Call(receive), opening)))
+            sends.append(link.open_channel(_Call(receive), opening).send_audio)
         return sends
 
     async def serve(

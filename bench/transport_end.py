@@ -102,7 +102,9 @@ class Talker:
                 if due - woke_at > _AT_LEAST_S:
                     woke_at = await _sleep_until(due)
                 self._late_s.append(woke_at - due)
-                await send(_HEADER.pack(woke_at, call, number) + filler)
+                pending = send(_HEADER.pack(woke_at, call, number) + filler)
+                if pending is not None:
+                    await pending
             await asyncio.sleep(0)  # others have their turn when we are late
         self._cpu_s += time.process_time()
 

@@ -63,7 +63,9 @@ class AudioReceiver:
 
     def next_deadline(self) -> float | None:
         """Return when `expire` wants to be called, None when it does not."""
-        return min((until for _, until in self._waiting.values()), default=None)
+        if not self._waiting:
+            return None
+        return min(until for _, until in self._waiting.values())
 
     def expire(self, *, now: float) -> Sequence[Frame]:
         """Return the frames that have waited long enough at *now*, in order."""

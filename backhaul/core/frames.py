@@ -12,8 +12,10 @@ stream does.
 """
 
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
-from typing import NamedTuple
+
+import msgspec
 
 from backhaul.errors import LocalProtocolError, RemoteProtocolError
 
@@ -26,8 +28,10 @@ __all__ = [
     "Frame",
     "FrameKind",
     "FrameReader",
-    "append_frame",
     "decode_batch",
+    "encode_batch",
+    "encode_frame",
+    "encoded_bytes",
 ]
 
 LINK_CHANNEL = 0
@@ -46,6 +50,8 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 class FrameKind(IntEnum):
     """What the payload is."""
 
+    __hash__ = int.__hash__  # that of enums is no builtin, and kinds are keys
+
     CONTROL = 1
     """A message of `backhaul.core.messages`."""
 
@@ -57,8 +63,8 @@ class FrameKind(IntEnum):
     sequence is the number of the batch on the link."""
 
 
-class Frame(NamedTuple):
-    """One decoded frame."""
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One frame; thousands of them come and go in a second."""
 
     kind: FrameKind
     channel: int
@@ -69,19 +75,29 @@ class Frame(NamedTuple):
 _KINDS = {kind.value: kind for kind in FrameKind}
 
 
-def append_frame(
-    batch: bytearray, kind: FrameKind, channel: int, sequence: int, payload: bytes
-) -> None:
-    """Append one frame to *batch*.
+def encoded_bytes(frame: Frame) -> int:
+    """Return the size of *frame* on a link (bytes).
 
     Raises:
-        LocalProtocolError: If the payload is larger than MAX_PAYLOAD_BYTES.
+        LocalProtocolError: If its payload is larger than MAX_PAYLOAD_BYTES.
     """
-    length = len(payload)
+    length = len(frame.payload)
     if length > MAX_PAYLOAD_BYTES:
         raise LocalProtocolError(f"payload of {length} bytes is too large for a frame")
-    batch += _HEADER.pack(kind, channel, sequence, length)
-    batch += payload
+    return HEADER_BYTES + length
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return *frame* as a link carries it; `encoded_bytes` says whether it may."""
+    payload = frame.payload
+    return (
+        _HEADER.pack(frame.kind, frame.channel, frame.sequence, len(payload)) + payload
+    )
+
+
+def encode_batch(frames: Iterable[Frame]) -> bytes:
+    """Return *frames* behind one another."""
+    return b"".join([encode_frame(frame) for frame in frames])
 
 
 def decode_batch(batch: bytes) -> list[Frame]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from backhaul.core.frames import HEADER_BYTES, Frame, append_frame
+from backhaul.core.frames import HEADER_BYTES, Frame, encode_frame
 
 __all__ = [
     "MAX_DATAGRAM_BYTES",
@@ -28,9 +28,14 @@ MAX_DEPTH: Final = 2
 _MOST_REPEATS: Final = 64
 """Most frames of one call that wait to be repeated; 1.3 s of speech."""
 
-_RAISE_AT: Final = (0.003, 0.02)
-_LOWER_AT: Final = (0.001, 0.01)
+_RAISE_AT: Final = (0.003, 0.008)
+"""One repetition leaves the square of the loss: at 1 % that is a gap every other second
+in fifty calls."""
+_LOWER_AT: Final = (0.001, 0.004)
 _MEMORY_S: Final = 10
+_ENOUGH: Final = 3000
+"""Packets of which none was lost that show a loss below 0.1 %, nineteen times in
+twenty. Source: the rule of three, 1 - 0.05 ** (1 / n)."""
 _LEAST_LOST: Final = 2
 """Lost in one second for the second alone to count."""
 _IDLE_S: Final = 30.0
@@ -43,6 +48,8 @@ def fits_datagram(payload_bytes: int) -> bool:
 
 class RedundancyDepth:
     """How often frames are repeated: rises within a second, falls after ten.
+
+    It falls sooner when many packets have arrived and none was lost.
 
     Attributes:
         depth: 0 to MAX_DEPTH; 1 until the loss is known.
@@ -66,6 +73,13 @@ class RedundancyDepth:
             self._began_at, self._arrived, self._lost = now, 0, 0
             self._choose()
 
+    @property
+    def _known(self) -> bool:
+        """Whether what was measured says enough to send less."""
+        if len(self._seconds) == _MEMORY_S:
+            return True
+        return not self.loss and sum(sent for sent, _ in self._seconds) >= _ENOUGH
+
     def _choose(self) -> None:
         sent, lost = self._seconds[-1]
         recent = lost / sent if lost >= _LEAST_LOST else 0.0
@@ -74,11 +88,7 @@ class RedundancyDepth:
         wanted = sum(max(recent, self.loss) >= share for share in _RAISE_AT)
         if wanted > self.depth:
             self.depth = wanted
-        elif (
-            self.depth
-            and len(self._seconds) == _MEMORY_S
-            and self.loss < _LOWER_AT[self.depth - 1]
-        ):
+        elif self.depth and self._known and self.loss < _LOWER_AT[self.depth - 1]:
             self.depth -= 1
             self._seconds.clear()
 
@@ -114,7 +124,7 @@ class AudioPacker:
         self._datagrams: list[bytearray] = []
 
     def pack(
-        self, frames: Iterable[Frame], *, depth: int, now: float
+        self, frames: Iterable[Frame], *, depth: int, now: float, head: bytes = b""
     ) -> list[bytearray]:
         """Return the datagrams for the *frames* of one turn.
 
@@ -122,14 +132,13 @@ class AudioPacker:
             frames: In the order of their sequence; each one fits a datagram.
             depth: How often each of them is to be repeated.
             now: Monotonic time (s).
+            head: A frame that the first datagram begins with; it is not repeated.
         """
         self._fill(now)
         turns: dict[int, list[bytes]] = {}
         for frame in frames:
-            encoded = bytearray()
-            append_frame(encoded, *frame)
-            turns.setdefault(frame.channel, []).append(bytes(encoded))
-        self._datagrams = []
+            turns.setdefault(frame.channel, []).append(encode_frame(frame))
+        self._datagrams = [bytearray(head)] if head else []
         for channel, fresh in turns.items():
             self._add_call(channel, fresh, depth=depth, now=now)
         self._forget(now)

@@ -1,7 +1,9 @@
 """What was sent on a channel and may have to be sent again on another link."""
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from backhaul.core.frames import SEQUENCE_MODULUS, FrameKind
 
@@ -13,7 +15,7 @@ _OVERHEAD_BYTES: Final = 64
 """What an entry costs besides its payload: empty ones are bounded too."""
 
 
-class SentFrame(NamedTuple):
+class SentFrame(msgspec.Struct, frozen=True, gc=False):
     """One frame as it was sent."""
 
     kind: FrameKind

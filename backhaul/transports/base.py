@@ -25,8 +25,8 @@ class Transport(Protocol):
         """The transport's label in logs and metrics, for example ``websocket``."""
         ...
 
-    def send_batch(self, batch: bytearray) -> None:
-        """Send *batch* as a whole; the caller does not use it again."""
+    def send_frames(self, frames: Sequence[Frame]) -> None:
+        """Send *frames* as one batch; all of them fit MAX_BATCH_BYTES."""
         ...
 
     def backlog_bytes(self) -> int:

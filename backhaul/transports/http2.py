@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from backhaul.clock import monotonic_s
+from backhaul.core.frames import Frame, encode_batch
 from backhaul.errors import LinkConnectError
 from backhaul.transports.base import TransportEvents
 from backhaul.transports.closing import CLOSE_GRACE_S
@@ -86,8 +87,8 @@ class _Http2Transport(asyncio.Protocol):
 
     # Transport
 
-    def send_batch(self, batch: bytearray) -> None:
-        self._websocket.send(batch)
+    def send_frames(self, frames: Sequence[Frame]) -> None:
+        self._websocket.send(encode_batch(frames))
         self._write()
 
     def backlog_bytes(self) -> int:

@@ -22,6 +22,8 @@ __all__ = ["QuicClient"]
 _PROBE_TIMEOUTS: Final = 2
 """Silence after a refusal that proves it true, in QUIC's own probe timeouts: a living
 peer has two packets to answer in that time. Source: RFC 9002, section 6.2.1."""
+_LEAST_PATIENCE_S: Final = 0.25
+"""Between near hosts a probe timeout is shorter than a busy one takes to answer (s)."""
 _REFUSED: Final = "nobody listens at the other end"
 _LEAST_BETWEEN_MOVES_S: Final = 1.0
 
@@ -138,11 +140,13 @@ class QuicClient(asyncio.DatagramProtocol):
         self.refusals += 1
         if self._doubt is not None:
             return
-        patience_s = _PROBE_TIMEOUTS * self.quic.connection.probe_timeout_s
+        patience_s = max(
+            _PROBE_TIMEOUTS * self.quic.connection.probe_timeout_s, _LEAST_PATIENCE_S
+        )
         self._doubt = self._loop.call_later(patience_s, lambda: self.give_up(_REFUSED))
         if self.connected:  # before that, QUIC itself asks again and again
             self.quic.connection.send_ping(0)
-            self.quic.send_batch(bytearray())
+            self.quic.transmit()
 
     def _trust(self) -> None:
         if self._doubt is not None:
@@ -161,7 +165,7 @@ class QuicClient(asyncio.DatagramProtocol):
         # Source: RFC 9000, section 9.5.
         self.quic.connection.change_connection_id()
         self.quic.connection.send_ping(0)
-        self.quic.send_batch(bytearray())
+        self.quic.transmit()
 
     # How it went
 

@@ -8,7 +8,7 @@ early data, and tells how much waits, what arrived, and why a connection ended.
 # ruff: noqa: SLF001 - that is what this file is for
 # pyright: reportPrivateUsage=false
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from aioquic import tls
@@ -32,6 +32,9 @@ __all__ = ["LinkConnection"]
 
 _MAX_WAITING_DATAGRAM_BYTES: Final = 256 * 1024
 """What may wait for the window; speech beyond it is too old to be of use."""
+_ACK_DELAY_S: Final = 0.010
+"""Longest that an acknowledgement waits for something to travel with (s): longer than
+a tick, so that it does under load; shorter than the 25 ms that peers are told."""
 _ENDED: Final = frozenset(
     {
         QuicConnectionState.CLOSING,
@@ -90,6 +93,8 @@ class LinkConnection(GuardedConnection):
             session_ticket_fetcher=self._fetch_ticket,
             session_ticket_handler=self._keep_ticket,
         )
+        # aioquic acknowledges after 1 ms, nearly each packet with one of its own.
+        self._ack_delay = _ACK_DELAY_S
 
     # Who the peer is
 
@@ -178,15 +183,38 @@ class LinkConnection(GuardedConnection):
         """The congestion controller."""
         return cast("VoiceCongestionControl", self._loss._cc)
 
-    def queue_datagram(self, datagram: bytes) -> None:
-        """Send *datagram* when the window lets it; the oldest go when too many wait."""
+    def queue_datagrams(self, datagrams: Iterable[bytes]) -> None:
+        """Send *datagrams* as the window lets them; the oldest go if too many wait."""
         waiting = self._datagrams_pending
-        waiting.append(datagram)
-        if len(waiting) > 1:
-            total = sum(map(len, waiting))
-            while total > _MAX_WAITING_DATAGRAM_BYTES:
-                total -= len(waiting.popleft())
-                self.datagrams_dropped += 1
+        waiting.extend(datagrams)
+        total = sum(map(len, waiting))
+        while total > _MAX_WAITING_DATAGRAM_BYTES:
+            total -= len(waiting.popleft())
+            self.datagrams_dropped += 1
+
+    def acknowledge_along(self, now: float) -> None:
+        """Let what is sent next carry an acknowledgement that would be due soon."""
+        space = self._spaces[tls.Epoch.ONE_RTT]
+        if space.ack_at is not None:
+            space.ack_at = min(space.ack_at, now)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the handshake is over, for both sides."""
+        return self._handshake_confirmed
+
+    def must_transmit(self) -> bool:
+        """Tell whether something waits that no timer and no sender would send.
+
+        An acknowledgement has its timer, and whatever the peer wants answered is to be
+        acknowledged.
+        """
+        return (
+            self.unsent_bytes() > 0
+            or self._close_pending
+            or self._state is not QuicConnectionState.CONNECTED
+            or not self._network_paths[0].is_validated
+        )
 
     def unsent_bytes(self) -> int:
         """Return how much waits to be sent for the first time or again (bytes)."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from picows import (
@@ -21,7 +21,7 @@ from picows.picows import (  # type: ignore[attr-defined]
     WSProtocol,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 )
 
-from backhaul.core.frames import MAX_BATCH_BYTES
+from backhaul.core.frames import MAX_BATCH_BYTES, Frame, encode_batch
 from backhaul.errors import LinkConnectError
 from backhaul.transports.base import TransportEvents
 from backhaul.transports.closing import close_websocket
@@ -73,9 +73,9 @@ class _WebSocketTransport(WSListener):
         self._ws = None
         self._events.on_closed(self._reason or "connection lost")
 
-    def send_batch(self, batch: bytearray) -> None:
+    def send_frames(self, frames: Sequence[Frame]) -> None:
         if self._ws is not None:
-            self._ws.send(WSMsgType.BINARY, batch)
+            self._ws.send(WSMsgType.BINARY, encode_batch(frames))
 
     def backlog_bytes(self) -> int:
         if self._ws is None:

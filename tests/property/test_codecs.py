@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backhaul.core.fragments import MessageAssembler
-from backhaul.core.frames import SEQUENCE_MODULUS, Frame, FrameKind
-from backhaul.core.frames import append_frame as append
+from backhaul.core.frames import SEQUENCE_MODULUS, Frame, FrameKind, encode_batch
 from backhaul.core.frames import decode_batch as decode
 from backhaul.core.messages import (
     Arrived,
@@ -134,10 +133,7 @@ def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
 
 
 def batch_of(given_frames: Sequence[Frame]) -> bytes:
-    batch = bytearray()
-    for frame in given_frames:
-        append(batch, *frame)
-    return bytes(batch)
+    return encode_batch(given_frames)
 
 
 # Frames and messages of links

@@ -12,7 +12,7 @@ from aioquic.quic.logger import QuicLogger
 from backhaul.batcher import Batcher
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
-from backhaul.core.frames import LINK_CHANNEL, FrameKind, append_frame
+from backhaul.core.frames import LINK_CHANNEL, Frame, FrameKind, encode_frame
 from backhaul.core.link import LinkConfig, LinkState
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
@@ -252,9 +252,7 @@ async def serve(bench: Bench, files: TlsFiles) -> Callable[[], Awaitable[None]]:
 
 
 def frame(kind: FrameKind, channel: int, sequence: int, payload: bytes) -> bytes:
-    batch = bytearray()
-    append_frame(batch, kind, channel, sequence, payload)
-    return bytes(batch)
+    return encode_frame(Frame(kind, channel, sequence, payload))
 
 
 def control(channel: int, sequence: int, message: Message) -> bytes:

@@ -15,7 +15,13 @@ from hypercorn.config import Config
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from hyperframe.frame import ContinuationFrame, HeadersFrame, PingFrame
 
-from backhaul.core.frames import MAX_BATCH_BYTES, Frame
+from backhaul.core.frames import (
+    MAX_BATCH_BYTES,
+    MAX_PAYLOAD_BYTES,
+    Frame,
+    FrameKind,
+    encode_batch,
+)
 from backhaul.errors import LinkConnectError
 from backhaul.pki import (
     Role,
@@ -73,6 +79,13 @@ async def test_curl_speaks_both_versions_on_one_port(
     assert said.decode().endswith(f"404 {version}")
 
 
+def speech(*payloads: bytes) -> list[Frame]:
+    return [Frame(FrameKind.AUDIO, 1, *numbered) for numbered in enumerate(payloads)]
+
+
+GOODBYE = encode_batch(speech(b"goodbye"))
+
+
 class Received:
     """Keeps what a transport tells."""
 
@@ -87,7 +100,7 @@ class Received:
     ) -> None:
         self.transport = transport
         self.certificate = peer_certificate
-        transport.send_batch(bytearray(b"first words"))
+        transport.send_frames(speech(b"first words"))
 
     def on_batch(self, batch: bytes) -> None:
         self.batches.append(batch)
@@ -110,7 +123,7 @@ async def echo(
     await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
     while True:
         event = await receive()
-        if event["type"] != "websocket.receive" or event["bytes"] == b"goodbye":
+        if event["type"] != "websocket.receive" or event["bytes"] == GOODBYE:
             break
         await send({"type": "websocket.send", "bytes": event["bytes"], "text": None})
     await send({"type": "websocket.close", "code": 1000, "reason": None})
@@ -147,15 +160,17 @@ async def test_a_server_of_others_opens_carries_and_closes_a_link(
     transport = received.transport
     assert transport is not None
     assert received.certificate["subjectAltName"]
-    sent = [b"x" * size for size in (1, 125, 126, 16_384, 70_000, 3_000_000)]
-    for message in sent:
-        transport.send_batch(bytearray(message))
-    await eventually(lambda: received.batches == [b"first words", *sent])
+    sizes = ((1,), (112,), (113,), (16_384,), (70_000,), (250_000,) * 12)
+    sent = [speech(*(b"x" * size for size in batch)) for batch in sizes]
+    for frames in sent:
+        transport.send_frames(frames)
+    everything = [encode_batch(one) for one in (speech(b"first words"), *sent)]
+    await eventually(lambda: received.batches == everything)
     assert transport.backlog_bytes() == 0
-    transport.send_batch(bytearray(b"goodbye"))
+    transport.send_frames(speech(b"goodbye"))
     await eventually(lambda: bool(received.closed))
     assert received.closed == ["closed by the peer"]
-    transport.send_batch(bytearray(b"into the void"))
+    transport.send_frames(speech(b"into the void"))
     transport.close("late")
     assert transport.backlog_bytes() == 0
 
@@ -305,7 +320,7 @@ class Talker(Received):
     ) -> None:
         super().on_open(transport, peer_certificate)
         for _ in range(8):
-            transport.send_batch(bytearray(MAX_BATCH_BYTES))
+            transport.send_frames(speech(*(bytes(MAX_PAYLOAD_BYTES - 64),) * 16))
         self.backlog = transport.backlog_bytes()
         transport.close("said it all")
 

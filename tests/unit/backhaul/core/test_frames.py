@@ -9,17 +9,15 @@ from backhaul.core.frames import (
     Frame,
     FrameKind,
     FrameReader,
-    append_frame,
     decode_batch,
+    encode_batch,
+    encoded_bytes,
 )
 from backhaul.errors import LocalProtocolError, RemoteProtocolError
 
 
 def batch_of(*frames: Frame) -> bytes:
-    batch = bytearray()
-    for frame in frames:
-        append_frame(batch, *frame)
-    return bytes(batch)
+    return encode_batch(frames)
 
 
 def test_a_batch_keeps_its_frames_in_order() -> None:
@@ -58,7 +56,9 @@ def test_an_unknown_kind_is_refused() -> None:
 
 def test_sizes_are_bounded_both_ways() -> None:
     with pytest.raises(LocalProtocolError):
-        append_frame(bytearray(), FrameKind.AUDIO, 1, 0, bytes(MAX_PAYLOAD_BYTES + 1))
+        encoded_bytes(Frame(FrameKind.AUDIO, 1, 0, bytes(MAX_PAYLOAD_BYTES + 1)))
+    largest = Frame(FrameKind.AUDIO, 1, 0, bytes(MAX_PAYLOAD_BYTES))
+    assert encoded_bytes(largest) == len(batch_of(largest))
     claims_too_much = b"\x02" + bytes(8) + (MAX_PAYLOAD_BYTES + 1).to_bytes(4, "big")
     with pytest.raises(RemoteProtocolError):
         decode_batch(claims_too_much + bytes(MAX_PAYLOAD_BYTES + 1))
@@ -68,11 +68,12 @@ def test_sizes_are_bounded_both_ways() -> None:
 
 @pytest.mark.parametrize("piece", [1, 5, 13, 14, 40, 1000])
 def test_frames_are_read_from_a_stream_that_is_cut_anywhere(piece: int) -> None:
-    batch = bytearray()
-    for sequence, payload in enumerate((b"", b"one", bytes(300), b"")):
-        append_frame(batch, FrameKind.AUDIO, 7, sequence, payload)
+    payloads = (b"", b"one", bytes(300), b"")
+    batch = batch_of(
+        *(Frame(FrameKind.AUDIO, 7, *numbered) for numbered in enumerate(payloads))
+    )
     reader = FrameReader()
-    pieces = [bytes(batch[at : at + piece]) for at in range(0, len(batch), piece)]
+    pieces = [batch[at : at + piece] for at in range(0, len(batch), piece)]
     frames = [frame for part in pieces for frame in reader.read(part)]
     assert frames == decode_batch(bytes(batch))
 

@@ -101,8 +101,8 @@ def test_the_depth_rises_at_once_and_falls_slowly() -> None:
     now = seconds(depth, 1, lost=30, start=0.0)
     assert depth.depth == 2
     assert depth.loss == 0.03
-    now = seconds(depth, 9, lost=15, start=now)
-    assert depth.depth == 2  # 1.65 % is still too much to go back to one
+    now = seconds(depth, 9, lost=5, start=now)
+    assert depth.depth == 2  # 0.75 % is still too much to go back to one
     now = seconds(depth, 10, lost=3, start=now)
     assert depth.depth == 1
     now = seconds(depth, 10, lost=0, start=now)
@@ -111,6 +111,14 @@ def test_the_depth_rises_at_once_and_falls_slowly() -> None:
     assert depth.depth == 0
     seconds(depth, 1, lost=5, start=now)
     assert depth.depth == 1
+
+
+def test_many_packets_without_a_loss_say_enough() -> None:
+    depth = RedundancyDepth(now=0.0)
+    seconds(depth, 2, lost=0, start=0.0)
+    assert depth.depth == 1
+    seconds(depth, 1, lost=0, start=2.0)
+    assert depth.depth == 0
 
 
 def test_one_lost_packet_of_few_says_nothing() -> None:
