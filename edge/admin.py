@@ -35,7 +35,7 @@ class EdgeViews:
             "/readyz": self._ready,
             "/api/fabric": self._show_fabric,
             "/api/calls": self._show_calls,
-            "/links": self._show_links,
+            "/api/links": self._show_links,
         }
 
     def _ready(self) -> tuple[int, Mapping[str, Any]]:

@@ -96,11 +96,11 @@ async def _show(base: str, token: str, *, json: bool) -> None:
 
 async def _snapshot(http: aiohttp.ClientSession, base: str) -> dict[str, Any]:
     try:
-        async with http.get(f"{base}/links") as response:
+        async with http.get(f"{base}/api/links") as response:
             if response.status == HTTPStatus.UNAUTHORIZED:
                 raise _UnreachableError(f"{base} refuses the admin token")
             if response.status != HTTPStatus.OK:
-                raise _UnreachableError(f"{base}/links answers {response.status}")
+                raise _UnreachableError(f"{base}/api/links answers {response.status}")
             return msgspec.json.decode(await response.read(), type=dict[str, Any])
     except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as exc:
         raise _UnreachableError(f"{base}: {str(exc) or type(exc).__name__}") from exc
