@@ -9,6 +9,7 @@ import pytest
 
 from backhaul.core.messages import CloseReason, Opened, Receipt
 from edge.core.transport_choice import ChoiceConfig, TransportChooser
+from edge.link_collector import LinkCollector
 from edge.links import Lease
 from lab.wan import Route, WanRelay
 from tests.integration.backhaul.links import OPEN, eventually
@@ -301,6 +302,41 @@ async def test_agents_come_and_go_at_run_time(fleet: FleetBench) -> None:
     assert links.agents[double.address] is not agent
     await eventually(lambda: links.agents[double.address].ready)
     assert links.opened_total > opened
+
+
+async def test_metrics_tell_of_links_by_region_and_transport(
+    fleet: FleetBench,
+) -> None:
+    agent, _ = await fleet.pair(link_transport="quic")
+    registry = fleet.metrics.registry
+    registry.register(LinkCollector(fleet.fleets[0]))
+    call = open_call(agent)
+    place = {"region": "home", "transport": "quic"}
+    standby = place | {"transport": "websocket"}
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(name, labels)
+
+    assert value("edge_links", **place, state="ready") == 2
+    assert value("edge_links", **standby, state="standby") == 1
+    assert value("edge_link_calls", **place) == 1
+    assert value("edge_link_opens_total", **place, outcome="opened") == 2
+    assert value("edge_link_opens_total", **place, outcome="reopened") == 0
+    assert value("edge_links_exhausted_total", **place) == 0
+    assert value("edge_links_unavailable_total", region="home") == 0
+    assert value("edge_dials_under_way") == 0
+    assert value("edge_link_acquisition_seconds_count") == 1
+    rtt_s = value("edge_link_rtt_seconds", **place)
+    assert rtt_s is not None
+    assert 0 < rtt_s < 10
+    assert value("edge_link_loss_ratio", **place, direction="sent") is not None
+    assert (
+        value("edge_link_late_p99_seconds", **place, direction="received") is not None
+    )
+    call.open_channel.close(CloseReason.CALLER_HUNG_UP)
+    agent.seats.release(call.open_channel)
+    agent.seats.release(call.open_channel)
+    assert value("edge_link_calls", **place) == 0
 
 
 @pytest.mark.parametrize("transport", ["quic", "http2", "websocket"])
