@@ -243,6 +243,9 @@ class Link:
         self, transport: Transport, peer_certificate: Mapping[str, Any]
     ) -> None:
         """The transport is connected; see TransportEvents."""
+        if self._machine.state is LinkState.CLOSED:
+            transport.close("no longer wanted")  # whoever dialled had given up
+            return
         self._transport = transport
         self._certificate = peer_certificate
         try:

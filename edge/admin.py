@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backhaul.admin import View
+from backhaul.clock import monotonic_s
 from edge.calls import Calls
+from edge.link_rows import link_rows
 from edge.links import Agent, AgentLinks
 from edge.settings import EdgeSettings
 
@@ -33,6 +35,7 @@ class EdgeViews:
             "/readyz": self._ready,
             "/api/fabric": self._show_fabric,
             "/api/calls": self._show_calls,
+            "/api/links": self._show_links,
         }
 
     def _ready(self) -> tuple[int, Mapping[str, Any]]:
@@ -63,6 +66,12 @@ class EdgeViews:
             ],
         }
 
+    def _show_links(self) -> tuple[int, Mapping[str, Any]]:
+        now = monotonic_s()
+        agents = self._links.all_agents()
+        rows = [row for agent in agents for row in link_rows(agent, now=now)]
+        return 200, {"edge": self._settings.name, "links": rows}
+
     def _show_calls(self) -> tuple[int, Mapping[str, Any]]:
         live = [
             {"call_sid": call.call_sid, "started_unix_s": call.started_unix_s}
@@ -78,10 +87,10 @@ def _describe(agent: Agent) -> dict[str, object]:
     return {
         "id": agent.agent_id,
         "address": agent.address,
-        "link": link.state.value if link else "closed",
+        "link": "ready" if link else "closed",
         "transport": link.transport_name if link else "none",
         "rtt_ms": None if rtt_s is None else round(rtt_s * 1000, 3),
-        "channels": link.channel_count if link else 0,
+        "channels": sum(one.channel_count for one in agent.links()),
         "warm": dict(agent.stock.warm),
         "active_calls": agent.stock.active_calls,
         "draining": agent.stock.draining,

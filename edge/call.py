@@ -150,7 +150,7 @@ class Call:
 
     def on_channel_closed(self, reason: CloseReason) -> None:
         """The agent closed the channel or its link is gone; see ChannelHandler."""
-        self._channel = None
+        self._leave_channel()
         self.feed(ChannelClosed(reason))
 
     def _tell(self, message: Message) -> None:
@@ -211,7 +211,7 @@ class Call:
 
     def _open_channel(self, *, resumed: bool) -> None:
         played = None if resumed else self.lease.agent.greetings.get(self.profile)
-        self._channel = self.lease.link.open_channel(
+        self._channel = self.lease.open_channel(
             self,
             Open(
                 lease_id=self.lease.lease_id,
@@ -224,12 +224,20 @@ class Call:
                 over_sip=self.caller.over_sip,
             ),
         )
+        if self._channel is None:
+            # The links died since the lease: the call hears it like any other loss.
+            self.feed(ChannelClosed(CloseReason.LINK_LOST))
         self.line.open(afresh=resumed)
 
     def _close_channel(self, reason: CloseReason) -> None:
         if self._channel is not None:
             self._channel.close(reason)
-            self._channel = None
+            self._leave_channel()
+
+    def _leave_channel(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self.lease.agent.release(channel)
 
     def _end(self, reason: CloseReason) -> None:
         self.times.ended_at = monotonic_s()

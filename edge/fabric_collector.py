@@ -1,4 +1,4 @@
-"""Prometheus metrics that are read from calls and links when they are asked for."""
+"""Prometheus metrics that are read from calls and agents when they are asked for."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ __all__ = ["FabricCollector"]
 
 
 class FabricCollector(Collector):
-    """Reads calls and links at scrape time."""
+    """Reads calls and agents at scrape time."""
 
     def __init__(self, calls: Calls, links: AgentLinks) -> None:
         self._calls = calls
@@ -29,31 +29,13 @@ class FabricCollector(Collector):
         for reason, count in self._calls.ended_total.items():
             ended.add_metric([reason], count)
         yield ended
-        yield CounterMetricFamily(
-            "edge_links_opened", "Links that became ready.", self._links.opened_total
-        )
-        yield self._link_frames()
         yield from self._per_region()
-
-    def _link_frames(self) -> Metric:
-        counters = self._links.counters()
-        channels = self._links.tables.counters
-        family = CounterMetricFamily(
-            "edge_link_frames",
-            "Frames from agents by what became of them; refused counts batches.",
-            labels=["outcome"],
-        )
-        family.add_metric(["received"], counters.frames_received)
-        family.add_metric(["doubled"], channels.frames_doubled)
-        family.add_metric(["missing"], channels.frames_missing)
-        family.add_metric(["refused"], counters.batches_refused)
-        return family
 
     def _per_region(self) -> Iterator[Metric]:
         ready: dict[str, int] = {}
         warm: dict[str, int] = {}
         for agent in self._links.agents.values():
-            ready[agent.region] = ready.get(agent.region, 0) + agent.ready
+            ready[agent.region] = ready.get(agent.region, 0) + len(agent.links())
             stock = sum(agent.stock.warm.values())
             warm[agent.region] = warm.get(agent.region, 0) + stock
         for name, text, values in (

@@ -1,48 +1,62 @@
-"""Keeps a warm link to every agent, and leases sessions over them."""
+"""Keeps warm links to every agent, and leases sessions over them."""
 
 import asyncio
 import itertools
+import math
 import random
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-import structlog
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.clock import monotonic_s
 from backhaul.core.backoff import Backoff
-from backhaul.core.link import LinkConfig, LinkState
+from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
-    CloseReason,
-    Greeting,
     Hello,
-    LeaseGranted,
     LeaseRefused,
-    LeaseRelease,
     LeaseRequest,
-    Message,
+    Members,
     Open,
-    Stock,
 )
-from backhaul.errors import (
-    LinkConnectError,
-    RemoteProtocolError,
-)
-from backhaul.links import Link, LinkCounters
+from backhaul.core.warm_pool_events import WarmPoolConfig
+from backhaul.errors import RemoteProtocolError
+from backhaul.links import Link, LinkCounters, LinkOwner
 from backhaul.pki import Role, peer_identity
-from backhaul.tasks import TaskOwner
-from backhaul.transports.base import Connector
-from edge.core.router import AgentSnapshot
+from backhaul.transports.base import Connector, LinkTransport
+from edge.agent import Agent
+from edge.core.link_load import MoveReason
+from edge.dials import Dials
+from edge.link_pool import LinkPool
+from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
 
-__all__ = ["Agent", "AgentLinks", "Lease"]
+__all__ = ["Agent", "AgentLinks", "Lease", "LinksListener"]
 
-_log = structlog.get_logger()
+_CHECK_EVERY_S: Final = 0.1
+_MAX_BACKOFF_S: Final = 0.75
+"""A link is back within a second after its peer is."""
+_MAX_LINKS: Final = 64
+"""To one address over one transport; one each for as many calls on a lossy path."""
 
-LeaseAnswer = LeaseGranted | LeaseRefused
+
+class LinksListener(Protocol):
+    """Who is told which agents can be reached, and what they say of others."""
+
+    def on_agent_reached(self, agent: Agent) -> None:
+        """Its first link is ready."""
+        ...
+
+    def on_agent_lost(self, agent: Agent) -> None:
+        """Its last link is gone."""
+        ...
+
+    def on_members(self, agent: Agent, members: Members) -> None:
+        """It says who is in its region."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,72 +64,52 @@ class Lease:
     """One session of one agent, reserved for one call."""
 
     lease_id: str
-    agent: "Agent"
-    link: Link
+    agent: Agent
+    instance: str
+    """The agent's process that holds the session."""
     warm: bool
 
     def release(self) -> None:
         """Give the session back unused."""
-        self.link.send(LeaseRelease(self.lease_id))
+        self.agent.release_lease(self.lease_id, self.instance)
 
-
-@dataclass(slots=True)
-class Agent:
-    """One agent as this edge sees it, behind one address."""
-
-    address: str
-    region: str
-    link: Link | None = None
-    stock: Stock = field(default_factory=lambda: Stock(warm={}, active_calls=0))
-    greetings: dict[str, Greeting] = field(default_factory=dict[str, Greeting])
-    failures: int = 0
-    leases: dict[str, asyncio.Future[LeaseAnswer]] = field(
-        default_factory=dict[str, "asyncio.Future[LeaseAnswer]"]
-    )
-    """Lease requests that were not answered yet."""
-
-    @property
-    def agent_id(self) -> str:
-        """What the agent calls itself; its address until it said so."""
-        return self.link.peer.name if self.ready and self.link else self.address
-
-    @property
-    def ready(self) -> bool:
-        """Whether its link is ready."""
-        return self.link is not None and self.link.state is LinkState.READY
-
-    def snapshot(self, profile: str) -> AgentSnapshot:
-        """Return what the router needs to know for a call of *profile*."""
-        rtt_s = self.link.smoothed_rtt_s if self.link else None
-        return AgentSnapshot(
-            agent_id=self.address,
-            region=self.region,
-            ready=self.ready,
-            draining=self.stock.draining,
-            warm=self.stock.warm.get(profile, 0),
-            smoothed_rtt_s=rtt_s or 0.0,
-        )
+    def open_channel(self, handler: ChannelHandler, message: Open) -> Channel | None:
+        """Start the call; None: no link is ready. `Agent.release` must follow."""
+        return self.agent.open_channel(handler, message, instance=self.instance)
 
 
 class AgentLinks:
-    """One warm link per agent address, dialled again whenever it closes.
+    """Warm links to every agent, dialled before they are needed and again when lost.
 
     A call never dials: it finds a ready link or asks another agent.
+
+    Attributes:
+        agents: Those that calls may go to, by address.
+        tables: The calls between this process and every agent's.
+        dials: How many links are being dialled.
+        listener: Who is told which agents can be reached; None: nobody.
     """
 
     def __init__(
         self,
         settings: EdgeSettings,
         *,
-        connector: Connector,
+        connectors: Mapping[LinkTransport, Connector],
+        metrics: EdgeMetrics,
         rng: random.Random,
-        backoff: Backoff | None = None,
     ) -> None:
+        """Know the agents of the settings, and nothing of them yet.
+
+        Args:
+            settings: The edge's.
+            connectors: What opens links, for each of `EdgeSettings.link_transports`.
+            metrics: Where moves and acquisitions are counted.
+            rng: Spreads dials and replacements.
+        """
         self._settings = settings
-        self._connector = connector
+        self._connectors = connectors
+        self._metrics = metrics
         self._rng = rng
-        self._backoff = backoff or Backoff(max_s=2.0)
-        self._tasks = TaskOwner()
         self.tables = ChannelTables(grace_s=0)
         self._hello = Hello(
             version=PROTOCOL_VERSION,
@@ -123,96 +117,195 @@ class AgentLinks:
             instance=secrets.token_hex(8),
         )
         self._lease_ids = itertools.count(1)
-        self.opened_total = 0
-        self.closed_links = LinkCounters()
-        """What passed over links that are gone."""
+        self.dials = Dials(settings.link_max_dials)
+        self.listener: LinksListener | None = None
+        self._gone = LinkCounters()
+        self._opened_by_gone = 0
         self.agents: dict[str, Agent] = {
-            address: Agent(address=address, region=name)
+            address: Agent(address, name, fleet=self)
             for name, region in settings.regions.items()
             for address in region.agents
         }
+        self._leaving: dict[Agent, float] = {}
+        """Those that get no more calls, and until when one may still begin."""
+        self._checked_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = False
 
     def start(self) -> None:
         """Begin to dial every agent."""
+        self._started = True
         for agent in self.agents.values():
-            self._tasks.spawn(self._keep(agent), name=f"link:{agent.address}")
+            self._start(agent)
+        self._check()
 
     async def aclose(self) -> None:
         """Close every link."""
-        for agent in self.agents.values():
-            if agent.link is not None:
-                agent.link.close("edge stops")
-        await self._tasks.aclose()
-        await self._connector.aclose()
+        if self._timer is not None:
+            self._timer.cancel()
+        for agent in self.all_agents():
+            await agent.aclose("edge stops")
+        for connector in self._connectors.values():
+            await connector.aclose()
+
+    def add(self, address: str, region: str) -> None:
+        """Keep links to one more agent; does nothing for one that is known."""
+        if address in self.agents:
+            return
+        for agent in self._leaving:
+            same = (agent.address, agent.region) == (address, region)
+            if same and not agent.draining:
+                del self._leaving[agent]
+                self.agents[address] = agent
+                return
+        agent = self.agents[address] = Agent(address, region, fleet=self)
+        if self._started:
+            self._start(agent)
+
+    def remove(self, address: str) -> None:
+        """Give an agent no more calls; its links close when it has none."""
+        agent = self.agents.pop(address, None)
+        if agent is not None:
+            # A lease may have been given whose call has not begun yet.
+            self._leaving[agent] = monotonic_s() + self._settings.token_ttl_s
+
+    def all_agents(self) -> tuple[Agent, ...]:
+        """Return every agent, also those that only finish their calls."""
+        return (*self.agents.values(), *self._leaving)
 
     async def lease(
         self, agent: Agent, *, call_sid: str, profile: str
     ) -> Lease | LeaseRefused:
         """Reserve a session of *agent*, or say why there is none."""
         lease_id = f"{self._settings.name}-{next(self._lease_ids)}"
-        link = agent.link
-        if link is None or not agent.ready:
-            return LeaseRefused(lease_id, CloseReason.LINK_LOST)
-        answer: asyncio.Future[LeaseAnswer]
-        answer = asyncio.get_running_loop().create_future()
-        agent.leases[lease_id] = answer
-        link.send(LeaseRequest(lease_id, call_sid, profile))
-        try:
-            async with asyncio.timeout(self._settings.lease_timeout_s):
-                given = await answer
-        except TimeoutError:
-            link.send(LeaseRelease(lease_id))
-            return LeaseRefused(lease_id, CloseReason.NO_ANSWER)
-        except asyncio.CancelledError:
-            link.send(LeaseRelease(lease_id))  # whoever asked has run out of time
-            raise
-        finally:
-            agent.leases.pop(lease_id, None)
-        if isinstance(given, LeaseRefused):
-            return given
-        return Lease(lease_id, agent, link, given.warm)
+        answer, instance = await agent.lease(
+            LeaseRequest(lease_id, call_sid, profile),
+            timeout_s=self._settings.lease_timeout_s,
+        )
+        if isinstance(answer, LeaseRefused):
+            return answer
+        return Lease(lease_id, agent, instance, answer.warm)
+
+    @property
+    def opened_total(self) -> int:
+        """Links that became ready so far."""
+        agents = self.all_agents()
+        return self._opened_by_gone + sum(agent.counters.opened for agent in agents)
 
     def counters(self) -> LinkCounters:
         """Return what passed over all links so far, and what was refused on them."""
         total = LinkCounters()
-        total.add(self.closed_links)
-        for agent in self.agents.values():
-            if agent.ready and agent.link is not None:
-                total.add(agent.link.counters)
+        total.add(self._gone)
+        for agent in self.all_agents():
+            total.add(agent.closed_links)
+            for link in agent.links():
+                total.add(link.counters)
         return total
 
-    async def _keep(self, agent: Agent) -> None:
-        while True:
-            closed = asyncio.Event()
-            link = self._new_link(agent, closed)
-            timeout_s = self._settings.link_connect_timeout_s
-            try:
-                await self._connector.connect(link, agent.address, timeout_s=timeout_s)
-            except LinkConnectError as exc:
-                _log.warning(
-                    "link.connect_failed",
-                    address=agent.address,
-                    region=agent.region,
-                    reason=exc.reason,
-                )
-                link.close("connect failed")
-            await closed.wait()
-            agent.link = None
-            agent.failures += 1
-            await asyncio.sleep(self._backoff.wait_s(agent.failures, rng=self._rng))
+    # What agents tell (`Fleet`)
 
-    def _new_link(self, agent: Agent, closed: asyncio.Event) -> Link:
+    def on_agent_reached(self, agent: Agent) -> None:
+        """An agent's first link is ready."""
+        if self.listener is not None:
+            self.listener.on_agent_reached(agent)
+
+    def on_agent_lost(self, agent: Agent) -> None:
+        """An agent's last link is gone."""
+        if self.listener is not None:
+            self.listener.on_agent_lost(agent)
+
+    def on_members(self, agent: Agent, members: Members) -> None:
+        """An agent says who is in its region."""
+        if self.listener is not None:
+            self.listener.on_members(agent, members)
+
+    def on_moved(self, agent: Agent, reason: MoveReason) -> None:
+        """A call of *agent* uses another link now."""
+        labels = {"region": agent.region, "reason": reason.value}
+        self._metrics.channel_moves.labels(**labels).inc()
+
+    def on_acquired(self, seconds: float) -> None:
+        """A call asked for a link, and had its answer after so long."""
+        self._metrics.link_acquisition_seconds.observe(seconds)
+
+    # Looking after the links
+
+    def _start(self, agent: Agent) -> None:
+        agent.start(
+            tuple(
+                self._pool(agent, transport)
+                for transport in self._settings.link_transports
+            )
+        )
+
+    def _pool(self, agent: Agent, transport: LinkTransport) -> LinkPool:
+        settings = self._settings
+        preferred = transport == settings.link_transport
+        return LinkPool(
+            transport,
+            agent.address,
+            config=WarmPoolConfig(
+                floor=settings.link_floor,
+                headroom=settings.link_headroom if preferred else 0,
+                max_connections=_MAX_LINKS,
+                max_age_s=settings.link_max_age_s,
+                max_idle_s=math.inf,
+                packed=True,
+                backoff=Backoff(max_s=_MAX_BACKOFF_S),
+            ),
+            connector=self._connectors[transport],
+            connect_timeout_s=settings.link_connect_timeout_s,
+            heartbeat_interval_s=settings.heartbeat_interval_s,
+            dials=self.dials,
+            make_link=_MakeLink(self, agent.region),
+            owner=agent,
+            rng=self._rng,
+        )
+
+    def new_link(self, owner: LinkOwner, region: str) -> Link:
+        """Return a link to an agent of *region* that is still to be dialled."""
+        settings = self._settings
         return Link(
             hello=self._hello,
             config=LinkConfig(
-                hello_timeout_s=self._settings.link_connect_timeout_s,
-                heartbeat_interval_s=self._settings.heartbeat_interval_s,
-                heartbeat_timeout_s=self._settings.heartbeat_timeout_s,
+                hello_timeout_s=settings.link_connect_timeout_s,
+                heartbeat_interval_s=settings.heartbeat_interval_s,
+                heartbeat_timeout_s=settings.heartbeat_timeout_s,
             ),
-            owner=_AgentLinkOwner(self, agent, closed),
-            check_peer=_PeerCheck(agent.region),
+            owner=owner,
+            check_peer=_PeerCheck(region),
             tables=self.tables,
         )
+
+    def _check(self) -> None:
+        # Armed first: what goes wrong with one agent must not end the watch.
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_CHECK_EVERY_S, self._check)
+        now = monotonic_s()
+        late_s, self._checked_at = now - self._checked_at, now
+        if late_s > 2 * _CHECK_EVERY_S:
+            return  # our own loop stood still: answers wait unread, nobody stalled
+        for agent in self.all_agents():
+            agent.check(now)
+        for agent, until in list(self._leaving.items()):
+            if agent.gone:
+                self._forget(agent)
+            elif not agent.draining and not agent.call_count and now >= until:
+                agent.drain()
+
+    def _forget(self, agent: Agent) -> None:
+        del self._leaving[agent]
+        self._gone.add(agent.closed_links)
+        self._opened_by_gone += agent.counters.opened
+
+
+@dataclass(frozen=True, slots=True)
+class _MakeLink:
+    links: AgentLinks
+    region: str
+
+    def __call__(self, owner: LinkOwner) -> Link:
+        return self.links.new_link(owner, self.region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,47 +318,3 @@ class _PeerCheck:
             raise RemoteProtocolError("certificate is not of an agent of this region")
         if hello is not None and hello.region != self.region:
             raise RemoteProtocolError("agent says it is in another region")
-
-
-@dataclass(frozen=True, slots=True)
-class _AgentLinkOwner:
-    """Hears what happens on the link to one agent."""
-
-    links: AgentLinks
-    agent: Agent
-    closed: asyncio.Event
-
-    def on_link_ready(self, link: Link) -> None:
-        self.agent.link = link
-        self.agent.failures = 0
-        self.links.opened_total += 1
-
-    def on_link_message(self, link: Link, message: Message) -> None:  # noqa: ARG002
-        match message:
-            case Stock():
-                self.agent.stock = message
-            case Greeting(profile):
-                self.agent.greetings[profile] = message
-            case LeaseGranted() | LeaseRefused():
-                self._settle(message)
-            case _:
-                pass
-
-    def on_channel_opened(
-        self,
-        channel: Channel,  # noqa: ARG002
-        message: Open,  # noqa: ARG002
-    ) -> ChannelHandler:
-        raise RemoteProtocolError("agents open no channels")
-
-    def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002
-        for lease_id in list(self.agent.leases):
-            self._settle(LeaseRefused(lease_id, CloseReason.LINK_LOST))
-        self.agent.stock = Stock(warm={}, active_calls=0)
-        self.links.closed_links.add(link.counters)
-        self.closed.set()
-
-    def _settle(self, given: LeaseAnswer) -> None:
-        answer = self.agent.leases.get(given.lease_id)
-        if answer is not None and not answer.done():
-            answer.set_result(given)

@@ -6,6 +6,10 @@ from edge.core.media_stream import MediaStreamCounters
 
 __all__ = ["EdgeMetrics"]
 
+_ACQUISITION_BUCKETS_S = (
+    *(0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5),
+    *(0.001, 0.01, 0.1),
+)
 _FAST_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -44,7 +48,18 @@ class EdgeMetrics:
             ["outcome"],
             registry=self.registry,
         )
-
+        self.link_acquisition_seconds = Histogram(
+            "edge_link_acquisition_seconds",
+            "Time for a call to get a link; it never waits for a dial.",
+            registry=self.registry,
+            buckets=_ACQUISITION_BUCKETS_S,
+        )
+        self.channel_moves = Counter(
+            "edge_channel_moves",
+            "Calls that went on over another link, by why.",
+            ["region", "reason"],
+            registry=self.registry,
+        )
         self.stale_marks = Counter(
             "edge_stale_marks",
             "Marks that came back and proved nothing: flushed by a clear, or not ours.",

@@ -16,9 +16,11 @@ from backhaul.http import HttpListener
 from backhaul.pki import Role, TlsFiles
 from backhaul.transports.connectors import connector
 from edge.admin import EdgeViews
+from edge.agent_finder import AgentFinder, AgentFinderCollector
 from edge.calls import Calls
 from edge.core.call_events import ChannelClosed
 from edge.fabric_collector import FabricCollector
+from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
@@ -39,21 +41,27 @@ class Edge:
         self._public_context = _public_context(
             settings.tls_certificate, settings.tls_key
         )
+        files = TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
         self.calls = Calls()
         self.metrics = EdgeMetrics()
         self.links = AgentLinks(
             settings,
-            connector=connector(
-                settings.link_transport,
-                TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name),
-            ),
+            connectors={
+                transport: connector(transport, files)
+                for transport in settings.link_transports
+            },
+            metrics=self.metrics,
             rng=rng,
         )
+        self._finder = AgentFinder(settings, links=self.links)
+        self.links.listener = self._finder
         self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)
         self._webhook = Webhook(
             settings, links=self.links, calls=self.calls, metrics=self.metrics, rng=rng
         )
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
+        self.metrics.registry.register(LinkCollector(self.links))
+        self.metrics.registry.register(AgentFinderCollector(self._finder))
         public = web.Application(
             client_max_size=settings.max_message_bytes,
             middlewares=[self._webhook.count_refusals],
@@ -102,6 +110,7 @@ class Edge:
         else:
             _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
+        self._finder.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
     async def drain(self) -> None:

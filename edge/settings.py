@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,10 +18,13 @@ from backhaul.settings import (
 )
 from backhaul.transports.base import LinkTransport
 
-__all__ = ["EdgeSettings", "load_settings"]
+__all__ = ["EdgeSettings", "LinkStandby", "load_settings"]
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Port = Annotated[int, Meta(ge=0, le=65535)]
+
+LinkStandby = Literal["websocket", "http2", "none"]
+"""The transports that may stand by: where UDP may be what failed, over TCP."""
 
 _ALIASES = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens"}
 
@@ -100,7 +103,25 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link_transport: LinkTransport = "websocket"
     """What links are dialled with. quic (UDP) keeps speech flowing on paths that lose
     packets; websocket (TCP) also passes where UDP is blocked, and costs less; http2
-    (TCP) is for paths that want HTTP/2. Agents serve all on one port number."""
+    (TCP) is for paths that want HTTP/2. Agents serve all on one port number. Calls use
+    it while it is well; see `link_standby`."""
+    link_standby: LinkStandby = "websocket"
+    """What calls move to when `link_transport` stalls, breaks off or is clearly worse:
+    a second set of links to every agent, always open. none, or the same transport
+    again: no second set, and calls move between links of the first one only."""
+    link_floor: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Links to each agent that can take another call, over each transport, always.
+    Too low leaves bursts to crowd the links there are, too high costs heartbeats."""
+    link_headroom: Annotated[int, Meta(ge=0, le=64)] = 1
+    """Further ones of `link_transport`, on top of the floor: what calls move to
+    within their transport when a link dies."""
+    link_max_age_s: Annotated[float, Meta(ge=1)] = 900.0
+    """A link is replaced at this age (s), up to a fifth earlier; its calls move and
+    hear nothing of it. Too low costs handshakes; too high keeps certificates that
+    were replaced in use."""
+    link_max_dials: Annotated[int, Meta(ge=1)] = 16
+    """Links that may be dialled at once, to all agents together. Too low is slow to
+    come back after an outage, too high floods the agents then."""
     heartbeat_interval_s: _Positive = 0.25
     """Between two heartbeats on a link (s)."""
     heartbeat_timeout_s: _Positive = 2.0
@@ -119,6 +140,13 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the file's ``[regions]``."""
     numbers: dict[str, str] = {}
     """From the file's ``[numbers]``."""
+
+    @property
+    def link_transports(self) -> tuple[LinkTransport, ...]:
+        """Return the transports to keep links over, the preferred one first."""
+        if self.link_standby in {"none", self.link_transport}:
+            return (self.link_transport,)
+        return (self.link_transport, cast("LinkTransport", self.link_standby))
 
     @property
     def media_base_url(self) -> str:

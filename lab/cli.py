@@ -119,6 +119,22 @@ def call(
 
 
 @app.command()
+def links(
+    edge: Annotated[
+        str, typer.Option(help="Admin URL of an edge; public URL in the local fabric.")
+    ],
+    json: _Json = False,
+) -> None:
+    """Show every link of an edge, live: its state, delay, loss, age and calls.
+
+    The admin token is EDGE_ADMIN_TOKEN, or that of `warmline up`.
+    """
+    from lab.link_table import run_links
+
+    raise typer.Exit(run_links(edge, json=json))
+
+
+@app.command()
 def edge(
     config: _Config,
     name: Annotated[str | None, typer.Option(help="The edge's name.")] = None,

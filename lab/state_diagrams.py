@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from backhaul.core import circuit_breaker, link, warm_pool_events
-from edge.core import call_machine
+from edge.core import call_machine, transport_choice
 from region_agent.core import outbox, session_ladder, turns
 
 __all__ = ["render"]
@@ -47,9 +47,14 @@ def render() -> str:
             turns.CALLER_TRANSITIONS,
         ),
         (
-            "A connection to a tool",
+            "A link in its pool, and a connection to a tool",
             "backhaul/core/warm_pool_events.py",
             warm_pool_events.TRANSITIONS,
+        ),
+        (
+            "The transport of an agent's calls",
+            "edge/core/transport_choice.py",
+            transport_choice.TRANSITIONS,
         ),
         ("An outbox of events", "region_agent/core/outbox.py", outbox.TRANSITIONS),
     )

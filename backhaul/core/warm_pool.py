@@ -25,6 +25,7 @@ from backhaul.core.warm_pool_events import (
     OpenConnection,
     OpenFailed,
     RefuseRequest,
+    UsesChanged,
     WarmPoolAction,
     WarmPoolConfig,
     WarmPoolCounters,
@@ -40,6 +41,7 @@ __all__ = ["WarmPool"]
 _ConnectionEvent: TypeAlias = (
     ConnectionReleased
     | ConnectionOpened
+    | UsesChanged
     | OpenFailed
     | ConnectionLost
     | ConnectionSpent
@@ -67,10 +69,13 @@ class _Connection:
     max_idle_s: float = 0.0
 
     @property
+    def open(self) -> bool:
+        # Not a set of states: hashing one costs more than the rest of a request.
+        return self.state is _State.IN_USE or self.state is _State.READY
+
+    @property
     def lendable(self) -> bool:
-        if self.state is _State.IN_USE:
-            return self.uses < self.max_uses
-        return self.state is _State.READY
+        return self.uses < self.max_uses and self.open
 
     @property
     def stale_at(self) -> float:
@@ -93,6 +98,7 @@ class WarmPool:
         self._numbers = itertools.count(1)
         self._connections: dict[int, _Connection] = {}
         self._failures = 0
+        self._lost_unreplaced = 0
         self._open_again_at = now
         self._actions: list[WarmPoolAction] = []
 
@@ -108,12 +114,20 @@ class WarmPool:
             uses=sum(connection.uses for connection in connections),
         )
 
+    def lendable(self) -> tuple[int, ...]:
+        """Return the connections that a request could get right now."""
+        return tuple(one.number for one in self._lendable())
+
+    def states(self) -> dict[int, ConnectionState]:
+        """Return where every connection stands, by its number."""
+        return {one.number: one.state for one in self._connections.values()}
+
     def handle(self, event: WarmPoolEvent, *, now: float) -> tuple[WarmPoolAction, ...]:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""
         self._note_age(now)
         match event:
-            case ConnectionRequested(ticket):
-                self._on_requested(ticket, now)
+            case ConnectionRequested():
+                self._on_requested(event, now)
             case Drained():
                 self._on_drained()
             case _:
@@ -133,29 +147,51 @@ class WarmPool:
 
     # Requests
 
-    def _on_requested(self, ticket: int, now: float) -> None:
-        connection = self._best()
+    def _on_requested(self, request: ConnectionRequested, now: float) -> None:
+        connection = self._best(request.among)
         if connection is not None:
             self.counters.reused += 1
-            self._lend(connection, now)
-            self._actions.append(LendConnection(ticket, connection.number))
-        elif self.draining or self._room() <= 0:
-            self.counters.exhausted += not self.draining
-            self._actions.append(RefuseRequest(ticket))
-        else:
+            self._lend(connection, request.ticket, now)
+        elif request.may_open and not self.draining and self._room() > 0:
             # Even after failures: a request in need is worth a try of its own.
             self.counters.cold += 1
-            self._open(ticket)
+            self._open(request.ticket)
+        else:
+            self._on_exhausted(request, now)
 
-    def _best(self) -> _Connection | None:
+    def _on_exhausted(self, request: ConnectionRequested, now: float) -> None:
+        self.counters.exhausted += not self.draining
+        crowded = self._least_crowded(request.among) if request.may_crowd else None
+        if crowded is None:
+            self._actions.append(RefuseRequest(request.ticket))
+        else:
+            self._lend(crowded, request.ticket, now)
+
+    def _best(self, among: tuple[int, ...] | None) -> _Connection | None:
         """Return the hottest, so that surplus ones grow idle and go."""
+        sign = -1 if self._config.packed else 1
         return min(
-            self._lendable(),
-            key=lambda one: (one.stale, one.uses, -one.used_at),
+            (one for one in self._lendable() if among is None or one.number in among),
+            key=lambda one: (one.stale, sign * one.uses, -one.used_at),
             default=None,
         )
 
-    def _lend(self, connection: _Connection, now: float) -> None:
+    def _least_crowded(self, among: tuple[int, ...] | None) -> _Connection | None:
+        return min(
+            (
+                one
+                for one in self._connections.values()
+                if one.open and one.max_uses and (among is None or one.number in among)
+            ),
+            key=lambda one: one.uses / one.max_uses,
+            default=None,
+        )
+
+    def _lend(self, connection: _Connection, ticket: int, now: float) -> None:
+        self._use(connection, now)
+        self._actions.append(LendConnection(ticket, connection.number))
+
+    def _use(self, connection: _Connection, now: float) -> None:
         connection.uses += 1
         connection.lent = True
         connection.used_at = now
@@ -197,6 +233,8 @@ class WarmPool:
                 self._on_lost(connection, now)
             case ConnectionSpent():
                 self._apply(connection, _Input.DISCARDED)
+            case UsesChanged(max_uses=max_uses):
+                connection.max_uses = max_uses
             case _ if connection.state is not _State.OPENING:
                 pass  # reported twice
             case ConnectionOpened(max_uses=max_uses):
@@ -208,6 +246,9 @@ class WarmPool:
 
     def _on_opened(self, connection: _Connection, max_uses: int, now: float) -> None:
         self.counters.opened += 1
+        if self._lost_unreplaced:
+            self._lost_unreplaced -= 1
+            self.counters.reopened += 1
         share = 1 - _SPREAD * self._rng.random()
         connection.max_uses = max_uses
         connection.opened_at = connection.used_at = now
@@ -216,10 +257,11 @@ class WarmPool:
         self._apply(connection, _Input.OPENED)
         if connection.reserved:
             connection.reserved = False
-            self._lend(connection, now)
+            self._use(connection, now)
 
     def _on_lost(self, connection: _Connection, now: float) -> None:
         self.counters.lost += 1
+        self._lost_unreplaced += 1
         age_s = now - connection.opened_at
         if not connection.lent and age_s < self._config.short_life_s:
             self._back_off(now)
@@ -248,17 +290,19 @@ class WarmPool:
 
     def _retire_spent(self) -> None:
         stale = [one for one in self._lendable() if one.stale]
-        kept = max(self._target - self._fresh(), 0)
-        stale.sort(key=lambda one: one.opened_at, reverse=True)
-        for connection in stale[kept:]:
-            self._apply(connection, _Input.DISCARDED)
+        if stale:
+            kept = max(self.target - self._fresh(), 0)
+            stale.sort(key=lambda one: one.opened_at, reverse=True)
+            for connection in stale[kept:]:
+                self._apply(connection, _Input.DISCARDED)
         if self.draining:
             for connection in self._lendable():
                 self._apply(connection, _Input.DISCARDED)
 
     def _open_missing(self, now: float) -> None:
-        if now >= self._open_again_at:
-            for _ in range(min(self._missing(), self._may_open())):
+        missing = self._missing() if now >= self._open_again_at else 0
+        if missing > 0:
+            for _ in range(min(missing, self._may_open())):
                 self._open(None)
 
     def _open(self, ticket: int | None) -> None:
@@ -270,7 +314,8 @@ class WarmPool:
     # How things stand
 
     @property
-    def _target(self) -> int:
+    def target(self) -> int:
+        """Connections that ought to be lendable."""
         return 0 if self.draining else self._config.target
 
     def _lendable(self) -> list[_Connection]:
@@ -286,7 +331,7 @@ class WarmPool:
         )
 
     def _missing(self) -> int:
-        return self._target - self._fresh() - self._opening_for_stock()
+        return self.target - self._fresh() - self._opening_for_stock()
 
     def _room(self) -> int:
         return self._config.max_connections - len(self._connections)

@@ -21,6 +21,7 @@ __all__ = [
     "OpenConnection",
     "OpenFailed",
     "RefuseRequest",
+    "UsesChanged",
     "WarmPoolAction",
     "WarmPoolConfig",
     "WarmPoolCounters",
@@ -94,7 +95,9 @@ class WarmPoolConfig:
     """A connection is replaced at this age (s), up to a fifth earlier."""
     max_idle_s: float = 45.0
     """A connection unused for this long is replaced (s), up to a fifth earlier; shorter
-    than the idle timeout of the peer, and of every box between."""
+    than the idle timeout of the peer, and of every box between. Infinite: never."""
+    packed: bool = False
+    """Fill one connection before the next is lent; else uses are spread evenly."""
     short_life_s: float = 1.0
     """A connection lost unused before this age (s) counts as an open that failed."""
     quiet_s: float = 30.0
@@ -112,6 +115,8 @@ class WarmPoolCounters:
     """What has happened since the pool began."""
 
     opened: int = 0
+    reopened: int = 0
+    """Of those opened: in place of one that was lost."""
     reused: int = 0
     """Requests served by a connection that was open already."""
     cold: int = 0
@@ -122,7 +127,7 @@ class WarmPoolCounters:
     failures: int = 0
     """Opens that failed."""
     exhausted: int = 0
-    """Requests refused because of `WarmPoolConfig.max_connections`."""
+    """Requests that found nothing to lend, and could not open a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,12 @@ class ConnectionRequested:
     """
 
     ticket: int
+    may_open: bool = True
+    """False: it cannot wait for an open, and is refused instead."""
+    may_crowd: bool = False
+    """True: it rather shares one beyond its uses than is refused."""
+    among: tuple[int, ...] | None = None
+    """Connections that would do; None: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +177,18 @@ class ConnectionOpened:
     number: int
     max_uses: int = 1
     """Requests that may share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsesChanged:
+    """An open connection is good for more requests than before, or for fewer.
+
+    Those it serves already stay, whatever the number.
+    """
+
+    number: int
+    max_uses: int
+    """Requests that may share it; 0: it is not lent for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +221,7 @@ WarmPoolEvent: TypeAlias = (
     ConnectionRequested
     | ConnectionReleased
     | ConnectionOpened
+    | UsesChanged
     | OpenFailed
     | ConnectionLost
     | ConnectionSpent

@@ -37,6 +37,13 @@ class QuicClient(asyncio.DatagramProtocol):
     forge it: it is not shown which of our packets is meant, which RFC 9000, section
     14.2.1, wants to see checked. So nothing is believed before the peer has been asked:
     only one that stays silent as well is given up.
+
+    Attributes:
+        connected: Whether the handshake is done.
+        refusals: How often the kernel said that nobody listens.
+        on_settled: Told why there is no link, or nothing when there is one; the first
+            time counts.
+        on_gone: Told once when there is nothing left to close.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class QuicClient(asyncio.DatagramProtocol):
         self.quic.on_handshake_done = self._on_handshake_done
         self.quic.on_gone = self._on_gone
         self.connected = False
+        self.refusals = 0
         self.on_settled: Callable[[str], None] = lambda _: None
         self.on_gone: Callable[[], None] = lambda: None
         self._family = family
@@ -129,6 +137,7 @@ class QuicClient(asyncio.DatagramProtocol):
     # Whether anybody is there
 
     def _ask_for_life(self) -> None:
+        self.refusals += 1
         if self._doubt is not None:
             return
         patience_s = max(

@@ -29,6 +29,7 @@ from backhaul.core.warm_pool_events import (
     OpenConnection,
     OpenFailed,
     RefuseRequest,
+    UsesChanged,
     WarmPoolAction,
     WarmPoolConfig,
     WarmPoolEvent,
@@ -59,6 +60,7 @@ class PoolWorld(RuleBasedStateMachine):
         self.failed_at = 0.0
         self.answer: WarmPoolAction | None = None
         self.draining = False
+        self.may_crowd = False
         self.perform(self.pool.expire(now=self.now))
 
     def feed(self, event: WarmPoolEvent) -> None:
@@ -75,7 +77,9 @@ class PoolWorld(RuleBasedStateMachine):
                     else:
                         self.note_answer(action)
                 case LendConnection(_, number):
-                    assert self.uses.get(number, 0) < self.live[number]
+                    if not self.may_crowd:
+                        assert self.uses.get(number, 0) < self.live[number]
+                    assert self.live[number]
                     assert number not in self.spoilt
                     self.uses[number] = self.uses.get(number, 0) + 1
                     self.note_answer(action)
@@ -124,6 +128,19 @@ class PoolWorld(RuleBasedStateMachine):
                 assert answer == RefuseRequest(ticket)
                 assert self.draining or total >= CONFIG.max_connections
 
+    @rule(may_crowd=st.booleans())
+    def somebody_cannot_wait(self, may_crowd: bool) -> None:
+        ticket = next(self.tickets)
+        self.answer, self.may_crowd = None, may_crowd
+        self.feed(ConnectionRequested(ticket, may_open=False, may_crowd=may_crowd))
+        self.may_crowd = False
+        assert not isinstance(self.answer, OpenConnection)
+        good = [n for n, most in self.live.items() if most and n not in self.spoilt]
+        if not may_crowd:
+            good = [n for n in good if self.uses.get(n, 0) < self.live[n]]
+        if isinstance(self.answer, RefuseRequest):
+            assert not self.still_lendable(good)
+
     def still_lendable(self, free: list[int]) -> list[int]:
         """Return those of *free* that no shared use keeps while they drain."""
         return [number for number in free if self.uses.get(number, 0) == 0]
@@ -137,6 +154,13 @@ class PoolWorld(RuleBasedStateMachine):
         if ticket is not None:
             self.uses[number] = 1
         self.feed(ConnectionOpened(number, max_uses))
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), max_uses=st.sampled_from([0, 1, 3]))
+    def uses_change(self, data: st.DataObject, max_uses: int) -> None:
+        number = data.draw(st.sampled_from(list(self.live)))
+        self.live[number] = max_uses
+        self.feed(UsesChanged(number, max_uses))
 
     @precondition(lambda self: self.opening)
     @rule(data=st.data())
@@ -203,10 +227,9 @@ class PoolWorld(RuleBasedStateMachine):
     @invariant()
     def below_the_floor_only_with_a_reason(self) -> None:
         """Everything missing is being opened, or a limit or a failure forbids it."""
-        stock = self.pool.stock()
-        lendable = stock.ready + sum(
-            uses < self.live[number] and number not in self.spoilt
-            for number, uses in self.uses.items()
+        lendable = sum(
+            self.uses.get(number, 0) < most and number not in self.spoilt
+            for number, most in self.live.items()
         )
         for_stock = sum(ticket is None for ticket in self.opening.values())
         full = len(self.live) + len(self.opening) >= CONFIG.max_connections
@@ -215,10 +238,15 @@ class PoolWorld(RuleBasedStateMachine):
         excused = self.draining or full or busy or backing_off
         assert lendable + for_stock >= CONFIG.floor or excused
 
+    def make_all_good(self) -> None:
+        for number in list(self.live):
+            self.feed(UsesChanged(number, 1))
+
     def teardown(self) -> None:
         """Left alone in a world that works, exactly the target is ready."""
         if not hasattr(self, "pool"):
             return
+        self.make_all_good()
         for number in list(self.uses):
             for _ in range(self.uses.pop(number)):
                 self.feed(ConnectionReleased(number))

@@ -5,11 +5,14 @@ import contextlib
 import errno
 import socket
 import struct
+import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from backhaul.child import start_child
 from backhaul.clock import monotonic_s
 from backhaul.core.messages import CloseReason
 from backhaul.errors import LinkConnectError
@@ -17,6 +20,7 @@ from backhaul.pki import create_authority
 from backhaul.transports.base import LinkTransport
 from backhaul.transports.quic_client import QuicClient
 from backhaul.transports.quic_dialer import QuicDialer
+from lab.path_namespaces import make_namespace, remove_namespace
 from tests.integration.backhaul.agent_process import agent_process
 from tests.integration.backhaul.links import (
     AGENT_HELLO,
@@ -27,6 +31,8 @@ from tests.integration.backhaul.links import (
     eventually,
 )
 from tests.integration.backhaul.lossy import LossyPath, lossy_path
+from tests.integration.backhaul.roaming_edge import AWAY, HOME
+from tests.integration.judges import emulated_paths_possible, installed
 
 REFUSED = "nobody listens at the other end"
 
@@ -57,6 +63,10 @@ def own_port(client: QuicClient) -> int:
     assert client._udp is not None
     port: int = client._udp.get_extra_info("sockname")[1]
     return port
+
+
+def has_been_refused(client: QuicClient, times: int) -> bool:
+    return client.refusals >= times
 
 
 def forge_refusal(of: int, to: int) -> None:
@@ -133,14 +143,12 @@ async def test_an_agent_that_begins_to_listen_in_time_is_reached(
 async def test_a_forged_refusal_ends_no_link(bench: Bench) -> None:
     edge, _, client = await quiet_link(bench, bench.address)
     _, _, port = bench.address.rpartition(":")
-    for _ in range(20):
+    for number in range(20):
         try:
             forge_refusal(of=int(port), to=own_port(client))
         except PermissionError:
             client.error_received(ConnectionRefusedError())  # as the kernel would
-        async with asyncio.timeout(30):
-            while client._doubt is None:
-                await asyncio.sleep(0)
+        await eventually(partial(has_been_refused, client, number + 1))
         # An idle link: only the answer to a question shows that the agent lives.
         await eventually(lambda: client._doubt is None)
     assert not edge.closed
@@ -193,6 +201,26 @@ async def test_a_link_goes_on_from_another_socket_when_its_own_fails(
     bench.agent.calls[0].open_channel.send_audio(b"heard there")
     await eventually(lambda: call.audio == [b"heard there"])
     assert not edge.closed
+
+
+async def test_a_link_outlives_the_address_of_its_edge(tmp_path: Path) -> None:
+    emulated_paths_possible()
+    namespace = await asyncio.to_thread(make_namespace, "roaming")
+    try:
+        program = "tests.integration.backhaul.roaming_edge"
+        process = await start_child(
+            [
+                *(installed("ip", package="iproute2"), "netns", "exec", namespace),
+                *(sys.executable, "-m", program, str(tmp_path)),
+            ],
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(50):
+            said, _ = await process.communicate()
+    finally:
+        await asyncio.to_thread(remove_namespace, namespace)
+    places = [line for line in said.decode().split() if line in {HOME, AWAY}]
+    assert places == [HOME, AWAY]
 
 
 async def test_a_stranger_cannot_speak_to_a_client(bench: Bench) -> None:

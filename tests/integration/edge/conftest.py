@@ -1,11 +1,14 @@
 """Every test of the edge runs on both event loops, and none may block them."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
 from blockbuster import blockbuster_ctx
+
+from tests.integration.edge.fleet import FleetBench, fleet_bench
 
 
 def pytest_asyncio_loop_factories(
@@ -13,6 +16,12 @@ def pytest_asyncio_loop_factories(
     item: pytest.Item,  # noqa: ARG001
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path) -> AsyncIterator[FleetBench]:
+    async with fleet_bench(tmp_path) as bench:
+        yield bench
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,7 @@ async def test_a_call_is_written_down(start: StartBench) -> None:
     metrics = generate_latest(registry).decode()
     assert 'transcript_items_total{speaker="caller"} 1.0' in metrics
     assert 'transcript_items_total{speaker="model"} 1.0' in metrics
+    assert 'quic_handshakes_total{outcome="tokens_refused"} 0.0' in metrics
 
 
 async def test_what_the_edge_plays_is_seeded_into_the_session(bench: Bench) -> None:

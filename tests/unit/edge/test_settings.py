@@ -46,6 +46,15 @@ def test_links_are_dialled_over_the_transport_that_is_named() -> None:
         load(link_transport="carrier pigeon")
 
 
+def test_a_standby_over_another_transport_is_kept() -> None:
+    assert load().link_transports == ("websocket",)
+    assert load(link_transport="quic").link_transports == ("quic", "websocket")
+    both = load(link_transport="quic", link_standby="http2")
+    assert both.link_transports == ("quic", "http2")
+    alone = load({"EDGE_LINK_STANDBY": "none"}, link_transport="quic")
+    assert alone.link_transports == ("quic",)
+
+
 def test_several_auth_tokens_and_relative_paths() -> None:
     settings = load(tls_certificate="chain.pem", tls_key="/keys/key.pem")
     assert settings.tls_certificate == Path("/etc/warmline/chain.pem")
@@ -76,6 +85,11 @@ def test_the_name_may_come_from_the_environment() -> None:
         ({"http_port": -5}, "http_port"),
         ({"token_ttl_s": 600}, "token_ttl_s"),
         ({"heartbeat_interval_s": 0}, "heartbeat_interval_s"),
+        ({"link_standby": "quic"}, "link_standby"),
+        ({"link_floor": 0}, "link_floor"),
+        ({"link_headroom": -1}, "link_headroom"),
+        ({"link_max_age_s": 0.5}, "link_max_age_s"),
+        ({"link_max_dials": 0}, "link_max_dials"),
         ({"unheard_of": 1}, "unheard_of: unknown key"),
     ],
 )

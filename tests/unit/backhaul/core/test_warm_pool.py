@@ -1,5 +1,6 @@
 """What a warm pool opens, lends, replaces and retires, as scripts in literal times."""
 
+import math
 import random
 
 from backhaul.core.backoff import Backoff
@@ -16,6 +17,7 @@ from backhaul.core.warm_pool_events import (
     OpenConnection,
     OpenFailed,
     RefuseRequest,
+    UsesChanged,
     WarmPoolAction,
     WarmPoolConfig,
     WarmPoolEvent,
@@ -212,6 +214,7 @@ def test_a_lost_connection_is_replaced_at_once() -> None:
         (5.2, ConnectionOpened(2), []),
     )
     assert (pool.counters.lost, pool.counters.retired) == (1, 0)
+    assert (pool.counters.opened, pool.counters.reopened) == (2, 1)
 
 
 def test_a_connection_lost_in_use_is_gone_for_its_user_too() -> None:
@@ -346,3 +349,120 @@ def test_stale_connections_go_although_no_replacement_may_be_opened() -> None:
             [CloseConnection(3), CloseConnection(1), OpenConnection(4)],
         ),
     )
+
+
+def test_a_request_that_cannot_wait_is_refused_instead() -> None:
+    pool = pool_of()
+    play(
+        pool,
+        (0.0, None, [OpenConnection(1)]),
+        (0.1, ConnectionRequested(7, may_open=False), [RefuseRequest(7)]),
+        (0.2, ConnectionRequested(8, may_open=False, may_crowd=True), refused(8)),
+        (0.3, ConnectionOpened(1), []),
+        (0.4, ConnectionRequested(9, may_open=False), lent(9, 1, OpenConnection(2))),
+    )
+    assert (pool.counters.exhausted, pool.counters.cold) == (2, 0)
+
+
+def test_a_request_may_crowd_the_emptiest_connection() -> None:
+    pool = pool_of(WarmPoolConfig(floor=2, max_connections=2))
+    play(
+        pool,
+        (0.0, None, [OpenConnection(1), OpenConnection(2)]),
+        (0.1, ConnectionOpened(1, 1), []),
+        (0.1, ConnectionOpened(2, 2), []),
+        (0.2, UsesChanged(2, 1), []),
+        (0.2, ConnectionRequested(6, may_open=False), lent(6, 1)),
+        (0.2, ConnectionRequested(7, may_open=False), lent(7, 2)),
+        (0.3, UsesChanged(2, 4), []),
+        (0.3, UsesChanged(1, 0), []),
+        (0.4, UsesChanged(2, 1), []),
+        (0.5, ConnectionRequested(8, may_open=False, may_crowd=True), lent(8, 2)),
+        (0.6, ConnectionReleased(2), []),
+        (0.6, ConnectionReleased(2), []),
+        (0.6, ConnectionReleased(1), []),
+    )
+    assert pool.counters.exhausted == 1
+    assert pool.stock() == WarmPoolStock(0, 2, 0, 0, 0)
+
+
+def test_a_request_may_name_the_connections_that_would_do() -> None:
+    pool = pool_of(WarmPoolConfig(floor=2, max_connections=2))
+    play(
+        pool,
+        (0.0, None, [OpenConnection(1), OpenConnection(2)]),
+        (0.1, ConnectionOpened(1, 1), []),
+        (0.1, ConnectionOpened(2, 1), []),
+        (0.2, ConnectionRequested(6, may_open=False, among=(2,)), lent(6, 2)),
+        (0.3, ConnectionRequested(7, may_open=False, among=(2,)), refused(7)),
+        (
+            0.4,
+            ConnectionRequested(8, may_open=False, may_crowd=True, among=(2,)),
+            lent(8, 2),
+        ),
+        (
+            0.5,
+            ConnectionRequested(9, may_open=False, may_crowd=True, among=()),
+            refused(9),
+        ),
+    )
+
+
+def test_what_is_not_lent_for_now_is_replaced_and_may_come_back() -> None:
+    pool = warm(max_uses=5)
+    play(
+        pool,
+        (1.0, UsesChanged(1, 0), [OpenConnection(2)]),
+    )
+    assert pool.lendable() == ()
+    play(
+        pool,
+        (1.1, ConnectionRequested(6, may_open=False), refused(6)),
+        (1.2, ConnectionOpened(2, 5), []),
+        (1.3, UsesChanged(1, 5), []),
+        (1.3, UsesChanged(99, 5), []),
+    )
+    assert pool.lendable() == (1, 2)
+    play(pool, (1.4, ConnectionRequested(7, may_open=False), lent(7, 2)))
+    assert pool.stock().ready == 1
+
+
+def test_fewer_uses_leave_those_it_has_and_open_another() -> None:
+    pool = warm(max_uses=9)
+    play(
+        pool,
+        (1.0, ConnectionRequested(6), lent(6, 1)),
+        (1.0, ConnectionRequested(7), lent(7, 1)),
+        (2.0, UsesChanged(1, 1), [OpenConnection(2)]),
+        (2.1, ConnectionOpened(2, 1), []),
+        (2.2, ConnectionReleased(1), []),
+        (2.3, ConnectionRequested(8), [LendConnection(8, 2), OpenConnection(3)]),
+    )
+    assert pool.stock().uses == 2
+
+
+def test_packed_connections_are_filled_one_after_the_other() -> None:
+    pool = pool_of(WarmPoolConfig(floor=1, headroom=1, packed=True))
+    play(
+        pool,
+        (0.0, None, [OpenConnection(1), OpenConnection(2)]),
+        (0.1, ConnectionOpened(1, 2), []),
+        (0.1, ConnectionOpened(2, 2), []),
+        (0.2, ConnectionRequested(6), lent(6, 1)),
+        (0.3, ConnectionRequested(7), lent(7, 1, OpenConnection(3))),
+        (0.4, ConnectionRequested(8), lent(8, 2)),
+    )
+
+
+def test_without_an_idle_limit_only_age_replaces() -> None:
+    pool = warm(WarmPoolConfig(floor=1, max_age_s=100.0, max_idle_s=math.inf))
+    assert pool.next_deadline() == 100.0
+    assert {state.value for state in pool.states().values()} == {"ready"}
+
+
+def lent(ticket: int, number: int, *more: WarmPoolAction) -> list[WarmPoolAction]:
+    return [LendConnection(ticket, number), *more]
+
+
+def refused(ticket: int) -> list[WarmPoolAction]:
+    return [RefuseRequest(ticket)]
