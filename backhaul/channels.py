@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from backhaul.clock import monotonic_s
 from backhaul.core.audio_receiver import AudioReceiver
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from backhaul.links import Link
 
 __all__ = ["MAX_AUDIO_BYTES", "Channel", "ChannelHandler"]
+
+_LAST_WORDS_S: Final = 0.2
+"""How long speech may come after the close that overtook it (s)."""
 
 MAX_AUDIO_BYTES = 64 * 1024
 """Largest audio in one frame (bytes), 8 s; more of it leaves as several frames."""
@@ -59,6 +62,7 @@ class Channel:
     __slots__ = (
         "_acknowledged",
         "_audio",
+        "_ending",
         "_grace",
         "_handler",
         "_hole",
@@ -80,6 +84,7 @@ class Channel:
         self._audio = AudioReceiver(table.counters)
         self._next_control = 0
         self._acknowledged = (0, 0)
+        self._ending: Close | None = None
         self._hole: asyncio.TimerHandle | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._attach(link)
@@ -114,7 +119,7 @@ class Channel:
     def close(self, reason: CloseReason) -> None:
         """Tell the other side; does nothing twice."""
         if not self.closed:
-            self.send(Close(reason))
+            self.send(Close(reason, self._log.next_audio))
             self._shut()
             self._wait(self._table.linger_s)
 
@@ -148,7 +153,7 @@ class Channel:
     def strand(self) -> None:
         """Wait a while, without a link, for the other side to move the channel."""
         self._detach()
-        if self.closed:
+        if self._is_ending:
             return
         if self._table.grace_s:
             self._wait(self._table.grace_s)
@@ -159,7 +164,9 @@ class Channel:
         """Take a frame for this channel, from whichever link; replays are dropped."""
         if frame.kind is FrameKind.AUDIO:
             self._hear(self._audio.receive(frame, now=monotonic_s()))
-            if self._hole is None:
+            if self._ending is not None:
+                self._end_if_complete(self._ending)
+            elif self._hole is None:
                 self._await_hole()
         elif frame.kind is FrameKind.CONTROL and self._is_next(frame):
             self._on_message(decode_message(frame.payload))
@@ -214,14 +221,24 @@ class Channel:
 
     def _on_message(self, message: Message) -> None:
         if isinstance(message, Close):
-            # What still waits for a hole was said before.
-            self._hear(self._audio.flush())
-            self.drop(message.reason)
+            self._ending = message
+            self._end_if_complete(message)
         elif isinstance(message, Open):
             if self._handler is not None:
                 raise RemoteProtocolError("channel opened twice")
         elif self._handler is not None:
             self._handler.on_message(message)
+
+    def _end_if_complete(self, close: Close) -> None:
+        if self._audio.has_all_before(close.audio):
+            self._end(close.reason)
+        elif self._grace is None:
+            loop = self._table.loop
+            self._grace = loop.call_later(_LAST_WORDS_S, self._end, close.reason)
+
+    def _end(self, reason: CloseReason) -> None:
+        self._hear(self._audio.flush())
+        self.drop(reason)
 
     def _hear(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
@@ -241,9 +258,13 @@ class Channel:
 
     # Coming and going
 
+    @property
+    def _is_ending(self) -> bool:
+        return self.closed or self._ending is not None
+
     def _attach(self, link: "Link") -> None:
         self._detach()
-        if self._grace is not None and not self.closed:
+        if self._grace is not None and not self._is_ending:
             self._grace.cancel()
             self._grace = None
         self._link = link

@@ -1,11 +1,13 @@
 """The UDP half of a route: one far socket for each client address."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, cast
 
 from backhaul.clock import monotonic_s
 from backhaul.tasks import TaskOwner
+from backhaul.transports.sockets import udp_socket
 from lab.wan_line import DelayLine, Path
 
 __all__ = ["UdpNear"]
@@ -89,7 +91,10 @@ class UdpNear(asyncio.DatagramProtocol):
     async def _serve(self, addr: Any, far: UdpFar) -> None:  # noqa: ANN401
         route = self._path.route
         await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: far, remote_addr=(route.target_host, route.target_port)
+            lambda: far,
+            sock=udp_socket(
+                socket.AF_INET, peer=(route.target_host, route.target_port)
+            ),
         )
         idle_s = 0.0
         while idle_s < _IDLE_S:

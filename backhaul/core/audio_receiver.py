@@ -61,6 +61,10 @@ class AudioReceiver:
             return self._skip_to(self._in_order()[:1])
         return ()
 
+    def has_all_before(self, number: int) -> bool:
+        """Tell whether nothing is missing before the frame with this *number*."""
+        return not 0 < self._ahead(number) < SEQUENCE_MODULUS // 2
+
     def next_deadline(self) -> float | None:
         """Return when `expire` wants to be called, None when it does not."""
         if not self._waiting:

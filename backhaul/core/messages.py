@@ -320,6 +320,8 @@ class Close(_Message, tag="close", frozen=True):
     """Last message of a channel, from either side."""
 
     reason: CloseReason
+    audio: Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)] = 0
+    """Sequence number that the next audio frame would have: speech may come later."""
 
 
 Message = (

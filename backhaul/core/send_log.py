@@ -47,6 +47,11 @@ class SendLog:
         """Whether the other side is known to have got the first message."""
         return self._acknowledged[FrameKind.CONTROL] > 0
 
+    @property
+    def next_audio(self) -> int:
+        """Sequence number of the next audio frame."""
+        return self._next[FrameKind.AUDIO]
+
     def append(self, kind: FrameKind, payload: bytes) -> int:
         """Remember a frame that is about to be sent; return its sequence number."""
         sequence = self._next[kind]

@@ -108,7 +108,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Transfer, st.sampled_from(TransferKind), words, words, counts),
     st.builds(SendDigits, words),
     st.builds(Returned, words),
-    st.builds(Close, reasons),
+    st.builds(Close, reasons, numbers),
 )
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | counts | times | words,

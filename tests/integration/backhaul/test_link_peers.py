@@ -34,7 +34,7 @@ from tests.integration.backhaul.links import (
 )
 from tests.integration.backhaul.peers import TCP_ALPN, Peer
 
-# A QUIC stream has no messages, and its speech is put in order before the link sees it.
+# A QUIC stream has no messages: what is cut there is not truncated, but goes on.
 over_tcp = pytest.mark.parametrize("transport", TCP_ALPN)
 
 
@@ -204,3 +204,21 @@ async def test_a_peer_that_stops_reading_is_given_up(bench: Bench) -> None:
         assert agent.closed == ["the peer stopped reading"]
         assert written > MAX_BACKLOG_BYTES
         assert agent.calls[0].closed == [CloseReason.LINK_LOST]
+
+
+async def test_speech_that_a_close_overtook_is_heard(bench: Bench) -> None:
+    async with bench.peer() as (agent, peer):
+        end = Close(CloseReason.CALLER_HUNG_UP, audio=3)
+        await peer.send(control(1, 0, OPEN) + audio(1, 0, b"one") + control(1, 1, end))
+        await peer.send(audio(1, 2, b"three") + audio(1, 1, b"two"))
+        await eventually(lambda: bool(agent.calls and agent.calls[0].closed))
+        assert agent.calls[0].audio == [b"one", b"two", b"three"]
+        assert agent.calls[0].closed == [CloseReason.CALLER_HUNG_UP]
+
+
+async def test_a_close_does_not_wait_for_speech_that_is_lost(bench: Bench) -> None:
+    async with bench.peer() as (agent, peer):
+        end = Close(CloseReason.CALLER_HUNG_UP, audio=9)
+        await peer.send(control(1, 0, OPEN) + audio(1, 5, b"six") + control(1, 1, end))
+        await eventually(lambda: bool(agent.calls and agent.calls[0].closed))
+        assert agent.calls[0].audio == [b"six"]

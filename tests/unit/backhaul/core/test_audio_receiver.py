@@ -95,3 +95,12 @@ def test_numbers_wrap(listener: Listener) -> None:
         listener.expire(1.0)
     heard = listener.hear(0, SEQUENCE_MODULUS - 1, 1, now=2.0)
     assert heard == [SEQUENCE_MODULUS - 1, 0, 1]
+
+
+def test_it_knows_what_is_missing_before_the_end(listener: Listener) -> None:
+    listener.hear(0, 2, now=0.0)
+    assert listener.receiver.has_all_before(0)
+    assert listener.receiver.has_all_before(1)
+    assert not listener.receiver.has_all_before(3)
+    listener.hear(1, now=0.01)
+    assert listener.receiver.has_all_before(3)

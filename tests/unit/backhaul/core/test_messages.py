@@ -63,7 +63,7 @@ MESSAGES: list[Message] = [
     Transfer(TransferKind.SIP, "sip:a@example.com", "Cake.", 20),
     SendDigits("1w2"),
     Returned("no-answer"),
-    Close(CloseReason.SESSION_LOST),
+    Close(CloseReason.SESSION_LOST, audio=150),
 ]
 
 

@@ -10,6 +10,7 @@ def test_numbers_count_by_kind() -> None:
     log = SendLog()
     kinds = (CONTROL, AUDIO, AUDIO, CONTROL, AUDIO)
     assert [log.append(kind, b"") for kind in kinds] == [0, 0, 1, 1, 2]
+    assert log.next_audio == 3
 
 
 def test_what_is_not_acknowledged_comes_back_in_the_order_it_was_sent() -> None:
