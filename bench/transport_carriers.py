@@ -26,6 +26,7 @@ from backhaul.transports.connectors import connector
 from backhaul.transports.listener import serve_links
 from backhaul.transports.quic_listener import serve_quic
 from backhaul.transports.sockets import congestion_control
+from edge.core.link_load import PathQuality, good_uses
 
 __all__ = ["BASELINE", "COMPARED", "Carrier", "available", "carrier"]
 
@@ -38,18 +39,9 @@ BASELINE: Final = "websocket-per-call"
 _ALL: Final = 100_000
 
 
-_FEW_BELOW_PERCENT: Final = 3.0
-_MANY_BELOW_PERCENT: Final = 0.1
-
-
 def calls_per_tcp_link(loss_percent: float) -> int:
-    """Return how many calls share a link over TCP, as an edge decides it.
-
-    A lost segment holds up all that follows it, for everyone on the link.
-    """
-    if loss_percent < _MANY_BELOW_PERCENT:
-        return 50
-    return 6 if loss_percent < _FEW_BELOW_PERCENT else 1
+    """Return how many calls share a link over TCP, as an edge decides it."""
+    return good_uses(PathQuality(loss=loss_percent / 100), over_tcp=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,8 +110,11 @@ def decode_batch(batch: bytes) -> list[Frame]:
     if len(batch) > MAX_BATCH_BYTES:
         raise RemoteProtocolError(f"batch of {len(batch)} bytes is too large")
     frames, end, _ = _decode(batch)
-    if end != len(batch):
-        raise RemoteProtocolError("truncated frame")
+    left = len(batch) - end
+    if 0 < left < HEADER_BYTES:
+        raise RemoteProtocolError("truncated frame header")
+    if left:
+        raise RemoteProtocolError("truncated or oversized frame payload")
     return frames
 
 
@@ -123,7 +126,7 @@ def _decode(data: bytes) -> tuple[list[Frame], int, int]:
         kind, channel, sequence, length = _HEADER.unpack_from(data, end)
         start = end + HEADER_BYTES
         if length > MAX_PAYLOAD_BYTES:
-            raise RemoteProtocolError("oversized frame payload")
+            raise RemoteProtocolError("truncated or oversized frame payload")
         if start + length > available:
             return frames, end, HEADER_BYTES + length
         end = start + length
