@@ -109,30 +109,39 @@ def decode_batch(batch: bytes) -> list[Frame]:
     """
     if len(batch) > MAX_BATCH_BYTES:
         raise RemoteProtocolError(f"batch of {len(batch)} bytes is too large")
+    frames, end, _ = _decode(batch)
+    if end != len(batch):
+        raise RemoteProtocolError("truncated frame")
+    return frames
+
+
+def _decode(data: bytes) -> tuple[list[Frame], int, int]:
+    """Return the whole frames, where they end, and what the next one needs (bytes)."""
     frames: list[Frame] = []
-    offset, end = 0, len(batch)
-    while offset < end:
-        start = offset + HEADER_BYTES
-        if start > end:
-            raise RemoteProtocolError("truncated frame header")
-        kind, channel, sequence, length = _HEADER.unpack_from(batch, offset)
-        offset = start + length
-        if length > MAX_PAYLOAD_BYTES or offset > end:
-            raise RemoteProtocolError("truncated or oversized frame payload")
+    end, available = 0, len(data)
+    while end + HEADER_BYTES <= available:
+        kind, channel, sequence, length = _HEADER.unpack_from(data, end)
+        start = end + HEADER_BYTES
+        if length > MAX_PAYLOAD_BYTES:
+            raise RemoteProtocolError("oversized frame payload")
+        if start + length > available:
+            return frames, end, HEADER_BYTES + length
+        end = start + length
         known = _KINDS.get(kind)
         if known is None:
             raise RemoteProtocolError(f"unknown frame kind {kind}")
-        frames.append(Frame(known, channel, sequence, batch[start:offset]))
-    return frames
+        frames.append(Frame(known, channel, sequence, data[start:end]))
+    return frames, end, HEADER_BYTES
 
 
 class FrameReader:
     """Reads frames from a stream of bytes that is cut anywhere."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_needed", "_rest")
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        self._needed = 0
 
     def read(self, data: bytes) -> list[Frame]:
         """Return the frames that *data* completes, in order.
@@ -140,15 +149,11 @@ class FrameReader:
         Raises:
             RemoteProtocolError: If a frame is oversized or has an unknown kind.
         """
-        self._rest += data
-        rest, end = self._rest, 0
-        while end + HEADER_BYTES <= len(rest):
-            length: int = _HEADER.unpack_from(rest, end)[3]
-            if length > MAX_PAYLOAD_BYTES:
-                raise RemoteProtocolError("truncated or oversized frame payload")
-            if end + HEADER_BYTES + length > len(rest):
-                break
-            end += HEADER_BYTES + length
-        whole = bytes(rest[:end])
-        del rest[:end]
-        return decode_batch(whole)
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return []
+            data = bytes(self._rest)
+        frames, end, self._needed = _decode(data)
+        self._rest = bytearray(data[end:])
+        return frames
