@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,26 +60,28 @@ class PooledLink:
     """When it became ready (monotonic s)."""
     max_uses: int = 0
     stalled: bool = False
-    least_rtt_s: float = math.inf
+    quality: PathQuality = field(default_factory=PathQuality)
+    """How it behaved lately, in the worse direction, when it was last looked at."""
+    has_carried: bool = False
+    """Whether it is old enough to say what gets lost."""
 
     @property
     def usable(self) -> bool:
         """Whether it is ready and its peer answers."""
         return self.link.state is LinkState.READY and not self.stalled
 
-    def is_young(self, now: float) -> bool:
-        """Tell whether it has carried too little to say what gets lost."""
-        return self.ready_at is None or now - self.ready_at < _YOUNG_S
-
-    def quality(self, now: float) -> PathQuality:
-        """Return how it behaves lately, in the worse direction."""
-        measured = self.link.quality
+    def look(self, now: float) -> None:
+        """Take note of how it behaves."""
+        measured, rtt_s = self.link.quality, self.link.smoothed_rtt_s
+        if self.ready_at is None or rtt_s is None:
+            return
         both = [one for one in (measured.sent, measured.received) if one is not None]
+        self.has_carried = now - self.ready_at >= _YOUNG_S
         loss = max((one.loss for one in both), default=0.0)
-        return PathQuality(
-            loss=0.0 if self.is_young(now) else loss,
+        self.quality = PathQuality(
+            loss=loss if self.has_carried else 0.0,
             late_p99_s=max((one.late_p99_s for one in both), default=0.0),
-            rtt_s=0.0 if math.isinf(self.least_rtt_s) else self.least_rtt_s,
+            rtt_s=min(rtt_s, self.quality.rtt_s or rtt_s),
         )
 
 
@@ -165,7 +166,7 @@ class LinkPool:
 
         Args:
             instance: The agent's process that the link must lead to.
-            but: Not this one.
+            but: Not this one: the call has that already.
             may_crowd: Rather share one beyond what is good for it than get none.
         """
         among = tuple(
@@ -179,7 +180,7 @@ class LinkPool:
         if not may_crowd and among:
             lendable = self.pool.lendable()
             among = tuple(number for number in among if number in lendable)
-        if not among and not may_crowd:
+        if not among and (but is not None or not may_crowd):
             return None
         ticket = next(self._tickets)
         self._driver.feed(
@@ -201,11 +202,11 @@ class LinkPool:
         """The links that are ready and whose peer answers."""
         return tuple(pooled for pooled in self.links.values() if pooled.usable)
 
-    def quality(self, now: float) -> PathQuality:
+    def quality(self) -> PathQuality:
         """Return how its links behave lately: the median of them."""
         usable = self.usable
-        grown = [pooled for pooled in usable if not pooled.is_young(now)]
-        seen = [pooled.quality(now) for pooled in grown or usable]
+        grown = [pooled for pooled in usable if pooled.has_carried]
+        seen = [pooled.quality for pooled in grown or usable]
         if not seen:
             return PathQuality()
         middle = (len(seen) - 1) // 2
@@ -215,13 +216,13 @@ class LinkPool:
             rtt_s=sorted(one.rtt_s for one in seen)[middle],
         )
 
-    def note_stalls(self, now: float) -> None:
-        """Note which links' peers do not answer."""
+    def look(self, now: float) -> None:
+        """Take note of how its links behave, and whose peer does not answer."""
         for pooled in self.links.values():
+            pooled.look(now)
             rtt_s = pooled.link.smoothed_rtt_s
             if pooled.ready_at is None or rtt_s is None:
                 continue
-            pooled.least_rtt_s = min(pooled.least_rtt_s, rtt_s)
             stalled = is_stalled(
                 pooled.link.unanswered_s(now),
                 rtt_s=rtt_s,
@@ -235,12 +236,12 @@ class LinkPool:
                     transport=self.transport,
                 )
 
-    def set_uses(self, path: PathQuality, now: float) -> None:
+    def set_uses(self, path: PathQuality) -> None:
         """Say how many calls each link is good for; *path* knows of loss beside it."""
         for pooled in list(self.links.values()):
             if pooled.ready_at is None:
                 continue
-            own = pooled.quality(now)
+            own = pooled.quality
             seen = PathQuality(max(path.loss, own.loss), own.late_p99_s, own.rtt_s)
             uses = good_uses(seen, over_tcp=self.transport != "quic")
             self._set_uses(pooled, 0 if pooled.stalled else uses)

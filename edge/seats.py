@@ -121,11 +121,11 @@ class Seats:
     def check(self, now: float) -> None:
         """Look at every link: which stall, which transport is best, who must move."""
         for pool in self.pools:
-            pool.note_stalls(now)
-        path = PathQuality(loss=max(pool.quality(now).loss for pool in self.pools))
+            pool.look(now)
+        path = PathQuality(loss=max(pool.quality().loss for pool in self.pools))
         for pool in self.pools:
-            pool.set_uses(path, now)
-        views = [self._view(pool, now) for pool in self.pools]
+            pool.set_uses(path)
+        views = [_view(pool) for pool in self.pools]
         standby = views[1] if len(views) > 1 else TransportView()
         for changed in self.chooser.handle(Measured(views[0], standby), now=now):
             _log.info(
@@ -151,9 +151,6 @@ class Seats:
         """Yield every link that is ready and whose peer answers, the best first."""
         for pool in self._pools_best_first():
             yield from (pooled.link for pooled in pool.usable)
-
-    def _view(self, pool: LinkPool, now: float) -> TransportView:
-        return TransportView(usable=bool(pool.usable), quality=pool.quality(now))
 
     def _move_calls(self) -> None:
         on_link: dict[PooledLink, list[Channel]] = {}
@@ -214,3 +211,7 @@ class Seats:
         link = next(same, None)
         if link is not None:
             channel.move_to(link)
+
+
+def _view(pool: LinkPool) -> TransportView:
+    return TransportView(usable=bool(pool.usable), quality=pool.quality())

@@ -117,8 +117,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     within their transport when a link dies."""
     link_max_age_s: Annotated[float, Meta(ge=1)] = 900.0
     """A link is replaced at this age (s), up to a fifth earlier; its calls move and
-    hear nothing of it. Too low costs handshakes; too high keeps certificates that
-    were replaced in use."""
+    hear nothing of it. Too low costs handshakes; too high keeps calls on a path, or
+    behind a balancer's choice, that is no longer the best."""
     link_max_dials: Annotated[int, Meta(ge=1)] = 16
     """Links that may be dialled at once, to all agents together. Too low is slow to
     come back after an outage, too high floods the agents then."""
