@@ -100,7 +100,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Agents of one region to keep links to. Where agents tell of more, each edge has
     its own few, and each agent about as many edges as any other. Too low leaves
     little choice when agents fail; too high costs links, edges times agents."""
-    link_transport: LinkTransport = "websocket"
+    link_transport: LinkTransport = "quic"
     """What links are dialled with. quic (UDP) keeps speech flowing on paths that lose
     packets; websocket (TCP) also passes where UDP is blocked, and costs less; http2
     (TCP) is for paths that want HTTP/2. Agents serve all on one port number. Calls use

@@ -30,10 +30,12 @@ from backhaul.core.messages import (
     Opened,
     Stock,
 )
+from backhaul.credentials import LinkCredentials
 from backhaul.links import Link
 from backhaul.pki import Role, create_authority, issue, peer_identity, server_context
 from backhaul.settings import Region, Secret
-from backhaul.transports.listener import serve_links
+from backhaul.transports.ports import listen_everywhere
+from backhaul.transports.quic_listener import QuicListener
 from edge.service import Edge
 from edge.settings import EdgeSettings
 from lab.twilio import TwilioStandIn
@@ -84,8 +86,10 @@ class ScriptedAgent:
     calls: list[ScriptedCall] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     peers: list[str] = field(default_factory=list)
-    server: asyncio.Server | None = None
+    tcp: asyncio.Server | None = None
+    quic: QuicListener | None = None
     warm: int = 100
+    tables: ChannelTables = field(default_factory=lambda: ChannelTables(grace_s=0))
 
     def accept(self) -> Link:
         link = Link(
@@ -95,7 +99,7 @@ class ScriptedAgent:
             check_peer=lambda certificate, _: self.peers.append(
                 peer_identity(certificate).name
             ),
-            tables=ChannelTables(grace_s=0),
+            tables=self.tables,
         )
         self.links.append(link)
         return link
@@ -131,8 +135,11 @@ class ScriptedAgent:
     async def aclose(self) -> None:
         for link in list(self.links):
             link.close("test ends")
-        if self.server is not None:
-            self.server.close()
+        if self.tcp is not None:
+            self.tcp.close()
+        if self.quic is not None:
+            await self.quic.aclose()
+        self.tables.close()
 
 
 @dataclass
@@ -195,9 +202,13 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
 
     async def start_agent(region: str) -> tuple[ScriptedAgent, str]:
         agent = ScriptedAgent(region)
-        context = server_context(issue(tmp_path, Role.REGION_AGENT, region))
-        agent.server = await serve_links(agent.accept, "127.0.0.1", 0, context=context)
-        return agent, f"127.0.0.1:{agent.server.sockets[0].getsockname()[1]}"
+        files = issue(tmp_path, Role.REGION_AGENT, region)
+        context = server_context(files)
+        quic = await asyncio.to_thread(LinkCredentials.load, files)
+        agent.tcp, agent.quic = await listen_everywhere(
+            agent.accept, "127.0.0.1", 0, context=context, quic=quic
+        )
+        return agent, f"127.0.0.1:{agent.tcp.sockets[0].getsockname()[1]}"
 
     async def make(regions: tuple[str, ...] = ("home",), **changes: Any) -> Bench:
         issue(tmp_path, Role.EDGE, "edge-1")

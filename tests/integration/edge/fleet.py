@@ -185,6 +185,7 @@ class FleetBench:
     ) -> AgentLinks:
         """Start links to *addresses*; nothing is awaited."""
         values: dict[str, Any] = {
+            "link_transport": "websocket",
             "name": "edge-1",
             "public_url": "https://voice.example.com",
             "preferred_region": "home",

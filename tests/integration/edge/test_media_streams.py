@@ -255,7 +255,7 @@ async def test_a_peer_that_does_not_read_is_cut_off(
         async with asyncio.timeout(30):
             while call.closed is None:
                 call.channel.send_audio(bytes(60_000))
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.01)
         assert call.closed is CloseReason.MEDIA_STREAM_INVALID
         # It is counted when its socket is gone, unread bytes and all.
         name = "edge_media_frames_total"
@@ -304,7 +304,7 @@ async def test_the_admin_listener_needs_its_token(bench: "Bench") -> None:
         fabric = await response.json()
     agent = fabric["regions"][0]["agents"][0]
     assert agent["link"] == "ready"
-    assert agent["transport"] == "websocket"
+    assert agent["transport"] == "quic"
     assert agent["greetings"] == ["greeted"]
 
 

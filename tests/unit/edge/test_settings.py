@@ -40,18 +40,18 @@ def test_environment_wins_over_own_table_over_common_table_over_default() -> Non
 
 
 def test_links_are_dialled_over_the_transport_that_is_named() -> None:
-    assert load().link_transport == "websocket"
+    assert load().link_transport == "quic"
     assert load({"EDGE_LINK_TRANSPORT": "http2"}).link_transport == "http2"
     with pytest.raises(SettingsError, match="link_transport"):
         load(link_transport="carrier pigeon")
 
 
 def test_a_standby_over_another_transport_is_kept() -> None:
-    assert load().link_transports == ("websocket",)
-    assert load(link_transport="quic").link_transports == ("quic", "websocket")
-    both = load(link_transport="quic", link_standby="http2")
-    assert both.link_transports == ("quic", "http2")
-    alone = load({"EDGE_LINK_STANDBY": "none"}, link_transport="quic")
+    assert load().link_transports == ("quic", "websocket")
+    assert load(link_transport="websocket").link_transports == ("websocket",)
+    both = load(link_transport="websocket", link_standby="http2")
+    assert both.link_transports == ("websocket", "http2")
+    alone = load({"EDGE_LINK_STANDBY": "none"})
     assert alone.link_transports == ("quic",)
 
 
