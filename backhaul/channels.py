@@ -80,7 +80,7 @@ class Channel:
         self._table = table
         self._link: Link | None = None
         self._handler: ChannelHandler | None = None
-        self._log = SendLog()
+        self._log = SendLog(number)
         self._audio = AudioReceiver(table.counters)
         self._next_control = 0
         self._acknowledged = (0, 0)
@@ -163,11 +163,12 @@ class Channel:
     def receive(self, frame: Frame) -> None:
         """Take a frame for this channel, from whichever link; replays are dropped."""
         if frame.kind is FrameKind.AUDIO:
-            self._hear(self._audio.receive(frame, now=monotonic_s()))
-            if self._ending is not None:
-                self._end_if_complete(self._ending)
-            elif self._hole is None:
-                self._await_hole()
+            if self._ending is None and self._audio.take_next(frame):
+                # As good as always: nothing waits, and nobody needs the time.
+                if self._handler is not None:
+                    self._handler.on_audio(frame.payload)
+            else:
+                self._receive_audio(frame)
         elif frame.kind is FrameKind.CONTROL and self._is_next(frame):
             self._on_message(decode_message(frame.payload))
 
@@ -200,15 +201,22 @@ class Channel:
     def _send(self, kind: FrameKind, payload: bytes) -> None:
         if self.closed:
             return
-        sequence = self._log.append(kind, payload)
+        frame = self._log.append(kind, payload)
         if self._link is not None:
-            self._link.queue(kind, self.number, sequence, payload)
+            self._link.queue(frame)
 
     def _send_again(self, link: "Link") -> None:
-        for sent in self._log.unacknowledged():
-            link.queue(sent.kind, self.number, sent.sequence, sent.payload)
+        for frame in self._log.unacknowledged():
+            link.queue(frame)
 
     # Receiving
+
+    def _receive_audio(self, frame: Frame) -> None:
+        self._hear(self._audio.receive(frame, now=monotonic_s()))
+        if self._ending is not None:
+            self._end_if_complete(self._ending)
+        elif self._hole is None:
+            self._await_hole()
 
     def _is_next(self, frame: Frame) -> bool:
         ahead = (frame.sequence - self._next_control) % SEQUENCE_MODULUS

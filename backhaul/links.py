@@ -200,7 +200,7 @@ class Link:
         """Send a message on channel 0."""
         number, self._next_control = self._next_control, self._next_control + 1
         payload = encode_message(message)
-        self.queue(FrameKind.CONTROL, LINK_CHANNEL, number, payload)
+        self.queue(Frame(FrameKind.CONTROL, LINK_CHANNEL, number, payload))
 
     def open_channel(self, handler: ChannelHandler, message: Open) -> Channel:
         """Start a call; audio may follow at once, without waiting for an answer.
@@ -221,11 +221,9 @@ class Link:
         if transport is not None:
             transport.close(reason)
 
-    def queue(
-        self, kind: FrameKind, channel: int, sequence: int, payload: bytes
-    ) -> None:
+    def queue(self, frame: Frame) -> None:
         """Put one frame into the next batch; it leaves now if it is a message."""
-        self._batch.add(Frame(kind, channel, sequence, payload))
+        self._batch.add(frame)
 
     def _send_batch(self, frames: list[Frame]) -> None:
         transport = self._transport
@@ -280,8 +278,8 @@ class Link:
     def _receive_all(self, frames: Sequence[Frame]) -> None:
         stamped = bool(frames) and frames[0].kind is FrameKind.STAMP
         self._tables.batcher.passed(len(frames) - stamped)
+        self.counters.frames_received += len(frames)
         for frame in frames:
-            self.counters.frames_received += 1
             self._receive(frame)
 
     def _refuse(self, error: RemoteProtocolError) -> None:

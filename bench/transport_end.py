@@ -29,6 +29,8 @@ from backhaul.pki import Role, TlsFiles
 from lab.figures import percentile
 
 WARM_UP_S: Final = 3.0
+OWN_WARM_UP_S: Final = 0.5
+OWN_SECONDS: Final = 2.0
 DRAIN_S: Final = 5.0
 IN_TIME_S: Final = 0.1
 """Over propagation; what comes later is no use to who listens."""
@@ -42,8 +44,8 @@ _AT_LEAST_S: Final = 0.0005
 class Listener:
     """Counts what arrives, and how long it took."""
 
-    def __init__(self, interval_s: float) -> None:
-        self._first = round(WARM_UP_S / interval_s)
+    def __init__(self, interval_s: float, warm_up_s: float = WARM_UP_S) -> None:
+        self._first = round(warm_up_s / interval_s)
         self._seen: set[int] = set()  # of numbers: nothing to collect
         self._delays_s = array("d")
         self.doubled = 0
@@ -77,10 +79,17 @@ class Listener:
 class Talker:
     """Sends audio on every call, each at its own phase."""
 
-    def __init__(self, sends: list[Send], interval_s: float, seconds: float) -> None:
+    def __init__(
+        self,
+        sends: list[Send],
+        interval_s: float,
+        seconds: float,
+        *,
+        warm_up_s: float = WARM_UP_S,
+    ) -> None:
         self._sends = sends
         self._interval_s = interval_s
-        self._warm_up = round(WARM_UP_S / interval_s)
+        self._warm_up = round(warm_up_s / interval_s)
         self._count = self._warm_up + round(seconds / interval_s)
         self._late_s = array("d")
         self._cpu_s = 0.0
@@ -125,8 +134,19 @@ async def _sleep_until(due: float) -> float:
     return due
 
 
+async def own_cost(calls: int, interval_s: float) -> dict[str, float]:
+    """Return what pacing and counting cost without a transport, per piece."""
+    listener = Listener(interval_s, OWN_WARM_UP_S)
+    sends: list[Send] = [listener.hear] * calls
+    talker = Talker(sends, interval_s, OWN_SECONDS, warm_up_s=OWN_WARM_UP_S)
+    await talker.talk()
+    found = talker.figures()
+    return {"own_cpu_s_per_piece": found["cpu_s"] / found["sent"]}
+
+
 async def run_edge(chosen: argparse.Namespace) -> dict[str, Any]:
     """Open the calls and talk."""
+    own = await own_cost(chosen.calls, INTERVAL_S["edge"])
     files = TlsFiles.of(chosen.pki, Role.EDGE, "edge-1")
     listener = Listener(INTERVAL_S["agent"])
     sends = await carrier(chosen.transport, chosen.loss_percent).dial(
@@ -137,11 +157,12 @@ async def run_edge(chosen: argparse.Namespace) -> dict[str, Any]:
     talker = Talker(sends, INTERVAL_S["edge"], chosen.seconds)
     await talker.talk()
     await asyncio.sleep(DRAIN_S)
-    return talker.figures() | listener.figures(chosen.propagation_ms / 1000)
+    return own | talker.figures() | listener.figures(chosen.propagation_ms / 1000)
 
 
 async def run_agent(chosen: argparse.Namespace) -> dict[str, Any]:
     """Accept the calls, answer, and tell on SIGTERM what was heard."""
+    own = await own_cost(chosen.calls, INTERVAL_S["agent"])
     files = TlsFiles.of(chosen.pki, Role.REGION_AGENT, "home")
     stopped, complete = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
@@ -161,7 +182,7 @@ async def run_agent(chosen: argparse.Namespace) -> dict[str, Any]:
     talker = Talker(sends, INTERVAL_S["agent"], chosen.seconds)
     await talker.talk()
     await stopped.wait()
-    return talker.figures() | listener.figures(chosen.propagation_ms / 1000)
+    return own | talker.figures() | listener.figures(chosen.propagation_ms / 1000)
 
 
 def main() -> None:

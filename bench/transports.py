@@ -120,7 +120,9 @@ def summarize(
     """Return the figures of both ends as one row."""
     sent = heard_at_edge["sent"]
     pieces = sent + heard_at_agent["sent"]
-    cpu_s = heard_at_edge["cpu_s"] + heard_at_agent["cpu_s"]
+    ends = (heard_at_edge, heard_at_agent)
+    own_s = sum(end["own_cpu_s_per_piece"] * end["sent"] for end in ends)
+    cpu_s = sum(end["cpu_s"] for end in ends) - own_s
     return {
         "transport": case.transport,
         "loss_percent": case.loss_percent,
@@ -135,6 +137,7 @@ def summarize(
         "lost_percent": round(100 * (1 - heard_at_agent["received"] / sent), 4),
         "in_time_percent": round(100 * heard_at_agent["in_time"] / sent, 3),
         "cpu_us_per_frame": round(cpu_s / pieces * 1e6, 2),
+        "bench_us_per_frame": round(own_s / pieces * 1e6, 2),
         "doubled": heard_at_agent["doubled"] + heard_at_edge["doubled"],
         "answers_p99_ms": round(heard_at_edge["p99_ms"], 2),
         "sender_late_p99_ms": round(heard_at_edge["sender_late_p99_ms"], 2),

@@ -73,7 +73,7 @@ class ArrivalEstimator:
         window.arrived += 1
         window.highest = max(window.highest, number)
         window.shortest = min(window.shortest, delay)
-        late_s = (delay - self._shortest()) / _TICKS_PER_S
+        late_s = (delay - self._shortest(window)) / _TICKS_PER_S
         window.late[bisect_left(_BOUNDS_S, late_s)] += 1
 
     def receipt(self) -> Receipt | None:
@@ -99,8 +99,9 @@ class ArrivalEstimator:
     def _windows(self) -> list[_Window]:
         return [one for one in (self._past, self._present) if one is not None]
 
-    def _shortest(self) -> int:
-        return min(window.shortest for window in self._windows())
+    def _shortest(self, window: _Window) -> int:
+        past = self._past
+        return window.shortest if past is None else min(past.shortest, window.shortest)
 
 
 def _ticks(now: float) -> int:

@@ -45,6 +45,13 @@ class AudioReceiver:
         self._waiting: dict[int, tuple[Frame, float]] = {}
         """By sequence, with the time at which it waits no longer."""
 
+    def take_next(self, frame: Frame) -> bool:
+        """Take *frame* if it is its turn and no other waits; tell whether it was so."""
+        if frame.sequence != self.next or self._waiting:
+            return False
+        self.next = (frame.sequence + 1) % SEQUENCE_MODULUS
+        return True
+
     def receive(self, frame: Frame, *, now: float) -> Sequence[Frame]:
         """Take *frame* and return those whose turn it is, in order."""
         if frame.sequence == self.next:

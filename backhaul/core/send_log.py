@@ -3,24 +3,14 @@
 from collections import deque
 from typing import Final
 
-import msgspec
+from backhaul.core.frames import SEQUENCE_MODULUS, Frame, FrameKind
 
-from backhaul.core.frames import SEQUENCE_MODULUS, FrameKind
-
-__all__ = ["MAX_LOG_BYTES", "SendLog", "SentFrame"]
+__all__ = ["MAX_LOG_BYTES", "SendLog"]
 
 MAX_LOG_BYTES: Final = 1024 * 1024
 """Most that is remembered of one channel (bytes); 131 s of speech."""
 _OVERHEAD_BYTES: Final = 64
 """What an entry costs besides its payload: empty ones are bounded too."""
-
-
-class SentFrame(msgspec.Struct, frozen=True, gc=False):
-    """One frame as it was sent."""
-
-    kind: FrameKind
-    sequence: int
-    payload: bytes
 
 
 class SendLog:
@@ -30,13 +20,14 @@ class SendLog:
         forgotten: Frames that had to go unacknowledged, for want of room.
     """
 
-    __slots__ = ("_acknowledged", "_bytes", "_frames", "_next", "forgotten")
+    __slots__ = ("_acknowledged", "_bytes", "_channel", "_frames", "_next", "forgotten")
 
-    def __init__(self) -> None:
+    def __init__(self, channel: int) -> None:
         self.forgotten = 0
+        self._channel = channel
         self._next = dict.fromkeys(FrameKind, 0)
         self._acknowledged = dict.fromkeys(FrameKind, 0)
-        self._frames: deque[SentFrame] = deque()
+        self._frames: deque[Frame] = deque()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -52,16 +43,17 @@ class SendLog:
         """Sequence number of the next audio frame."""
         return self._next[FrameKind.AUDIO]
 
-    def append(self, kind: FrameKind, payload: bytes) -> int:
-        """Remember a frame that is about to be sent; return its sequence number."""
+    def append(self, kind: FrameKind, payload: bytes) -> Frame:
+        """Return the next frame, which is about to be sent; remember it."""
         sequence = self._next[kind]
         self._next[kind] = (sequence + 1) % SEQUENCE_MODULUS
-        self._frames.append(SentFrame(kind, sequence, payload))
+        frame = Frame(kind, self._channel, sequence, payload)
+        self._frames.append(frame)
         self._bytes += len(payload) + _OVERHEAD_BYTES
         while self._bytes > MAX_LOG_BYTES:
             self.forgotten += 1
             self._drop_first()
-        return sequence
+        return frame
 
     def acknowledge(self, *, control: int, audio: int) -> None:
         """Forget what has arrived: everything before these sequence numbers."""
@@ -74,7 +66,7 @@ class SendLog:
         while frames and _before(frames[0].sequence, acknowledged[frames[0].kind]):
             self._drop_first()
 
-    def unacknowledged(self) -> list[SentFrame]:
+    def unacknowledged(self) -> list[Frame]:
         """Return what may not have arrived, in the order in which it was sent."""
         acknowledged = self._acknowledged
         return [

@@ -14,7 +14,7 @@ __all__ = [
 ]
 
 _QUIC_USES: Final = 200
-_TCP_USES: Final = 50
+_TCP_USES: Final = 100
 _TCP_USES_WITH_LOSS: Final = 6
 """One lost packet holds back all calls of a connection until it was sent again."""
 _TCP_LOSS: Final = 0.001

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
-from backhaul.core.frames import Frame, FrameKind
+from backhaul.core.frames import Frame
 from backhaul.core.messages import (
     CloseReason,
     Digit,
@@ -63,10 +63,7 @@ class End:
         self.dark = False
         self._sent: deque[Callable[[End], None]] = deque()
 
-    def queue(
-        self, kind: FrameKind, channel: int, sequence: int, payload: bytes
-    ) -> None:
-        frame = Frame(kind, channel, sequence, payload)
+    def queue(self, frame: Frame) -> None:
         self._sent.append(lambda peer: peer.take(frame))
 
     def send(self, message: Message) -> None:

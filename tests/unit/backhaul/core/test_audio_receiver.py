@@ -17,16 +17,19 @@ class Listener:
 
     def hear(self, *numbers: int, now: float) -> list[int]:
         """Return what is heard when frames with these *numbers* arrive."""
-        frames = [Frame(FrameKind.AUDIO, 1, number, b"speech") for number in numbers]
         return [
             heard
-            for frame in frames
-            for heard in sequences(self.receiver.receive(frame, now=now))
+            for number in numbers
+            for heard in sequences(self.receiver.receive(speech(number), now=now))
         ]
 
     def expire(self, now: float) -> list[int]:
         """Return what is heard when the time is *now*."""
         return sequences(self.receiver.expire(now=now))
+
+
+def speech(number: int) -> Frame:
+    return Frame(FrameKind.AUDIO, 1, number, b"speech")
 
 
 def sequences(frames: Iterable[Frame]) -> list[int]:
@@ -104,3 +107,14 @@ def test_it_knows_what_is_missing_before_the_end(listener: Listener) -> None:
     assert not listener.receiver.has_all_before(3)
     listener.hear(1, now=0.01)
     assert listener.receiver.has_all_before(3)
+
+
+def test_a_frame_is_taken_at_once_only_if_nothing_waits(listener: Listener) -> None:
+    receiver = listener.receiver
+    assert receiver.take_next(speech(0))
+    assert not receiver.take_next(speech(0))
+    assert not receiver.take_next(speech(2))
+    assert listener.hear(2, now=0.0) == []
+    assert not receiver.take_next(speech(1))
+    assert listener.hear(1, now=0.0) == [1, 2]
+    assert receiver.take_next(speech(3))

@@ -1,20 +1,20 @@
 """What was sent and has not arrived can be sent again, in order, within bounds."""
 
-from backhaul.core.frames import FrameKind
-from backhaul.core.send_log import MAX_LOG_BYTES, SendLog, SentFrame
+from backhaul.core.frames import Frame, FrameKind
+from backhaul.core.send_log import MAX_LOG_BYTES, SendLog
 
 AUDIO, CONTROL = FrameKind.AUDIO, FrameKind.CONTROL
 
 
 def test_numbers_count_by_kind() -> None:
-    log = SendLog()
+    log = SendLog(7)
     kinds = (CONTROL, AUDIO, AUDIO, CONTROL, AUDIO)
-    assert [log.append(kind, b"") for kind in kinds] == [0, 0, 1, 1, 2]
+    assert [log.append(kind, b"").sequence for kind in kinds] == [0, 0, 1, 1, 2]
     assert log.next_audio == 3
 
 
 def test_what_is_not_acknowledged_comes_back_in_the_order_it_was_sent() -> None:
-    log = SendLog()
+    log = SendLog(7)
     for number, kind in enumerate((CONTROL, AUDIO, CONTROL, AUDIO, AUDIO)):
         log.append(kind, bytes([number]))
     assert not log.opened
@@ -22,8 +22,8 @@ def test_what_is_not_acknowledged_comes_back_in_the_order_it_was_sent() -> None:
     log.acknowledge(control=1, audio=2)
     assert log.opened
     assert log.unacknowledged() == [
-        SentFrame(CONTROL, 1, b"\x02"),
-        SentFrame(AUDIO, 2, b"\x04"),
+        Frame(CONTROL, 7, 1, b"\x02"),
+        Frame(AUDIO, 7, 2, b"\x04"),
     ]
     log.acknowledge(control=2, audio=3)
     assert log.unacknowledged() == []
@@ -31,7 +31,7 @@ def test_what_is_not_acknowledged_comes_back_in_the_order_it_was_sent() -> None:
 
 
 def test_an_old_acknowledgement_changes_nothing() -> None:
-    log = SendLog()
+    log = SendLog(7)
     for _ in range(3):
         log.append(AUDIO, b"speech")
     log.acknowledge(control=0, audio=2)
@@ -40,7 +40,7 @@ def test_an_old_acknowledgement_changes_nothing() -> None:
 
 
 def test_it_stays_within_its_bounds() -> None:
-    log = SendLog()
+    log = SendLog(7)
     for _ in range(3):
         log.append(AUDIO, bytes(MAX_LOG_BYTES // 2 - 64))
     assert log.forgotten == 1

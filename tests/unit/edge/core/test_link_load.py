@@ -15,12 +15,12 @@ from edge.core.link_load import (
 @pytest.mark.parametrize(
     ("loss", "late_p99_s", "uses"),
     [
-        (0.0, 0.0, 50),
-        (0.0009, 0.0, 50),
+        (0.0, 0.0, 100),
+        (0.0009, 0.0, 100),
         (0.001, 0.0, 6),
         (0.029, 0.0, 6),
         (0.03, 0.0, 1),
-        (0.0, 0.063, 50),
+        (0.0, 0.063, 100),
         (0.0, 0.065, 6),
         (0.03, 0.5, 1),
     ],
@@ -33,7 +33,7 @@ def test_calls_on_a_tcp_link(loss: float, late_p99_s: float, uses: int) -> None:
 
 def test_a_little_lateness_on_a_short_path_proves_no_loss() -> None:
     quality = PathQuality(late_p99_s=0.045, rtt_s=0.001)
-    assert good_uses(quality, over_tcp=True) == 50
+    assert good_uses(quality, over_tcp=True) == 100
 
 
 @pytest.mark.parametrize(
