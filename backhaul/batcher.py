@@ -22,27 +22,26 @@ class Batcher:
 
     All links share it, since what makes waiting worth while is the work of the whole
     process.
+
+    Attributes:
+        tick: How long frames wait; it is told of every frame that passes.
     """
 
     def __init__(self) -> None:
+        self.tick = FlushTick(now=monotonic_s())
         self._loop = asyncio.get_running_loop()
-        self._tick = FlushTick(now=monotonic_s())
         self._waiting: list[Callable[[], None]] = []
 
     def due(self, flush: Callable[[], None]) -> None:
         """Call *flush* once with the next tick, or at the end of this turn."""
         if not self._waiting:
             # uvloop rounds timers to whole milliseconds, as the tick is anyway.
-            wait_s = self._tick.wait_s(now=monotonic_s())
+            wait_s = self.tick.wait_s(now=monotonic_s())
             if not wait_s:
                 self._loop.call_soon(flush)
                 return
             self._loop.call_later(wait_s, self._flush_all)
         self._waiting.append(flush)
-
-    def passed(self, frames: int) -> None:
-        """Take note of *frames* that a link sent or received."""
-        self._tick.passed(frames, now=monotonic_s())
 
     def _flush_all(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -92,7 +91,7 @@ class Batch:
         if not self._frames:
             return
         frames, self._frames, self.size_bytes = self._frames, [], 0
-        self._batcher.passed(len(frames) - 1)  # the stamp does not count
+        self._batcher.tick.passed(len(frames) - 1)  # the stamp does not count
         self._number += 1
         self._send(frames)
 

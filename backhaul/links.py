@@ -277,7 +277,7 @@ class Link:
 
     def _receive_all(self, frames: Sequence[Frame]) -> None:
         stamped = bool(frames) and frames[0].kind is FrameKind.STAMP
-        self._tables.batcher.passed(len(frames) - stamped)
+        self._tables.batcher.tick.passed(len(frames) - stamped)
         self.counters.frames_received += len(frames)
         for frame in frames:
             self._receive(frame)

@@ -4,7 +4,6 @@ A batch costs much the same whatever it holds, so a busy process saves most of i
 by sending seldom, and an idle one saves nothing. The wait follows the rate of frames.
 """
 
-import math
 from typing import Final
 
 __all__ = ["MAX_TICK_S", "FlushTick"]
@@ -12,7 +11,8 @@ __all__ = ["MAX_TICK_S", "FlushTick"]
 MAX_TICK_S: Final = 0.005
 """Longest that a frame waits for others (s)."""
 
-_MEMORY_S: Final = 0.25
+_WINDOW_S: Final = 0.25
+"""The rate is that of the last window of at least this length (s)."""
 _PER_S_FOR_EACH_MS: Final = 1000.0
 """Calls of 50 frames/s and their answers: 50 of them make 2 ms, 100 and more 5 ms.
 Fewer frames than one in a millisecond would mostly wait alone, and do not wait."""
@@ -26,22 +26,22 @@ class FlushTick:
     """
 
     def __init__(self, *, now: float) -> None:
-        self._rate_per_s = 0.0
-        self._rate_at = now
+        self._began_at = now
+        self._frames = 0
+        self._wait_s = 0.0
 
-    def passed(self, frames: int, *, now: float) -> None:
+    def passed(self, frames: int) -> None:
         """Take note of *frames* that were sent or received."""
-        self._rate_per_s = self._rate(now) + frames / _MEMORY_S
-        self._rate_at = max(self._rate_at, now)
+        self._frames += frames
 
     def wait_s(self, *, now: float) -> float:
         """Return how long frames of this moment wait (s), in whole milliseconds.
 
         0 means until the end of this turn of the event loop.
         """
-        milliseconds = self._rate(now) // _PER_S_FOR_EACH_MS
-        return min(milliseconds / 1000, MAX_TICK_S)
-
-    def _rate(self, now: float) -> float:
-        elapsed_s = max(now - self._rate_at, 0.0)
-        return self._rate_per_s * math.exp(-elapsed_s / _MEMORY_S)
+        elapsed_s = now - self._began_at
+        if elapsed_s >= _WINDOW_S:
+            milliseconds = self._frames / elapsed_s // _PER_S_FOR_EACH_MS
+            self._wait_s = min(milliseconds / 1000, MAX_TICK_S)
+            self._began_at, self._frames = now, 0
+        return self._wait_s

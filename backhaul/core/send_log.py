@@ -63,8 +63,13 @@ class SendLog:
         if _before(acknowledged[FrameKind.AUDIO], audio):
             acknowledged[FrameKind.AUDIO] = audio
         frames = self._frames
-        while frames and _before(frames[0].sequence, acknowledged[frames[0].kind]):
-            self._drop_first()
+        while frames:
+            first = frames[0]
+            ahead = (acknowledged[first.kind] - first.sequence) % SEQUENCE_MODULUS
+            if not 0 < ahead <= SEQUENCE_MODULUS // 2:
+                break
+            frames.popleft()
+            self._bytes -= len(first.payload) + _OVERHEAD_BYTES
 
     def unacknowledged(self) -> list[Frame]:
         """Return what may not have arrived, in the order in which it was sent."""

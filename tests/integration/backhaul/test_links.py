@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from backhaul.batcher import Batcher
 from backhaul.channels import MAX_AUDIO_BYTES
+from backhaul.clock import monotonic_s
 from backhaul.core.frames import MAX_BATCH_BYTES, MAX_PAYLOAD_BYTES
 from backhaul.core.link import LinkState
 from backhaul.core.messages import (
@@ -100,11 +102,17 @@ async def test_one_turn_of_the_loop_leaves_as_one_batch(bench: Bench) -> None:
     assert edge.link.counters.batches_sent == sent + 1
 
 
+def makes_busy(batcher: Batcher) -> bool:
+    """Pretend that much passes; tell whether frames wait for others by now."""
+    batcher.tick.passed(100_000)
+    return batcher.tick.wait_s(now=monotonic_s()) > 0
+
+
 async def test_a_message_takes_along_the_audio_that_waits(bench: Bench) -> None:
     edge, agent = await bench.pair(QUIET)
     call = edge.open()
     await eventually(lambda: len(agent.calls) == 1)
-    edge.batcher.passed(100_000)
+    await eventually(lambda: makes_busy(edge.batcher))
     sent = edge.link.counters.batches_sent
     call.open_channel.send_audio(b"one")
     await turns(3)

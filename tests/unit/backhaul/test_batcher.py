@@ -4,11 +4,22 @@ import asyncio
 from functools import partial
 
 from backhaul.batcher import Batcher
+from backhaul.clock import monotonic_s
 
 
 async def turns(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def busy_batcher() -> Batcher:
+    """Return one that has seen enough to wait for more."""
+    batcher = Batcher()
+    async with asyncio.timeout(10):
+        while not batcher.tick.wait_s(now=monotonic_s()):
+            batcher.tick.passed(100_000)
+            await asyncio.sleep(0.01)
+    return batcher
 
 
 async def until_flushed(flushed: list[str], count: int) -> None:
@@ -26,8 +37,7 @@ async def test_an_idle_process_flushes_at_the_end_of_the_turn() -> None:
 
 
 async def test_a_busy_process_flushes_all_links_with_one_tick() -> None:
-    batcher, flushed = Batcher(), list[str]()
-    batcher.passed(100_000)
+    batcher, flushed = await busy_batcher(), list[str]()
     batcher.due(partial(flushed.append, "first"))
     await turns(5)
     assert flushed == []
@@ -38,11 +48,9 @@ async def test_a_busy_process_flushes_all_links_with_one_tick() -> None:
 
 
 async def test_what_is_due_after_a_tick_goes_with_the_next() -> None:
-    batcher, flushed = Batcher(), list[str]()
-    batcher.passed(100_000)
+    batcher, flushed = await busy_batcher(), list[str]()
     batcher.due(partial(flushed.append, "first"))
     await until_flushed(flushed, 1)
-    batcher.passed(100_000)
     batcher.due(partial(flushed.append, "second"))
     await until_flushed(flushed, 2)
     assert flushed == ["first", "second"]
@@ -53,8 +61,7 @@ async def test_a_link_that_fails_does_not_hold_up_the_others() -> None:
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: failed.append(context["exception"])
     )
-    batcher, flushed = Batcher(), list[str]()
-    batcher.passed(100_000)
+    batcher, flushed = await busy_batcher(), list[str]()
 
     def fail() -> None:
         raise LookupError
