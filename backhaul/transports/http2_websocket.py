@@ -36,6 +36,9 @@ WINDOW_BYTES: Final = 16 * 1024 * 1024
 """What a peer may send ahead (bytes). Larger than any batch, and than 80 ms of round
 trip hold at 1 Gbit/s. It costs no memory: all that arrives is consumed at once."""
 
+_OWN_UP_BYTES: Final = WINDOW_BYTES // 16
+"""The peer's window is refilled in such steps, not for every batch."""
+
 _PREFACE_BYTES: Final = 24
 _INITIAL_WINDOW_BYTES: Final = 65535
 _OK_STATUSES: Final = range(200, 300)
@@ -68,6 +71,7 @@ class Http2WebSocket:
         self._h2.increment_flow_control_window(WINDOW_BYTES - _INITIAL_WINDOW_BYTES)
         self._websocket = Protocol(side, max_size=MAX_BATCH_BYTES)
         self._stream_id = 0
+        self._consumed_bytes = 0
         self._unsent = bytearray()
 
     @property
@@ -120,9 +124,7 @@ class Http2WebSocket:
     def _on_event(self, event: Event, messages: list[bytes], now: float) -> None:
         match event:
             case DataReceived(stream_id=stream_id) if stream_id == self._stream_id:
-                self._h2.acknowledge_received_data(
-                    event.flow_controlled_length, stream_id
-                )
+                self._own_up(event.flow_controlled_length)
                 self._websocket.receive_data(event.data)
                 for frame in self._websocket.events_received():
                     self._on_frame(frame, messages, now)
@@ -135,6 +137,13 @@ class Http2WebSocket:
                 self._end("closed by the peer", ErrorCodes.NO_ERROR)
             case _:
                 self._on_handshake(event)
+
+    def _own_up(self, consumed_bytes: int) -> None:
+        """Let the peer send as much again, once it has become worth a frame."""
+        self._consumed_bytes += consumed_bytes
+        if self._consumed_bytes >= _OWN_UP_BYTES:
+            self._h2.acknowledge_received_data(self._consumed_bytes, self._stream_id)
+            self._consumed_bytes = 0
 
     def _on_handshake(self, event: Event) -> None:
         raise NotImplementedError
