@@ -190,6 +190,26 @@ async def test_an_agent_does_not_wait_for_ever(pair: Pair) -> None:
     assert ours.closed == [CloseReason.LINK_LOST]
 
 
+async def test_a_new_call_is_not_taken_for_one_that_the_agent_still_keeps(
+    pair: Pair,
+) -> None:
+    edge, agent = await pair.link(pair.second)
+    old, kept = await open_call(edge, agent)
+    old.open_channel.send_audio(frame(0))
+    await eventually(lambda: numbers(kept) == [0])
+    # The last link of all: the edge forgets the agent's process, but not the reverse.
+    edge.link.close("the network is gone")
+    await eventually(lambda: bool(old.closed and agent.closed))
+    edge, agent = await pair.link(pair.second)
+    new, theirs = await open_call(edge, agent)
+    new.open_channel.send_audio(frame(1))
+    theirs.open_channel.send_audio(frame(2))
+    await eventually(lambda: numbers(theirs) == [1] and numbers(new) == [2])
+    assert new.open_channel.number != old.open_channel.number
+    assert numbers(kept) == [0]
+    assert (kept.closed, theirs.closed) == ([], [])
+
+
 async def test_why_a_call_ended_arrives_although_its_link_died(pair: Pair) -> None:
     edge, agent = await pair.link(pair.first)
     standby, _ = await pair.link(pair.second)
