@@ -10,11 +10,10 @@ from backhaul.core.audio_receiver import ChannelCounters
 from backhaul.core.frames import LINK_CHANNEL, SEQUENCE_MODULUS
 from backhaul.core.messages import (
     Arrived,
+    ChannelUnknown,
     CloseReason,
     Hello,
     Open,
-    Resume,
-    ResumeRefused,
 )
 
 if TYPE_CHECKING:
@@ -72,14 +71,14 @@ class ChannelTable:
         number = self._new_number()
         while number in self.channels:
             number = self._new_number()  # in use since before the numbers wrapped
-        channel = self.accept(link, number)
+        channel = self.channels[number] = Channel(self, link, number, is_ours=True)
         channel.bind(handler)
         channel.send(message)
         return channel
 
     def accept(self, link: "Link", number: int) -> Channel:
         """Note a call that the other side starts on *link*."""
-        channel = self.channels[number] = Channel(self, link, number)
+        channel = self.channels[number] = Channel(self, link, number, is_ours=False)
         return channel
 
     def acknowledge(self, arrived: Iterable[Arrived]) -> None:
@@ -89,17 +88,8 @@ class ChannelTable:
             if channel is not None:
                 channel.acknowledge(one)
 
-    def on_resumed(self, link: "Link", message: Resume) -> None:
-        """The other side moved a channel to *link*."""
-        channel = self.channels.get(message.arrived.channel)
-        if channel is not None:
-            channel.on_resumed(link, message.arrived)
-        elif message.opened:
-            link.send(ResumeRefused(message.arrived.channel))
-        # Otherwise its `Open` never came, and is on its way again.
-
-    def on_resume_refused(self, message: ResumeRefused) -> None:
-        """The other side does not know a channel that was moved."""
+    def on_unknown(self, message: ChannelUnknown) -> None:
+        """The other side does not know a channel, or not any more."""
         channel = self.channels.get(message.channel)
         if channel is not None:
             channel.drop(CloseReason.LINK_LOST)

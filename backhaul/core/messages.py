@@ -15,6 +15,7 @@ from backhaul.errors import RemoteProtocolError
 __all__ = [
     "PROTOCOL_VERSION",
     "Arrived",
+    "ChannelUnknown",
     "Clear",
     "Cleared",
     "Close",
@@ -32,12 +33,11 @@ __all__ = [
     "Member",
     "Members",
     "Message",
+    "Moved",
     "Open",
     "Opened",
     "Played",
     "Receipt",
-    "Resume",
-    "ResumeRefused",
     "Returned",
     "SendDigits",
     "Stock",
@@ -197,20 +197,19 @@ class Members(_Message, tag="members", frozen=True):
     agents: tuple[Member, ...]
 
 
-class Resume(_Message, tag="resume", frozen=True):
-    """From now on a channel uses the link on which this message comes.
+class Moved(_Message, tag="moved", frozen=True):
+    """A channel uses the link on which this comes, unless it was moved again since.
 
-    Both sides send again, on this link, what the other one has not acknowledged.
+    It comes in a frame of its own kind, behind what its sender sends again on that
+    link. The receiver then sends again what the sender has not acknowledged.
     """
 
     arrived: Arrived
     """What the sender has; the receiver need not send it again."""
-    opened: bool
-    """Whether the receiver is known to have got the channel's `Open`."""
 
 
-class ResumeRefused(_Message, tag="resume_refused", frozen=True):
-    """The channel that was to be resumed is not known here."""
+class ChannelUnknown(_Message, tag="unknown", frozen=True):
+    """Something came for a channel that is not known here, and will not be."""
 
     channel: int
 
@@ -335,8 +334,8 @@ Message = (
     | Greeting
     | Stock
     | Members
-    | Resume
-    | ResumeRefused
+    | Moved
+    | ChannelUnknown
     | Open
     | Opened
     | Clear

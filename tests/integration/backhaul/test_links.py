@@ -18,7 +18,7 @@ from backhaul.core.messages import (
     Open,
     Stock,
 )
-from backhaul.errors import LinkConnectError
+from backhaul.errors import LinkConnectError, LocalProtocolError
 from backhaul.pki import Role, TlsFiles, create_authority, issue
 from edge.links import _PeerCheck
 from region_agent.listener import _check_peer
@@ -210,14 +210,15 @@ async def test_a_channel_that_opens_twice_costs_the_link(bench: Bench) -> None:
     assert agent.link.counters.batches_refused == 1
 
 
-async def test_a_call_that_opens_on_a_lost_link_hears_it(bench: Bench) -> None:
+async def test_no_call_opens_on_a_link_that_is_not_ready(bench: Bench) -> None:
     edge, agent = await bench.pair()
     agent.link.close("agent stops")
     await eventually(lambda: bool(edge.closed))
-    call = edge.open()
-    await eventually(lambda: bool(call.closed))
-    assert call.closed == [CloseReason.LINK_LOST]
-    assert edge.link.channel_count == 0
+    early = bench.new(EDGE_HELLO)
+    for end in (edge, early):
+        with pytest.raises(LocalProtocolError, match="not ready"):
+            end.open()
+        assert end.link.channels == {}
 
 
 # Certificates
