@@ -215,7 +215,7 @@ class Link:
         return self._table.open(self, handler, message)
 
     def close(self, reason: str) -> None:
-        """Close the link; its channels hear `LINK_LOST`."""
+        """Close the link when what it was given is sent; see `LinkOwner`."""
         transport = self._transport
         self._driver.feed(TransportClosed(reason))
         if transport is not None:
@@ -349,18 +349,18 @@ class Link:
         match action:
             case SendMessage(message):
                 self.send(message)
-            case SendHeartbeat(number, sent_at):
-                self._send_heartbeat(number, sent_at)
+            case SendHeartbeat(number):
+                self._send_heartbeat(number)
             case CloseTransport(reason):
                 if self._transport is not None:
                     self._transport.close(reason)
             case LinkStateChanged():
                 self._on_state_changed(action)
 
-    def _send_heartbeat(self, number: int, sent_at: float) -> None:
+    def _send_heartbeat(self, number: int) -> None:
         news = (channel.news() for channel in self.channels.values())
         arrived = tuple(one for one in news if one is not None)
-        self.send(Heartbeat(number, sent_at, self._arrivals.receipt(), arrived))
+        self.send(Heartbeat(number, self._arrivals.receipt(), arrived))
 
     def _on_state_changed(self, change: LinkStateChanged) -> None:
         peer = self._machine.peer

@@ -116,10 +116,9 @@ class Arrived(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Heartbeat(_Message, tag="hb", frozen=True):
-    """Are you there? *sent_at* is opaque to the receiver and comes back unchanged."""
+    """Are you there?"""
 
     number: int
-    sent_at: float
     receipt: Receipt | None = None
     """None before anything is known."""
     arrived: tuple[Arrived, ...] = ()
@@ -130,7 +129,7 @@ class HeartbeatReply(_Message, tag="hbr", frozen=True):
     """Yes. *received* counts heartbeats seen so far, so that one-way loss shows."""
 
     number: int
-    sent_at: float
+    """Of the heartbeat that this answers."""
     received: int
 
 

@@ -42,8 +42,8 @@ from backhaul.errors import RemoteProtocolError
 
 MESSAGES: list[Message] = [
     Hello(version=1, name="edge-1", capabilities=("a",)),
-    Heartbeat(1, 2.5, Receipt(0.01, 0.001, 0.04), (Arrived(7, 2, 150),)),
-    HeartbeatReply(1, 2.5, 3),
+    Heartbeat(1, Receipt(0.01, 0.001, 0.04), (Arrived(7, 2, 150),)),
+    HeartbeatReply(1, 3),
     LeaseRequest("l1", "CA1", "front-desk"),
     LeaseGranted("l1", warm=True),
     LeaseRefused("l1", CloseReason.AT_CAPACITY),
