@@ -216,6 +216,7 @@ class Link:
 
     def close(self, reason: str) -> None:
         """Close the link when what it was given is sent; see `LinkOwner`."""
+        self._batch.flush()
         transport = self._transport
         self._driver.feed(TransportClosed(reason))
         if transport is not None:

@@ -174,6 +174,24 @@ async def test_a_lost_link_is_told_to_every_call_once(bench: Bench) -> None:
     assert agent.calls[0].closed == [CloseReason.CALLER_HUNG_UP]
 
 
+@pytest.mark.parametrize("closer", ["edge", "agent"])
+async def test_what_was_said_before_a_close_arrives(bench: Bench, closer: str) -> None:
+    edge, agent = await bench.pair()
+    calls = [edge.open() for _ in range(3)]
+    await eventually(lambda: len(agent.calls) == 3)
+    agent.sort_calls()
+    here, there = (edge, agent) if closer == "edge" else (agent, edge)
+    for call in here.calls:
+        call.open_channel.send_audio(b"farewell")
+        call.open_channel.close(CloseReason.DRAINED)
+    here.link.close("stops")
+    hearing = calls if there is edge else agent.calls
+    await eventually(lambda: all(call.closed for call in hearing))
+    for call in hearing:
+        assert call.closed == [CloseReason.DRAINED]
+        assert call.audio == [b"farewell"]
+
+
 async def test_closing_twice_is_harmless(bench: Bench) -> None:
     edge, agent = await bench.pair()
     call = edge.open()
