@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from backhaul.batcher import Batcher
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.core.audio_receiver import ChannelCounters
+from backhaul.core.frames import LINK_CHANNEL, SEQUENCE_MODULUS
 from backhaul.core.messages import (
     Arrived,
+    ChannelUnknown,
     CloseReason,
     Hello,
     Open,
-    Resume,
-    ResumeRefused,
 )
 
 if TYPE_CHECKING:
@@ -44,9 +44,18 @@ class ChannelTable:
         *,
         grace_s: float,
         counters: ChannelCounters,
-        on_empty: Callable[[], None],
+        new_number: Callable[[], int],
+        on_empty: Callable[["ChannelTable"], None],
     ) -> None:
-        """Make it empty; *on_empty* hears when nothing is left in it."""
+        """Make it empty.
+
+        Args:
+            peer: The other side.
+            grace_s: See `ChannelTables`.
+            counters: What became of the frames of all channels.
+            new_number: Numbers the channels that this side opens.
+            on_empty: Hears when neither a link nor a channel is left.
+        """
         self.peer = peer
         self.channels: dict[int, Channel] = {}
         self.links: set[Link] = set()
@@ -54,20 +63,22 @@ class ChannelTable:
         self.grace_s = grace_s
         self.linger_s = _LINGER_S
         self.loop = asyncio.get_running_loop()
-        self._next_number = 1
+        self._new_number = new_number
         self._on_empty = on_empty
 
     def open(self, link: "Link", handler: ChannelHandler, message: Open) -> Channel:
         """Start a call on *link*; audio may follow at once."""
-        number, self._next_number = self._next_number, self._next_number + 1
-        channel = self.accept(link, number)
+        number = self._new_number()
+        while number in self.channels:
+            number = self._new_number()  # in use since before the numbers wrapped
+        channel = self.channels[number] = Channel(self, link, number, is_ours=True)
         channel.bind(handler)
         channel.send(message)
         return channel
 
     def accept(self, link: "Link", number: int) -> Channel:
         """Note a call that the other side starts on *link*."""
-        channel = self.channels[number] = Channel(self, link, number)
+        channel = self.channels[number] = Channel(self, link, number, is_ours=False)
         return channel
 
     def acknowledge(self, arrived: Iterable[Arrived]) -> None:
@@ -77,24 +88,16 @@ class ChannelTable:
             if channel is not None:
                 channel.acknowledge(one)
 
-    def on_resumed(self, link: "Link", message: Resume) -> None:
-        """The other side moved a channel to *link*."""
-        channel = self.channels.get(message.arrived.channel)
-        if channel is not None:
-            channel.on_resumed(link, message.arrived)
-        elif message.opened:
-            link.send(ResumeRefused(message.arrived.channel))
-        # Otherwise its `Open` never came, and is on its way again.
-
-    def on_resume_refused(self, message: ResumeRefused) -> None:
-        """The other side does not know a channel that was moved."""
+    def on_unknown(self, message: ChannelUnknown) -> None:
+        """The other side does not know a channel, or not any more."""
         channel = self.channels.get(message.channel)
         if channel is not None:
             channel.drop(CloseReason.LINK_LOST)
 
     def remove(self, channel: Channel) -> None:
         """Forget *channel*."""
-        self.channels.pop(channel.number, None)
+        if self.channels.get(channel.number) is channel:
+            del self.channels[channel.number]
         self._note_empty()
 
     def leave(self, link: "Link") -> None:
@@ -106,7 +109,7 @@ class ChannelTable:
 
     def _note_empty(self) -> None:
         if not self.links and not self.channels:
-            self._on_empty()
+            self._on_empty(self)
 
 
 class ChannelTables:
@@ -128,17 +131,19 @@ class ChannelTables:
         self.counters = ChannelCounters()
         self._grace_s = grace_s
         self._tables: dict[tuple[str, str], ChannelTable] = {}
+        self._last_number = LINK_CHANNEL
 
     def join(self, link: "Link", peer: Hello) -> ChannelTable:
         """Return the table that *link*, which is ready now, shares with others."""
-        key = (peer.name, peer.instance)
+        key = _key(peer)
         table = self._tables.get(key)
         if table is None:
             table = self._tables[key] = ChannelTable(
                 peer,
                 grace_s=self._grace_s,
                 counters=self.counters,
-                on_empty=lambda: self._forget(key),
+                new_number=self._new_number,
+                on_empty=self._forget,
             )
         table.links.add(link)
         return table
@@ -149,5 +154,17 @@ class ChannelTables:
             for channel in list(table.channels.values()):
                 channel.drop(CloseReason.LINK_LOST)
 
-    def _forget(self, key: tuple[str, str]) -> None:
-        self._tables.pop(key, None)
+    def _new_number(self) -> int:
+        # One numbering for as long as the process lives: an agent may still keep a
+        # channel of a table that is forgotten here.
+        self._last_number = (self._last_number + 1) % SEQUENCE_MODULUS or 1
+        return self._last_number
+
+    def _forget(self, table: ChannelTable) -> None:
+        key = _key(table.peer)
+        if self._tables.get(key) is table:
+            del self._tables[key]
+
+
+def _key(peer: Hello) -> tuple[str, str]:
+    return (peer.name, peer.instance)

@@ -13,8 +13,8 @@ from backhaul.core.messages import (
     CloseReason,
     Hello,
     Message,
+    Moved,
     Open,
-    Resume,
     decode_message,
     encode_message,
 )
@@ -66,19 +66,26 @@ class Channel:
         "_grace",
         "_handler",
         "_hole",
+        "_is_ours",
         "_link",
         "_log",
+        "_moves",
         "_next_control",
         "_table",
         "closed",
         "number",
     )
 
-    def __init__(self, table: "ChannelTable", link: "Link", number: int) -> None:
+    def __init__(
+        self, table: "ChannelTable", link: "Link", number: int, *, is_ours: bool
+    ) -> None:
+        """Begin on *link*; *is_ours* if this side opened it, and moves it."""
         self.number = number
         self.closed = False
+        self._is_ours = is_ours
         self._table = table
         self._link: Link | None = None
+        self._moves = 0
         self._handler: ChannelHandler | None = None
         self._log = SendLog(number)
         self._audio = AudioReceiver(table.counters)
@@ -141,14 +148,11 @@ class Channel:
     def move_to(self, link: "Link") -> None:
         """Go on over *link*, which leads to the same process; nothing is lost by it."""
         self._attach(link)
-        link.send(Resume(self.arrived(), self._log.opened))
         self._send_again(link)
-
-    def on_resumed(self, link: "Link", arrived: Arrived) -> None:
-        """The other side moved the channel to *link*."""
-        self._log.acknowledge(control=arrived.control, audio=arrived.audio)
-        self._attach(link)
-        self._send_again(link)
+        # Behind what opens the channel, should that not have arrived.
+        self._moves = (self._moves + 1) % SEQUENCE_MODULUS
+        payload = encode_message(Moved(self.arrived()))
+        link.queue(Frame(FrameKind.MOVE, self.number, self._moves, payload))
 
     def strand(self) -> None:
         """Wait a while, without a link, for the other side to move the channel."""
@@ -160,8 +164,8 @@ class Channel:
         else:
             self.drop(CloseReason.LINK_LOST)
 
-    def receive(self, frame: Frame) -> None:
-        """Take a frame for this channel, from whichever link; replays are dropped."""
+    def receive(self, frame: Frame, link: "Link") -> None:
+        """Take a frame that came on *link*, whichever it is; replays are dropped."""
         if frame.kind is FrameKind.AUDIO:
             if self._ending is None and self._audio.take_next(frame):
                 # As good as always: nothing waits, and nobody needs the time.
@@ -169,8 +173,11 @@ class Channel:
                     self._handler.on_audio(frame.payload)
             else:
                 self._receive_audio(frame)
-        elif frame.kind is FrameKind.CONTROL and self._is_next(frame):
-            self._on_message(decode_message(frame.payload))
+        elif frame.kind is FrameKind.CONTROL:
+            if self._is_next(frame):
+                self._on_message(decode_message(frame.payload))
+        elif frame.kind is FrameKind.MOVE:
+            self._on_moved(frame, link)
 
     def arrived(self) -> Arrived:
         """Return how far the channel has arrived."""
@@ -265,6 +272,18 @@ class Channel:
         self._await_hole()
 
     # Coming and going
+
+    def _on_moved(self, frame: Frame, link: "Link") -> None:
+        message = decode_message(frame.payload)
+        if self._is_ours or not isinstance(message, Moved):
+            raise RemoteProtocolError("channel moved by the wrong side or message")
+        self.acknowledge(message.arrived)
+        # A link that stalled and came back may say late what is no longer true.
+        ahead = (frame.sequence - self._moves) % SEQUENCE_MODULUS
+        if 0 < ahead < SEQUENCE_MODULUS // 2:
+            self._moves = frame.sequence
+            self._attach(link)
+            self._send_again(link)
 
     @property
     def _is_ending(self) -> bool:

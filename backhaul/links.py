@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -33,26 +33,27 @@ from backhaul.core.link import (
     TransportOpened,
 )
 from backhaul.core.messages import (
-    CloseReason,
+    ChannelUnknown,
     Heartbeat,
     HeartbeatReply,
     Hello,
     Message,
     Open,
     Receipt,
-    Resume,
-    ResumeRefused,
     decode_message,
     encode_message,
 )
 from backhaul.driver import LoopDriver
-from backhaul.errors import RemoteProtocolError
+from backhaul.errors import LocalProtocolError, RemoteProtocolError
 from backhaul.transports.base import Transport
 
 __all__ = ["Link", "LinkCounters", "LinkOwner", "LinkQuality"]
 
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 """A peer that lets this much wait in our process reads nothing any more."""
+
+_MAX_DISOWNED: Final = 1024
+"""Unknown channels that a link remembers: each of them is answered once."""
 
 _log = structlog.get_logger()
 
@@ -151,6 +152,7 @@ class Link:
         self._table: ChannelTable | None = None
         self._arrivals = ArrivalEstimator()
         self._next_control = 0
+        self._disowned: set[int] = set()
         self._batch = Batch(tables.batcher, self._send_batch)
         self._driver.start()
 
@@ -205,17 +207,16 @@ class Link:
     def open_channel(self, handler: ChannelHandler, message: Open) -> Channel:
         """Start a call; audio may follow at once, without waiting for an answer.
 
-        The link was ready once.
+        Raises:
+            LocalProtocolError: If the link is not ready.
         """
-        assert self._table is not None  # noqa: S101 - narrows the type
-        channel = self._table.open(self, handler, message)
-        if self._machine.state is not LinkState.READY:
-            # The link died since the lease: the call hears it like any other loss.
-            self._loop.call_soon(channel.drop, CloseReason.LINK_LOST)
-        return channel
+        if self._table is None or self._machine.state is not LinkState.READY:
+            raise LocalProtocolError("a channel opened on a link that is not ready")
+        return self._table.open(self, handler, message)
 
     def close(self, reason: str) -> None:
-        """Close the link; its channels hear `LINK_LOST`."""
+        """Close the link when what it was given is sent; see `LinkOwner`."""
+        self._batch.flush()
         transport = self._transport
         self._driver.feed(TransportClosed(reason))
         if transport is not None:
@@ -290,23 +291,40 @@ class Link:
         table = self._table
         channel = None if table is None else table.channels.get(frame.channel)
         if channel is not None:
-            channel.receive(frame)
+            channel.receive(frame, self)
+        elif frame.channel != LINK_CHANNEL:
+            self._on_unknown_channel(frame)
         elif frame.kind is FrameKind.CONTROL:
-            message = decode_message(frame.payload)
-            if frame.channel == LINK_CHANNEL:
-                self._on_link_message(message)
-            elif isinstance(message, Open):
-                self._accept_channel(frame, message)
+            self._on_link_message(decode_message(frame.payload))
         elif frame.kind is FrameKind.STAMP:
             ticks = unpack_stamp(frame.payload)
             self._arrivals.on_stamp(frame.sequence, ticks, now=monotonic_s())
 
-    def _accept_channel(self, frame: Frame, message: Open) -> None:
+    def _on_unknown_channel(self, frame: Frame) -> None:
         if self._table is None:
-            raise RemoteProtocolError("channel opened before hello")
-        channel = self._table.accept(self, frame.channel)
-        channel.receive(frame)
-        channel.bind(self._owner.on_channel_opened(channel, message))
+            raise RemoteProtocolError("channel used before hello")
+        if frame.kind is FrameKind.CONTROL:
+            message = decode_message(frame.payload)
+            if isinstance(message, Open):
+                self._accept_channel(self._table, frame, message)
+                return
+        # Nothing overtakes an `Open`, so this channel is over here, or never was. Late
+        # words of one that both closed are common, and then the answer does no harm.
+        if frame.channel not in self._disowned:
+            if len(self._disowned) >= _MAX_DISOWNED:
+                self._disowned.clear()
+            self._disowned.add(frame.channel)
+            self.send(ChannelUnknown(frame.channel))
+
+    def _accept_channel(self, table: ChannelTable, frame: Frame, message: Open) -> None:
+        channel = table.accept(self, frame.channel)
+        channel.receive(frame, self)
+        try:
+            handler = self._owner.on_channel_opened(channel, message)
+        except RemoteProtocolError:
+            channel.forget()
+            raise
+        channel.bind(handler)
 
     def _on_link_message(self, message: Message) -> None:
         if isinstance(message, Hello):
@@ -319,10 +337,8 @@ class Link:
                 pass
             case Heartbeat():
                 self._table.acknowledge(message.arrived)
-            case Resume():
-                self._table.on_resumed(self, message)
-            case ResumeRefused():
-                self._table.on_resume_refused(message)
+            case ChannelUnknown():
+                self._table.on_unknown(message)
             case _:
                 self._owner.on_link_message(self, message)
 
@@ -334,18 +350,18 @@ class Link:
         match action:
             case SendMessage(message):
                 self.send(message)
-            case SendHeartbeat(number, sent_at):
-                self._send_heartbeat(number, sent_at)
+            case SendHeartbeat(number):
+                self._send_heartbeat(number)
             case CloseTransport(reason):
                 if self._transport is not None:
                     self._transport.close(reason)
             case LinkStateChanged():
                 self._on_state_changed(action)
 
-    def _send_heartbeat(self, number: int, sent_at: float) -> None:
+    def _send_heartbeat(self, number: int) -> None:
         news = (channel.news() for channel in self.channels.values())
         arrived = tuple(one for one in news if one is not None)
-        self.send(Heartbeat(number, sent_at, self._arrivals.receipt(), arrived))
+        self.send(Heartbeat(number, self._arrivals.receipt(), arrived))
 
     def _on_state_changed(self, change: LinkStateChanged) -> None:
         peer = self._machine.peer

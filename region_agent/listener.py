@@ -280,8 +280,7 @@ class LinkListener:
             self._refuse(link, request.lease_id, CloseReason.UNKNOWN_PROFILE)
             return
         key = _key(link.peer, request.lease_id)
-        # An edge that started anew counts its leases from one again.
-        self._release(key)
+        self._release(key)  # asked for twice; the first answer is void
         self._leases[key] = _Lease(link, request.lease_id, sessions)
         sessions.request(key)
 
@@ -347,8 +346,8 @@ class _Refused:
 
 
 def _key(peer: Hello, lease_id: str) -> str:
-    """Return what the pools call a lease: edges cannot touch each other's."""
-    return f"{peer.name}/{lease_id}"
+    """Return what the pools call a lease: no process of an edge can touch another's."""
+    return f"{peer.name}/{peer.instance}/{lease_id}"
 
 
 def _check_peer(certificate: Mapping[str, Any], hello: Hello | None) -> None:

@@ -62,6 +62,10 @@ class FrameKind(IntEnum):
     """When the batch was begun: a clock that only its sender can read, as u32. Its
     sequence is the number of the batch on the link."""
 
+    MOVE = 4
+    """`Moved`: the channel has come to this link. Its sequence counts the moves of the
+    channel, so that a late one is known."""
+
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One frame; thousands of them come and go in a second."""

@@ -210,24 +210,27 @@ class LinkMachine:
         if self.state is not LinkState.READY:
             return self._fail(LinkInput.VIOLATION, "message before hello")
         match message:
-            case Heartbeat(number, sent_at, receipt):
+            case Heartbeat(number, receipt):
                 self._heartbeats_received += 1
                 self.receipt = receipt
                 self._give_up_at = now + self._config.heartbeat_timeout_s
-                reply = HeartbeatReply(number, sent_at, self._heartbeats_received)
+                reply = HeartbeatReply(number, self._heartbeats_received)
                 return (SendMessage(reply),)
-            case HeartbeatReply(number, sent_at):
+            case HeartbeatReply(number):
                 self._give_up_at = now + self._config.heartbeat_timeout_s
-                self.rtt.add(max(now - sent_at, 0.0))
-                self._on_answered(number)
+                self._on_answered(number, now=now)
             case _:
                 pass  # leases, greetings and stock concern the link's owner
         return ()
 
-    def _on_answered(self, number: int) -> None:
+    def _on_answered(self, number: int, *, now: float) -> None:
+        if number > self._heartbeats_sent:
+            return  # nobody asked
         # Answers come in order, but for those that never come.
         while self._unanswered and self._unanswered[0].number <= number:
-            self._unanswered.popleft()
+            heartbeat = self._unanswered.popleft()
+            if heartbeat.number == number:
+                self.rtt.add(now - heartbeat.sent_at)
 
     def _on_hello(self, hello: Hello, *, now: float) -> tuple[LinkAction, ...]:
         if self.state is not LinkState.CONNECTING:

@@ -15,6 +15,7 @@ from backhaul.errors import RemoteProtocolError
 __all__ = [
     "PROTOCOL_VERSION",
     "Arrived",
+    "ChannelUnknown",
     "Clear",
     "Cleared",
     "Close",
@@ -32,12 +33,11 @@ __all__ = [
     "Member",
     "Members",
     "Message",
+    "Moved",
     "Open",
     "Opened",
     "Played",
     "Receipt",
-    "Resume",
-    "ResumeRefused",
     "Returned",
     "SendDigits",
     "Stock",
@@ -116,10 +116,9 @@ class Arrived(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Heartbeat(_Message, tag="hb", frozen=True):
-    """Are you there? *sent_at* is opaque to the receiver and comes back unchanged."""
+    """Are you there?"""
 
     number: int
-    sent_at: float
     receipt: Receipt | None = None
     """None before anything is known."""
     arrived: tuple[Arrived, ...] = ()
@@ -130,7 +129,7 @@ class HeartbeatReply(_Message, tag="hbr", frozen=True):
     """Yes. *received* counts heartbeats seen so far, so that one-way loss shows."""
 
     number: int
-    sent_at: float
+    """Of the heartbeat that this answers."""
     received: int
 
 
@@ -197,20 +196,19 @@ class Members(_Message, tag="members", frozen=True):
     agents: tuple[Member, ...]
 
 
-class Resume(_Message, tag="resume", frozen=True):
-    """From now on a channel uses the link on which this message comes.
+class Moved(_Message, tag="moved", frozen=True):
+    """A channel uses the link on which this comes, unless it was moved again since.
 
-    Both sides send again, on this link, what the other one has not acknowledged.
+    It comes in a frame of its own kind, behind what its sender sends again on that
+    link. The receiver then sends again what the sender has not acknowledged.
     """
 
     arrived: Arrived
     """What the sender has; the receiver need not send it again."""
-    opened: bool
-    """Whether the receiver is known to have got the channel's `Open`."""
 
 
-class ResumeRefused(_Message, tag="resume_refused", frozen=True):
-    """The channel that was to be resumed is not known here."""
+class ChannelUnknown(_Message, tag="unknown", frozen=True):
+    """Something came for a channel that is not known here, and will not be."""
 
     channel: int
 
@@ -335,8 +333,8 @@ Message = (
     | Greeting
     | Stock
     | Members
-    | Resume
-    | ResumeRefused
+    | Moved
+    | ChannelUnknown
     | Open
     | Opened
     | Clear

@@ -34,11 +34,6 @@ class SendLog:
         return len(self._frames)
 
     @property
-    def opened(self) -> bool:
-        """Whether the other side is known to have got the first message."""
-        return self._acknowledged[FrameKind.CONTROL] > 0
-
-    @property
     def next_audio(self) -> int:
         """Sequence number of the next audio frame."""
         return self._next[FrameKind.AUDIO]

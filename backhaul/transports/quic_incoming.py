@@ -1,12 +1,15 @@
 """What arrives on a QUIC connection, as frames."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from backhaul.core.frames import Frame, FrameKind, FrameReader, decode_batch
 from backhaul.errors import RemoteProtocolError
 from backhaul.transports.quic_outgoing import MAX_STREAMS
 
 __all__ = ["Incoming"]
+
+_LOSSY: Final = (FrameKind.AUDIO, FrameKind.STAMP)
 
 
 class Incoming:
@@ -40,7 +43,7 @@ class Incoming:
                 send no datagrams.
         """
         frames = decode_batch(data)
-        if self._is_client or any(f.kind is FrameKind.CONTROL for f in frames):
+        if self._is_client or any(frame.kind not in _LOSSY for frame in frames):
             raise RemoteProtocolError("a datagram of something else than speech")
         self._hand_up(frames)
 

@@ -29,14 +29,16 @@ from backhaul.core.messages import (
 CONFIG = LinkConfig(
     hello_timeout_s=5.0, heartbeat_interval_s=0.25, heartbeat_timeout_s=1.0
 )
+BEGAN_AT = 1000.0
 OURS = Hello(PROTOCOL_VERSION, name="edge-1")
 THEIRS = Hello(PROTOCOL_VERSION, name="home-1", region="home")
 
 said: st.SearchStrategy[Message] = st.one_of(
     st.just(THEIRS),
     st.just(Hello(PROTOCOL_VERSION + 1, name="newer")),
-    st.builds(Heartbeat, st.integers(0, 9), st.floats()),
-    st.builds(HeartbeatReply, st.integers(0, 9), st.floats(0, 100), st.integers(0, 9)),
+    st.builds(Heartbeat, st.integers(0, 9)),
+    st.builds(HeartbeatReply, st.integers(), st.integers(0, 9)),
+    st.builds(HeartbeatReply, st.integers(0, 9), st.integers(0, 9)),
     st.just(Stock(warm={}, active_calls=0)),
 )
 events: st.SearchStrategy[LinkEvent | None] = st.one_of(
@@ -57,7 +59,7 @@ class World:
     """A link, and all it ever did."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now = BEGAN_AT
         self.link = LinkMachine(hello=OURS, config=CONFIG, now=self.now)
         self.changes: list[tuple[LinkState, LinkState]] = []
         self.closed_transport = 0
@@ -101,6 +103,10 @@ class World:
         assert self.closed_transport <= path.count(LinkState.CLOSED)
         assert (self.link.next_deadline() is None) == (state is LinkState.CLOSED)
         assert (self.link.peer is not None) == (LinkState.READY in path)
+        rtt_s = self.link.rtt.smoothed_rtt_s
+        assert rtt_s is None or 0 <= rtt_s <= self.now - BEGAN_AT
+        since = self.link.unanswered_since
+        assert since is None or BEGAN_AT <= since <= self.now
 
 
 @settings(deadline=None)
@@ -142,7 +148,7 @@ def test_a_peer_that_answers_every_heartbeat_is_never_given_up(beats: int) -> No
         world.now = max(world.now, deadline)
         actions = world.link.expire(now=world.now)
         assert actions == (SendHeartbeat(number, world.now),)
-        reply = HeartbeatReply(number, world.now, number)
+        reply = HeartbeatReply(number, number)
         world.live(0.125, MessageReceived(reply), timer=False)
     assert world.link.state is LinkState.READY
     assert world.link.rtt.smoothed_rtt_s == 0.125

@@ -23,6 +23,7 @@ from backhaul.core.messages import (
     encode_message,
 )
 from backhaul.credentials import LinkCredentials
+from backhaul.errors import RemoteProtocolError
 from backhaul.links import Link
 from backhaul.pki import (
     Role,
@@ -103,6 +104,7 @@ class End:
         self.closed: list[str] = []
         self.standby: Link | None = None
         self.greet_with: tuple[Message, ...] = ()
+        self.refuses_calls = False
         self.tables = tables or ChannelTables(grace_s=0)
         self.link = Link(
             hello=hello,
@@ -139,6 +141,8 @@ class End:
 
     def on_channel_opened(self, channel: Channel, message: Open) -> Call:
         assert message == OPEN
+        if self.refuses_calls:
+            raise RemoteProtocolError("no calls wanted")
         call = Call(channel)
         self.calls.append(call)
         return call

@@ -56,7 +56,7 @@ async def test_a_replayed_frame_is_dropped_and_counted(bench: Bench) -> None:
         assert agent.tables.counters.frames_missing == 2
 
 
-async def test_frames_of_unknown_channels_are_ignored(bench: Bench) -> None:
+async def test_frames_of_unknown_channels_cost_nothing(bench: Bench) -> None:
     async with bench.peer() as (agent, peer):
         await peer.send(
             audio(77, 0, b"whose?")
@@ -90,7 +90,8 @@ async def test_a_broken_batch_closes_the_link(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("batch", "reason"),
     [
-        (control(1, 0, OPEN), "channel opened before hello"),
+        (control(1, 0, OPEN), "channel used before hello"),
+        (audio(1, 0, b"whose?"), "channel used before hello"),
         (control(0, 0, Stock(warm={}, active_calls=0)), "message before hello"),
         (
             control(0, 0, Hello(PROTOCOL_VERSION + 1, name="edge-1")),

@@ -20,7 +20,7 @@ from backhaul.core.messages import (
     Open,
     Stock,
 )
-from backhaul.errors import LinkConnectError
+from backhaul.errors import LinkConnectError, LocalProtocolError
 from backhaul.pki import Role, TlsFiles, create_authority, issue
 from edge.links import _PeerCheck
 from region_agent.listener import _check_peer
@@ -182,6 +182,24 @@ async def test_a_lost_link_is_told_to_every_call_once(bench: Bench) -> None:
     assert agent.calls[0].closed == [CloseReason.CALLER_HUNG_UP]
 
 
+@pytest.mark.parametrize("closer", ["edge", "agent"])
+async def test_what_was_said_before_a_close_arrives(bench: Bench, closer: str) -> None:
+    edge, agent = await bench.pair()
+    calls = [edge.open() for _ in range(3)]
+    await eventually(lambda: len(agent.calls) == 3)
+    agent.sort_calls()
+    here, there = (edge, agent) if closer == "edge" else (agent, edge)
+    for call in here.calls:
+        call.open_channel.send_audio(b"farewell")
+        call.open_channel.close(CloseReason.DRAINED)
+    here.link.close("stops")
+    hearing = calls if there is edge else agent.calls
+    await eventually(lambda: all(call.closed for call in hearing))
+    for call in hearing:
+        assert call.closed == [CloseReason.DRAINED]
+        assert call.audio == [b"farewell"]
+
+
 async def test_closing_twice_is_harmless(bench: Bench) -> None:
     edge, agent = await bench.pair()
     call = edge.open()
@@ -218,14 +236,15 @@ async def test_a_channel_that_opens_twice_costs_the_link(bench: Bench) -> None:
     assert agent.link.counters.batches_refused == 1
 
 
-async def test_a_call_that_opens_on_a_lost_link_hears_it(bench: Bench) -> None:
+async def test_no_call_opens_on_a_link_that_is_not_ready(bench: Bench) -> None:
     edge, agent = await bench.pair()
     agent.link.close("agent stops")
     await eventually(lambda: bool(edge.closed))
-    call = edge.open()
-    await eventually(lambda: bool(call.closed))
-    assert call.closed == [CloseReason.LINK_LOST]
-    assert edge.link.channel_count == 0
+    early = bench.new(EDGE_HELLO)
+    for end in (edge, early):
+        with pytest.raises(LocalProtocolError, match="not ready"):
+            end.open()
+        assert end.link.channels == {}
 
 
 # Certificates

@@ -93,7 +93,7 @@ class AgentDouble:
     def reports(self, receipt: Receipt) -> None:
         """Say on every link how what the edge sends arrives here."""
         for link in self.links:
-            link.send(Heartbeat(next(self._numbers), 0.0, receipt))
+            link.send(Heartbeat(next(self._numbers), receipt))
 
     def _accept(self) -> Link:
         self.accepted += 1

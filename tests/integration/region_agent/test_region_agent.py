@@ -10,6 +10,7 @@ from backhaul.core.messages import (
     LeaseGranted,
     LeaseRefused,
     LeaseRelease,
+    Open,
     Stock,
 )
 from backhaul.links import MAX_BACKLOG_BYTES
@@ -22,6 +23,7 @@ from tests.integration.region_agent.bench import (
     GREETING,
     WARM,
     Bench,
+    Call,
     StartBench,
     eventually,
 )
@@ -142,6 +144,21 @@ async def test_a_released_lease_returns_its_session(bench: Bench) -> None:
     await eventually(lambda: bench.agent.sessions.capacity.in_use == 0)
 
 
+async def test_two_processes_of_one_edge_do_not_share_leases(bench: Bench) -> None:
+    old = await bench.connect("edge-1", instance="old")
+    new = await bench.connect("edge-1", instance="new")
+    # Each process counts its leases from one.
+    for edge in (old, new):
+        assert await edge.lease("1") == LeaseGranted("1", warm=True)
+    assert bench.agent.sessions.capacity.in_use == 2
+    new.open_link.send(LeaseRelease("1"))
+    await eventually(lambda: bench.agent.sessions.capacity.in_use == 1)
+    call = Call()
+    call.channel = old.open_link.open_channel(call, Open("1", "CA1", "patient"))
+    await eventually(lambda: bool(call.session_id))
+    assert await new.refused("1") is CloseReason.LEASE_UNKNOWN
+
+
 async def test_refusals_say_why(start: StartBench) -> None:
     bench = await start(REGION_AGENT_MAX_CALLS="1")
     await bench.wait_warm()
@@ -194,6 +211,14 @@ async def test_drain_gives_up_on_calls_that_never_end(start: StartBench) -> None
     call = await edge.call("1")
     await bench.agent.drain()
     await eventually(lambda: call.closed is CloseReason.DRAINED)
+
+
+async def test_an_agent_that_stops_says_so_to_every_call(bench: Bench) -> None:
+    edge = await bench.connect()
+    calls = [await edge.call("1"), await edge.call("2")]
+    await bench.agent.listener.aclose()
+    await eventually(lambda: edge.closed is not None)
+    assert [call.closed for call in calls] == [CloseReason.DRAINED] * 2
 
 
 async def test_registers_itself_in_the_region(start: StartBench) -> None:

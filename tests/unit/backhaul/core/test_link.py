@@ -70,17 +70,31 @@ def test_heartbeats_go_out_at_their_interval() -> None:
 
 def test_a_heartbeat_is_answered_with_what_was_received() -> None:
     link = ready_link()
-    link.handle(MessageReceived(Heartbeat(1, 77.0)), now=1.1)
-    actions = link.handle(MessageReceived(Heartbeat(3, 78.0)), now=1.2)
-    assert actions == (SendMessage(HeartbeatReply(3, 78.0, received=2)),)
+    link.handle(MessageReceived(Heartbeat(1)), now=1.1)
+    actions = link.handle(MessageReceived(Heartbeat(3)), now=1.2)
+    assert actions == (SendMessage(HeartbeatReply(3, received=2)),)
 
 
 def test_replies_measure_the_round_trip() -> None:
     link = ready_link()
-    link.handle(MessageReceived(HeartbeatReply(1, 1.0, 1)), now=1.08)
+    link.expire(now=1.0)
+    link.handle(MessageReceived(HeartbeatReply(1, 1)), now=1.08)
     assert link.rtt.smoothed_rtt_s == pytest.approx(0.08)
-    link.handle(MessageReceived(HeartbeatReply(2, 1.1, 2)), now=1.34)
+    link.expire(now=1.25)
+    link.handle(MessageReceived(HeartbeatReply(2, 2)), now=1.49)
     assert link.rtt.smoothed_rtt_s == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("number", [-1, 0, 1, 4, 2**62])
+def test_an_answer_to_what_was_not_asked_means_nothing(number: int) -> None:
+    link = ready_link()
+    for now in (1.0, 1.25, 1.5):
+        link.expire(now=now)
+    link.handle(MessageReceived(HeartbeatReply(1, 1)), now=1.55)
+    rtt_s = link.rtt.smoothed_rtt_s
+    link.handle(MessageReceived(HeartbeatReply(number, 2)), now=9.0)
+    assert link.rtt.smoothed_rtt_s == rtt_s == pytest.approx(0.55)
+    assert link.unanswered_since == 1.25
 
 
 def test_it_is_known_since_when_the_peer_has_not_answered() -> None:
@@ -89,9 +103,9 @@ def test_it_is_known_since_when_the_peer_has_not_answered() -> None:
     for now in (1.0, 1.25, 1.5):
         link.expire(now=now)
     assert link.unanswered_since == 1.0
-    link.handle(MessageReceived(HeartbeatReply(2, 1.25, 1)), now=1.55)
+    link.handle(MessageReceived(HeartbeatReply(2, 1)), now=1.55)
     assert link.unanswered_since == 1.5
-    link.handle(MessageReceived(HeartbeatReply(3, 1.5, 2)), now=1.6)
+    link.handle(MessageReceived(HeartbeatReply(3, 2)), now=1.6)
     assert link.unanswered_since is None
 
 
@@ -99,7 +113,7 @@ def test_the_peer_says_how_things_arrive_there() -> None:
     link = ready_link()
     assert link.receipt is None
     receipt = Receipt(0.01, 0.001, 0.05)
-    link.handle(MessageReceived(Heartbeat(1, 1.0, receipt)), now=1.1)
+    link.handle(MessageReceived(Heartbeat(1, receipt)), now=1.1)
     assert link.receipt == receipt
 
 
@@ -113,7 +127,7 @@ def test_a_silent_peer_is_given_up() -> None:
 
 def test_any_sign_of_life_keeps_the_link() -> None:
     link = ready_link()
-    link.handle(MessageReceived(Heartbeat(1, 0.0)), now=1.9)
+    link.handle(MessageReceived(Heartbeat(1)), now=1.9)
     for now in (1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75):
         assert not any(isinstance(a, CloseTransport) for a in link.expire(now=now))
     assert link.expire(now=2.95)[-1] == CloseTransport("no heartbeat in time")
@@ -138,7 +152,7 @@ def test_a_peer_without_a_hello_is_given_up() -> None:
     ("message", "reason"),
     [
         (Stock(warm={}, active_calls=0), "message before hello"),
-        (Heartbeat(1, 0.0), "message before hello"),
+        (Heartbeat(1), "message before hello"),
         (Hello(version=99, name="x"), "peer speaks protocol version 99"),
     ],
 )

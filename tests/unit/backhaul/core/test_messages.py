@@ -7,6 +7,7 @@ import pytest
 
 from backhaul.core.messages import (
     Arrived,
+    ChannelUnknown,
     Clear,
     Cleared,
     Close,
@@ -24,12 +25,11 @@ from backhaul.core.messages import (
     Member,
     Members,
     Message,
+    Moved,
     Open,
     Opened,
     Played,
     Receipt,
-    Resume,
-    ResumeRefused,
     Returned,
     SendDigits,
     Stock,
@@ -42,8 +42,8 @@ from backhaul.errors import RemoteProtocolError
 
 MESSAGES: list[Message] = [
     Hello(version=1, name="edge-1", capabilities=("a",)),
-    Heartbeat(1, 2.5, Receipt(0.01, 0.001, 0.04), (Arrived(7, 2, 150),)),
-    HeartbeatReply(1, 2.5, 3),
+    Heartbeat(1, Receipt(0.01, 0.001, 0.04), (Arrived(7, 2, 150),)),
+    HeartbeatReply(1, 3),
     LeaseRequest("l1", "CA1", "front-desk"),
     LeaseGranted("l1", warm=True),
     LeaseRefused("l1", CloseReason.AT_CAPACITY),
@@ -51,8 +51,8 @@ MESSAGES: list[Message] = [
     Greeting("front-desk", "Grüß Gott", b"\x00\xff" * 1000),
     Stock(warm={"front-desk": 3}, active_calls=2, draining=True),
     Members((Member("10.0.0.7:443", "home-1", {"front-desk": 3}, 2),)),
-    Resume(Arrived(7, 2, 150), opened=True),
-    ResumeRefused(7),
+    Moved(Arrived(7, 2, 150)),
+    ChannelUnknown(7),
     Open("l1", "CA1", "front-desk", greeting_text="Hello", resumed=True),
     Opened("sess_1"),
     Clear(),

@@ -10,6 +10,7 @@ from backhaul.transports.quic_outgoing import MAX_STREAMS
 SPEECH = Frame(FrameKind.AUDIO, 1, 0, b"speech")
 STAMP = Frame(FrameKind.STAMP, 0, 0, b"when")
 MESSAGE = Frame(FrameKind.CONTROL, 1, 0, b"message")
+MOVE = Frame(FrameKind.MOVE, 1, 1, b"move")
 
 
 def test_a_frame_is_handed_up_once_it_is_whole() -> None:
@@ -32,7 +33,9 @@ def test_speech_and_its_stamp_come_to_an_agent_in_datagrams() -> None:
     assert heard == [STAMP, SPEECH]
 
 
-@pytest.mark.parametrize(("frame", "is_client"), [(MESSAGE, False), (SPEECH, True)])
+@pytest.mark.parametrize(
+    ("frame", "is_client"), [(MESSAGE, False), (MOVE, False), (SPEECH, True)]
+)
 def test_other_datagrams_are_refused(frame: Frame, is_client: bool) -> None:
     heard: list[Frame] = []
     incoming = Incoming(heard.extend, is_client=is_client)
