@@ -99,11 +99,11 @@ class Hello(_Message, tag="hello", frozen=True):
 class Receipt(msgspec.Struct, frozen=True):
     """How what the other side sends on a link arrives here."""
 
-    loss: float = 0.0
+    loss: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """Share of batches lost lately, 0 to 1."""
-    late_p50_s: float = 0.0
+    late_p50_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
     """Delay beyond the shortest one of the link (s), median."""
-    late_p99_s: float = 0.0
+    late_p99_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
     """The same, 99th percentile."""
 
 

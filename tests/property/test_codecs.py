@@ -84,7 +84,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         Heartbeat,
         counts,
-        st.none() | st.builds(Receipt, times, times, times),
+        st.none()
+        | st.builds(Receipt, st.floats(0, 1), st.floats(0, 60), st.floats(0, 60)),
         st.lists(arrived, max_size=3).map(tuple),
     ),
     st.builds(Members, st.lists(members, max_size=3).map(tuple)),

@@ -1,5 +1,6 @@
 """Control messages: a round trip for each, and nothing else gets through."""
 
+import math
 from typing import get_args
 
 import msgspec
@@ -67,6 +68,10 @@ MESSAGES: list[Message] = [
 ]
 
 
+def beat(receipt: dict[str, float]) -> bytes:
+    return msgspec.msgpack.encode({"t": "heartbeat", "number": 1, "receipt": receipt})
+
+
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
 def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
     assert decode_message(encode_message(message)) == message
@@ -91,6 +96,9 @@ def test_a_newer_peer_may_say_more() -> None:
         msgspec.msgpack.encode({"no": "tag"}),
         msgspec.msgpack.encode({"t": "opened", "session_id": 5}),
         msgspec.msgpack.encode({"t": "close", "reason": "because"}),
+        beat({"loss": math.nan}),
+        beat({"loss": 1.5}),
+        beat({"late_p99_s": math.inf}),
         b"\x82\xa1t\xa6opened\xaasession_id\xa1\xff",
     ],
 )
