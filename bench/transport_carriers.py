@@ -18,6 +18,7 @@ from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, CloseReason, Hello, Message, Open
 from backhaul.credentials import LinkCredentials
+from backhaul.errors import LinkConnectError
 from backhaul.links import Link
 from backhaul.pki import TlsFiles, client_context, server_context
 from backhaul.tasks import TaskOwner
@@ -66,6 +67,7 @@ COMPARED: Final = (BASELINE, "quic", "http2", "websocket")
 # Many links are opened at once, over a bad path: nobody is given up.
 _PATIENT: Final = LinkConfig(hello_timeout_s=60.0, heartbeat_timeout_s=60.0)
 _CONNECT_TIMEOUT_S: Final = 60.0
+_DIALS: Final = 5
 _NO_LIMITS: Final[Mapping[str, Any]] = {
     "compression": None,
     "ping_interval": None,
@@ -183,8 +185,15 @@ class _Links:
 
 async def _open(opens: Connector, address: str, tables: ChannelTables) -> Link:
     owner = _Owner(tables, lambda _: None, lambda _: None)
-    link = owner.link(Hello(PROTOCOL_VERSION, name="edge-1"))
-    await opens.connect(link, address, timeout_s=_CONNECT_TIMEOUT_S)
+    for again in reversed(range(_DIALS)):
+        link = owner.link(Hello(PROTOCOL_VERSION, name="edge-1"))
+        try:
+            await opens.connect(link, address, timeout_s=_CONNECT_TIMEOUT_S)
+            break
+        except LinkConnectError:
+            # An agent gives a handshake a few seconds; losses can make it longer.
+            if not again:
+                raise
     async with asyncio.timeout(_CONNECT_TIMEOUT_S):
         await owner.ready.wait()
     return link

@@ -257,7 +257,7 @@ def _table(figures: dict[str, Any]) -> Table:
     for name in ("calls", "ok", "warm", "exact"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("first audio, ms", "turn, ms"):
-        table.add_column(f"{name}\np50 / p95 / p99", justify="right", no_wrap=True)
+        table.add_column(f"{name}\np50/p95/p99", justify="right", no_wrap=True)
     for name, row in [*figures["per_region"].items(), ("all", figures)]:
         if name == "all":
             table.add_section()
@@ -268,7 +268,7 @@ def _table(figures: dict[str, Any]) -> Table:
 
 
 def _cell(values: dict[str, float | None]) -> str:
-    return " / ".join(map(_shown, values.values()))
+    return "/".join(map(_shown, values.values()))
 
 
 def _shown(value: float | None) -> str:
