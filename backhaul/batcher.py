@@ -44,10 +44,11 @@ class Batcher:
         self._waiting.append(flush)
 
     def _flush_all(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for flush in waiting:
+        (first, *others), self._waiting = self._waiting, []
+        for flush in others:
             # By way of the loop: a link that fails must not hold up the others.
             self._loop.call_soon(flush)
+        first()  # most often there is one only, and a turn of the loop is dear
 
 
 class Batch:

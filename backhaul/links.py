@@ -150,6 +150,8 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._tables = tables
         self._table: ChannelTable | None = None
+        self._known: Mapping[int, Channel] = {}
+        """Of the table, once there is one: all between the two processes."""
         self._arrivals = ArrivalEstimator()
         self._next_control = 0
         self._disowned: set[int] = set()
@@ -281,18 +283,18 @@ class Link:
         self._tables.batcher.tick.passed(len(frames) - stamped)
         self.counters.frames_received += len(frames)
         for frame in frames:
-            self._receive(frame)
+            channel = self._known.get(frame.channel)
+            if channel is not None:
+                channel.receive(frame, self)
+            else:
+                self._receive(frame)
 
     def _refuse(self, error: RemoteProtocolError) -> None:
         self.counters.batches_refused += 1
         self._give_up(error.reason)
 
     def _receive(self, frame: Frame) -> None:
-        table = self._table
-        channel = None if table is None else table.channels.get(frame.channel)
-        if channel is not None:
-            channel.receive(frame, self)
-        elif frame.channel != LINK_CHANNEL:
+        if frame.channel != LINK_CHANNEL:
             self._on_unknown_channel(frame)
         elif frame.kind is FrameKind.CONTROL:
             self._on_link_message(decode_message(frame.payload))
@@ -375,6 +377,7 @@ class Link:
         )
         if change.new is LinkState.READY:
             self._table = self._tables.join(self, self.peer)
+            self._known = self._table.channels
             self._owner.on_link_ready(self)
         elif change.new is LinkState.CLOSED:
             self._loop.call_soon(self._shut, change.reason)
