@@ -5,6 +5,8 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import aiofastnet
+
 from backhaul.clock import monotonic_s
 from backhaul.core.frames import Frame, encode_batch
 from backhaul.errors import LinkConnectError
@@ -162,8 +164,12 @@ async def connect_http2(
     )
     try:
         async with asyncio.timeout(timeout_s):
-            await asyncio.get_running_loop().create_connection(
-                lambda: transport, host.strip("[]"), int(port), ssl=context
+            await aiofastnet.create_connection(
+                asyncio.get_running_loop(),
+                lambda: transport,
+                host.strip("[]"),
+                int(port),
+                ssl=context,
             )
             await transport.settled
     except TimeoutError:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
 
+import aiofastnet
+
 from backhaul.transports.base import TransportEvents
 from backhaul.transports.http2 import HTTP2_ALPN, http2_protocol
 from backhaul.transports.websocket import WEBSOCKET_ALPN, websocket_protocol
@@ -54,7 +56,8 @@ async def serve_links(
             (WEBSOCKET_ALPN, websocket_protocol),
         )
     }
-    return await asyncio.get_running_loop().create_server(
+    return await aiofastnet.create_server(
+        asyncio.get_running_loop(),
         lambda: _Reception(speakers),
         host,
         port,
