@@ -36,7 +36,7 @@ from backhaul.errors import LinkConnectError, RemoteProtocolError
 from backhaul.links import Link, LinkOwner
 from backhaul.tasks import TaskOwner
 from backhaul.transports.base import Connector, LinkTransport
-from edge.core.link_load import PathQuality, good_uses, is_stalled
+from edge.core.link_load import PathQuality, ShortestLately, good_uses, is_stalled
 from edge.dials import Dials
 
 __all__ = ["LinkPool", "MakeLink", "PoolOwner", "PooledLink"]
@@ -64,24 +64,40 @@ class PooledLink:
     """How it behaved lately, in the worse direction, when it was last looked at."""
     has_carried: bool = False
     """Whether it is old enough to say what gets lost."""
+    _shortest: ShortestLately = field(default_factory=ShortestLately)
 
     @property
     def usable(self) -> bool:
         """Whether it is ready and its peer answers."""
         return self.link.state is LinkState.READY and not self.stalled
 
-    def look(self, now: float) -> None:
-        """Take note of how it behaves."""
-        measured, rtt_s = self.link.quality, self.link.smoothed_rtt_s
-        if self.ready_at is None or rtt_s is None:
-            return
-        both = [one for one in (measured.sent, measured.received) if one is not None]
+    def look(self, now: float, *, interval_s: float) -> bool:
+        """Take note of how it behaves; return whether it stalled or came back.
+
+        Args:
+            now: Monotonic time (s).
+            interval_s: Between two of its heartbeats (s).
+        """
+        if self.ready_at is None:
+            return False
+        rtt_s = self.link.smoothed_rtt_s
+        was_stalled = self.stalled
+        self.stalled = is_stalled(
+            self.link.unanswered_s(now), rtt_s=rtt_s or 0.0, interval_s=interval_s
+        )
         self.has_carried = now - self.ready_at >= _YOUNG_S
+        if rtt_s is not None:
+            self._judge(self._shortest.note(rtt_s, now=now))
+        return self.stalled is not was_stalled
+
+    def _judge(self, rtt_s: float) -> None:
+        measured = self.link.quality
+        both = [one for one in (measured.sent, measured.received) if one is not None]
         loss = max((one.loss for one in both), default=0.0)
         self.quality = PathQuality(
             loss=loss if self.has_carried else 0.0,
             late_p99_s=max((one.late_p99_s for one in both), default=0.0),
-            rtt_s=min(rtt_s, self.quality.rtt_s or rtt_s),
+            rtt_s=rtt_s,
         )
 
 
@@ -219,19 +235,9 @@ class LinkPool:
     def look(self, now: float) -> None:
         """Take note of how its links behave, and whose peer does not answer."""
         for pooled in self.links.values():
-            pooled.look(now)
-            rtt_s = pooled.link.smoothed_rtt_s
-            if pooled.ready_at is None or rtt_s is None:
-                continue
-            stalled = is_stalled(
-                pooled.link.unanswered_s(now),
-                rtt_s=rtt_s,
-                interval_s=self._heartbeat_interval_s,
-            )
-            if stalled is not pooled.stalled:
-                pooled.stalled = stalled
+            if pooled.look(now, interval_s=self._heartbeat_interval_s):
                 _log.info(
-                    "link.stalled" if stalled else "link.answered",
+                    "link.stalled" if pooled.stalled else "link.answered",
                     address=self._address,
                     transport=self.transport,
                 )
