@@ -275,7 +275,7 @@ async def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
         reopened = sum(pool.counters.reopened for pool in pools)
         exhausted = sum(pool.counters.exhausted for pool in pools)
         back_s = await measure_returns(agents, process, arguments.rounds)
-        opened = links.opened_total
+        opened = links.totals().opened
         await links.aclose()
     return {
         "transport": arguments.transport,

@@ -4,11 +4,17 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 
 from backhaul.core.messages import CloseReason, Opened, Receipt
-from edge.core.transport_choice import ChoiceConfig, TransportChooser
+from edge.core.transport_choice import (
+    ChoiceConfig,
+    Measured,
+    TransportChanged,
+    TransportChooser,
+)
 from edge.link_collector import LinkCollector
 from lab.wan import Route, WanRelay
 from tests.integration.backhaul.links import eventually
@@ -253,6 +259,8 @@ async def test_agents_come_and_go_at_run_time(fleet: FleetBench) -> None:
     links = fleet.fleets[0]
     call = open_call(agent)
     await eventually(lambda: len(double.calls) == 1)
+    agent.links()[1].close("killed")
+    await eventually(lambda: agent.pools[0].pool.counters.reopened == 1)
     links.remove(double.address)
     assert links.agents == {}
     talk([call], 0)
@@ -266,12 +274,60 @@ async def test_agents_come_and_go_at_run_time(fleet: FleetBench) -> None:
     agent.seats.release(call.open_channel)
     await eventually(lambda: links.all_agents() == ())
     await eventually(lambda: not double.links)
-    opened = links.opened_total
-    assert opened >= 2
+    # What was counted stays counted.
+    opened = links.totals().opened
+    assert opened >= 3
+    fleet.metrics.registry.register(LinkCollector(links))
+    place = {"region": "home", "transport": "websocket"}
+    for name, labels, least in (
+        ("edge_link_opens_total", place | {"outcome": "opened"}, 2),
+        ("edge_link_opens_total", place | {"outcome": "reopened"}, 1),
+        ("edge_link_ends_total", place | {"reason": "lost"}, 1),
+        ("edge_link_ends_total", place | {"reason": "retired"}, 2),
+        ("edge_links_exhausted_total", place, 0),
+        ("edge_links_unavailable_total", {"region": "home"}, 0),
+    ):
+        seen = fleet.metrics.registry.get_sample_value(name, labels)
+        assert seen is not None, (name, labels)
+        assert seen >= least, (name, labels)
     links.add(double.address, "home")
     assert links.agents[double.address] is not agent
     await eventually(lambda: links.agents[double.address].ready)
-    assert links.opened_total > opened
+    assert links.totals().opened > opened
+
+
+@dataclass
+class Chooser(TransportChooser):
+    """Says how often it was asked, and fails if it is told to."""
+
+    broken: bool
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle(self, event: Measured, *, now: float) -> tuple[TransportChanged, ...]:
+        self.asked += 1
+        if self.broken:
+            raise ValueError("a fault of ours")
+        return super().handle(event, now=now)
+
+
+async def test_what_goes_wrong_with_one_agent_leaves_the_others_watched(
+    fleet: FleetBench,
+) -> None:
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: problems.append(context["exception"])
+    )
+    doubles = [await fleet.agent() for _ in range(3)]
+    links = await fleet.fleet(tuple(one.address for one in doubles))
+    choosers = [Chooser(broken=number == 0) for number in range(3)]
+    for agent, chooser in zip(links.agents.values(), choosers, strict=True):
+        agent.seats.chooser = chooser
+    await eventually(lambda: all(chooser.asked > 3 for chooser in choosers))
+    assert problems
+    assert all(isinstance(one, ValueError) for one in problems)
 
 
 async def test_metrics_tell_of_links_by_region_and_transport(
