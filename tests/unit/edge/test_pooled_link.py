@@ -1,4 +1,4 @@
-"""What an edge makes of the links in a pool, as scripts in literal times."""
+"""What an edge makes of one link, as scripts in literal times."""
 
 from dataclasses import dataclass, field
 from typing import cast
@@ -15,7 +15,7 @@ from edge.core.transport_choice import (
     TransportChooser,
     TransportView,
 )
-from edge.link_pool import PooledLink
+from edge.pooled_link import PooledLink
 
 INTERVAL_S = 0.25
 
@@ -34,7 +34,7 @@ class LinkDouble:
 
 
 def pooled(link: LinkDouble) -> PooledLink:
-    return PooledLink(1, cast("Link", link), ready_at=100.0)
+    return PooledLink(1, cast("Link", link), dialled_at=99.96, ready_at=100.0)
 
 
 def look(link: PooledLink, now: float) -> bool:
@@ -42,7 +42,7 @@ def look(link: PooledLink, now: float) -> bool:
 
 
 def test_a_link_that_is_not_ready_is_not_judged() -> None:
-    dialled = PooledLink(1, cast("Link", LinkDouble(asked_at=0.0)))
+    dialled = PooledLink(1, cast("Link", LinkDouble(asked_at=0.0)), dialled_at=0.0)
     assert not look(dialled, 100.0)
     assert not dialled.stalled
 
@@ -75,6 +75,14 @@ def test_a_link_whose_first_heartbeat_is_not_answered_stalls() -> None:
     link.asked_at, link.smoothed_rtt_s = None, 0.65
     assert look(seen, 100.8)
     assert seen.usable
+
+
+def test_a_link_that_took_long_to_dial_may_take_long_to_answer() -> None:
+    slow = PooledLink(
+        1, cast("Link", LinkDouble(asked_at=100.0)), dialled_at=98.0, ready_at=100.0
+    )
+    assert not look(slow, 103.2)
+    assert look(slow, 103.3)
 
 
 def test_a_link_that_became_slower_for_good_is_seen_to_be() -> None:
