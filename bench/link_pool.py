@@ -4,14 +4,21 @@ Three regions with two agents each, in a process of their own, and the links of 
 to them over loopback. Some calls stand on every agent; then calls come and go, one
 after the other, each at the next agent: "acquire" is from asking for a link until it is
 there, "release" from giving it back until that is noted; the channel is in neither.
-"Back" is from the moment an agent listens again until a link to it is ready. ``--json``
-prints one object.
+"Back" is from the moment an agent listens again until a link to it is ready.
+
+Then, in a network namespace of its own (which needs root and nft), every packet to and
+from all agents is lost for some seconds: "back from a black hole" is from the moment
+packets pass again until a link is ready, for each agent and transport.
+
+``--json`` prints one object.
 """
 
 import argparse
 import asyncio
 import json
 import random
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -39,10 +46,24 @@ from edge.links import AgentLinks
 from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
 from lab.figures import percentile
+from lab.path_namespaces import make_namespace, path_problem, remove_namespace, run_ip
 
 REGIONS: Final = ("one", "two", "three")
 AGENTS: Final = 2
 DEADLINE_S: Final = 30.0
+HOLE: Final = """
+table inet bench
+delete table inet bench
+table inet bench {
+  chain input {
+    type filter hook input priority 0
+    tcp dport {PORTS} drop
+    tcp sport {PORTS} drop
+    udp dport {PORTS} drop
+    udp sport {PORTS} drop
+  }
+}
+"""
 OPEN: Final = Open(lease_id="1", call_sid="CA1", profile="desk")
 
 
@@ -261,6 +282,82 @@ async def measure_returns(
     return took_s
 
 
+async def nft(rules: str) -> None:
+    """Change what this network namespace lets through."""
+    process = await asyncio.create_subprocess_exec(
+        "nft", "-f", "-", stdin=asyncio.subprocess.PIPE
+    )
+    await process.communicate(rules.encode())
+    if process.returncode:
+        sys.exit("nft failed")
+
+
+async def measure_openings(
+    agents: list[Agent], ports: list[int], rounds: int
+) -> dict[str, list[float]]:
+    """Return how soon there are links when a path opens that lost everything (s)."""
+    pools = [pool for agent in agents for pool in agent.pools]
+    took_s: dict[str, list[float]] = {pool.transport: [] for pool in pools}
+    hole = HOLE.replace("PORTS", ", ".join(str(port) for port in ports))
+    for number in range(rounds):
+        await until(agents)
+        await nft(hole)
+        await until(agents, full=False)
+        await asyncio.sleep(3.0 + 0.37 * number)  # dials fail, and wait ever longer
+        await nft("delete table inet bench")
+        opened_at, waiting = monotonic_s(), set(pools)
+        async with asyncio.timeout(DEADLINE_S):
+            while waiting:
+                for pool in [one for one in waiting if one.usable]:
+                    took_s[pool.transport].append(monotonic_s() - opened_at)
+                    waiting.discard(pool)
+                await asyncio.sleep(0.001)
+    return took_s
+
+
+async def run_black_hole(
+    arguments: argparse.Namespace, directory: Path
+) -> dict[str, Any]:
+    """Measure what needs a network of its own."""
+    async with agents_running(directory) as (_, ports):
+        links = links_of(directory, ports, arguments.transport)
+        links.start()
+        took_s = await measure_openings(
+            list(links.agents.values()), ports, arguments.rounds
+        )
+        await links.aclose()
+    return {
+        transport: {
+            "p50_s": round(percentile(seconds, 50) or 0, 3),
+            "max_s": round(max(seconds), 3),
+            "samples": len(seconds),
+        }
+        for transport, seconds in took_s.items()
+    }
+
+
+def black_hole(arguments: argparse.Namespace, directory: Path) -> dict[str, Any] | None:
+    """Return what `run_black_hole` measured; None where no path can be emulated."""
+    if path_problem() is not None or shutil.which("nft") is None:
+        return None
+    namespace = make_namespace("bench")
+    try:
+        run_ip("-n", namespace, "link", "set", "lo", "up")
+        done = subprocess.run(  # noqa: S603 - our own arguments
+            [
+                *("ip", "netns", "exec", namespace, sys.executable, __file__),
+                *("--black-hole", str(directory), "--transport", arguments.transport),
+                *("--rounds", str(arguments.rounds)),
+            ],
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    finally:
+        remove_namespace(namespace)
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
 async def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Measure over one transport and return the figures."""
     async with agents_running(directory) as (process, ports):
@@ -275,7 +372,7 @@ async def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
         reopened = sum(pool.counters.reopened for pool in pools)
         exhausted = sum(pool.counters.exhausted for pool in pools)
         back_s = await measure_returns(agents, process, arguments.rounds)
-        opened = links.opened_total
+        opened = links.totals().opened
         await links.aclose()
     return {
         "transport": arguments.transport,
@@ -304,10 +401,14 @@ def main() -> None:
     parser.add_argument("--transport", choices=("quic", "websocket"), default="quic")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--black-hole", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     if arguments.serve is not None:
         uvloop.run(serve(arguments.serve))
+        return
+    if arguments.black_hole is not None:
+        print(json.dumps(uvloop.run(run_black_hole(arguments, arguments.black_hole))))
         return
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
@@ -316,6 +417,7 @@ def main() -> None:
         for region in REGIONS:
             issue(directory, Role.REGION_AGENT, region)
         figures = uvloop.run(run(arguments, directory))
+        figures["back_from_black_hole"] = black_hole(arguments, directory)
     if arguments.json:
         print(json.dumps(figures))
         return
@@ -327,6 +429,15 @@ def main() -> None:
         "a killed link is back: p50 {back_p50_s} s, at most {back_max_s} s after its "
         "agent".format(**figures)
     )
+    hole = figures["back_from_black_hole"]
+    if hole is None:
+        print("back from a black hole: not measured, it needs root and nft")
+        return
+    for transport, back in hole.items():
+        print(
+            "back from a black hole, {transport}: p50 {p50_s} s, at most {max_s} s "
+            "({samples} times)".format(transport=transport, **back)
+        )
 
 
 if __name__ == "__main__":

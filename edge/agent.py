@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.core.link import LinkState
 from backhaul.core.messages import (
     CloseReason,
     Greeting,
@@ -188,14 +189,21 @@ class Agent:
             async with asyncio.timeout(timeout_s):
                 return await asked.answer, link.peer.instance
         except TimeoutError:
-            self.release_lease(request.lease_id, link.peer.instance)
+            self._take_back(request.lease_id, link)
             return LeaseRefused(request.lease_id, CloseReason.NO_ANSWER), ""
         except asyncio.CancelledError:
             # Whoever asked has run out of time.
-            self.release_lease(request.lease_id, link.peer.instance)
+            self._take_back(request.lease_id, link)
             raise
         finally:
             del self._asked[request.lease_id]
+
+    def _take_back(self, lease_id: str, asked: Link) -> None:
+        """Give back what *asked* was asked for and may have been granted since."""
+        if asked.state is LinkState.READY:
+            asked.send(LeaseRelease(lease_id))  # over another it might come first
+        if asked not in self.seats.usable_links():
+            self.release_lease(lease_id, asked.peer.instance)
 
     def release_lease(self, lease_id: str, instance: str) -> None:
         """Give a lease back, over any link to the process that gave it."""
@@ -228,7 +236,7 @@ class Agent:
         if len(self._ready) == 1:
             self._fleet.on_agent_reached(self)
 
-    def on_link_message(self, link: Link, message: Message) -> None:  # noqa: ARG002
+    def on_link_message(self, link: Link, message: Message) -> None:
         """The agent says what it has, or answers a request; see PoolOwner."""
         match message:
             case Stock():
@@ -236,7 +244,7 @@ class Agent:
             case Greeting(profile):
                 self.greetings[profile] = message
             case LeaseGranted() | LeaseRefused():
-                self._settle(message)
+                self._settle(message, link)
             case Members():
                 self._fleet.on_members(self, message)
             case _:
@@ -250,14 +258,18 @@ class Agent:
         self.closed_links.add(link.counters)
         for lease_id, asked in list(self._asked.items()):
             if asked.link is link:
-                self._settle(LeaseRefused(lease_id, CloseReason.LINK_LOST))
+                self._settle(LeaseRefused(lease_id, CloseReason.LINK_LOST), link)
+                self._take_back(lease_id, link)
         if not self._closing:
             self.seats.rescue(link)
         if not self._ready:
             self.stock = Stock(warm={}, active_calls=0)
             self._fleet.on_agent_lost(self)
 
-    def _settle(self, given: LeaseAnswer) -> None:
+    def _settle(self, given: LeaseAnswer, link: Link) -> None:
         asked = self._asked.get(given.lease_id)
         if asked is not None and not asked.answer.done():
             asked.answer.set_result(given)
+        elif isinstance(given, LeaseGranted):
+            # Nobody waits for it any more, and nobody else would give it back.
+            link.send(LeaseRelease(given.lease_id))

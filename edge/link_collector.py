@@ -10,6 +10,7 @@ from backhaul.core.messages import Receipt
 from edge.agent import Agent
 from edge.link_pool import LinkPool
 from edge.link_rows import link_state
+from edge.link_totals import LinkTotals
 from edge.links import AgentLinks
 
 __all__ = ["LinkCollector"]
@@ -26,27 +27,27 @@ class LinkCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return the present state as metric families."""
+        totals = self._links.totals()
         yield CounterMetricFamily(
-            "edge_links_opened", "Links that became ready.", self._links.opened_total
+            "edge_links_opened", "Links that became ready.", totals.opened
         )
-        yield self._frames()
+        yield self._frames(totals)
         yield from self._dials()
         yield from self._depth()
-        yield from self._counters()
+        yield from _counters(totals)
         yield from self._quality()
 
-    def _frames(self) -> Metric:
-        counters = self._links.counters()
+    def _frames(self, totals: LinkTotals) -> Metric:
         channels = self._links.tables.counters
         family = CounterMetricFamily(
             "edge_link_frames",
             "Frames from agents by what became of them; refused counts batches.",
             labels=["outcome"],
         )
-        family.add_metric(["received"], counters.frames_received)
+        family.add_metric(["received"], totals.frames.frames_received)
         family.add_metric(["doubled"], channels.frames_doubled)
         family.add_metric(["missing"], channels.frames_missing)
-        family.add_metric(["refused"], counters.batches_refused)
+        family.add_metric(["refused"], totals.frames.batches_refused)
         return family
 
     def _dials(self) -> Iterator[Metric]:
@@ -74,46 +75,6 @@ class LinkCollector(Collector):
             states,
         )
         yield _gauge("edge_link_calls", "Calls that use links.", _PLACE, calls)
-
-    def _counters(self) -> Iterator[Metric]:
-        opens: Counter[tuple[str, ...]] = Counter()
-        ends: Counter[tuple[str, ...]] = Counter()
-        exhausted: Counter[tuple[str, ...]] = Counter()
-        for agent, pool in self._pools():
-            place, seen = (agent.region, pool.transport), pool.pool.counters
-            opens[*place, "opened"] += seen.opened - seen.reopened
-            opens[*place, "reopened"] += seen.reopened
-            opens[*place, "failed"] += seen.failures
-            ends[*place, "lost"] += seen.lost
-            ends[*place, "retired"] += seen.retired
-            exhausted[place] += seen.exhausted
-        yield _counter(
-            "edge_link_opens",
-            "Dials: new links, links in place of lost ones, and failures.",
-            (*_PLACE, "outcome"),
-            opens,
-        )
-        yield _counter(
-            "edge_link_ends",
-            "Links that ended: lost, or retired for their age.",
-            (*_PLACE, "reason"),
-            ends,
-        )
-        yield _counter(
-            "edge_links_exhausted",
-            "Calls that found no free place on any link and crowded one, if any.",
-            _PLACE,
-            exhausted,
-        )
-        unavailable: Counter[tuple[str, ...]] = Counter()
-        for agent in self._links.all_agents():
-            unavailable[agent.region,] += agent.counters.unavailable
-        yield _counter(
-            "edge_links_unavailable",
-            "Calls that found no link ready to the agent they were placed with.",
-            ("region",),
-            unavailable,
-        )
 
     def _quality(self) -> Iterator[Metric]:
         rtt_s: dict[tuple[str, ...], float] = {}
@@ -147,6 +108,43 @@ class LinkCollector(Collector):
         for agent in self._links.all_agents():
             for pool in agent.pools:
                 yield agent, pool
+
+
+def _counters(totals: LinkTotals) -> Iterator[Metric]:
+    opens: dict[tuple[str, ...], float] = {}
+    ends: dict[tuple[str, ...], float] = {}
+    exhausted: dict[tuple[str, ...], float] = {}
+    for place, seen in totals.pools.items():
+        opens[*place, "opened"] = seen.opened - seen.reopened
+        opens[*place, "reopened"] = seen.reopened
+        opens[*place, "failed"] = seen.failures
+        ends[*place, "lost"] = seen.lost
+        ends[*place, "retired"] = seen.retired
+        exhausted[place] = seen.exhausted
+    yield _counter(
+        "edge_link_opens",
+        "Dials: new links, links in place of lost ones, and failures.",
+        (*_PLACE, "outcome"),
+        opens,
+    )
+    yield _counter(
+        "edge_link_ends",
+        "Links that ended: lost, or retired for their age.",
+        (*_PLACE, "reason"),
+        ends,
+    )
+    yield _counter(
+        "edge_links_exhausted",
+        "Calls that found no free place on any link and crowded one, if any.",
+        _PLACE,
+        exhausted,
+    )
+    yield _counter(
+        "edge_links_unavailable",
+        "Calls that found no link ready to the agent they were placed with.",
+        ("region",),
+        {(region,): count for region, count in totals.unavailable.items()},
+    )
 
 
 def _note_worst(

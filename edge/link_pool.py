@@ -1,6 +1,7 @@
 """Warm links to one agent address over one transport: does what their pool decides."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import Callable
@@ -11,7 +12,6 @@ import structlog
 
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
-from backhaul.core.link import LinkState
 from backhaul.core.messages import Message, Open
 from backhaul.core.warm_pool import WarmPool
 from backhaul.core.warm_pool_events import (
@@ -36,53 +36,19 @@ from backhaul.errors import LinkConnectError, RemoteProtocolError
 from backhaul.links import Link, LinkOwner
 from backhaul.tasks import TaskOwner
 from backhaul.transports.base import Connector, LinkTransport
-from edge.core.link_load import PathQuality, good_uses, is_stalled
+from edge.core.dial_budget import patience_s
+from edge.core.link_load import PathQuality, good_uses
 from edge.dials import Dials
+from edge.pooled_link import PooledLink
 
-__all__ = ["LinkPool", "MakeLink", "PoolOwner", "PooledLink"]
+__all__ = ["LinkPool", "MakeLink", "PoolOwner"]
 
-_YOUNG_S: Final = 2.0
+_ROUND_TRIPS: Final = 4
+"""That a dial takes: TCP, TLS, WebSocket and hello; QUIC with a Retry no more."""
 
 MakeLink = Callable[[LinkOwner], Link]
 
 _log = structlog.get_logger()
-
-
-@dataclass(slots=True, eq=False)
-class PooledLink:
-    """One link and what its pool knows of it."""
-
-    number: int
-    link: Link
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """It became ready, or never will."""
-    ready_at: float | None = None
-    """When it became ready (monotonic s)."""
-    max_uses: int = 0
-    stalled: bool = False
-    quality: PathQuality = field(default_factory=PathQuality)
-    """How it behaved lately, in the worse direction, when it was last looked at."""
-    has_carried: bool = False
-    """Whether it is old enough to say what gets lost."""
-
-    @property
-    def usable(self) -> bool:
-        """Whether it is ready and its peer answers."""
-        return self.link.state is LinkState.READY and not self.stalled
-
-    def look(self, now: float) -> None:
-        """Take note of how it behaves."""
-        measured, rtt_s = self.link.quality, self.link.smoothed_rtt_s
-        if self.ready_at is None or rtt_s is None:
-            return
-        both = [one for one in (measured.sent, measured.received) if one is not None]
-        self.has_carried = now - self.ready_at >= _YOUNG_S
-        loss = max((one.loss for one in both), default=0.0)
-        self.quality = PathQuality(
-            loss=loss if self.has_carried else 0.0,
-            late_p99_s=max((one.late_p99_s for one in both), default=0.0),
-            rtt_s=min(rtt_s, self.quality.rtt_s or rtt_s),
-        )
 
 
 class PoolOwner(Protocol):
@@ -137,6 +103,12 @@ class LinkPool:
         self._tickets = itertools.count(1)
         self._given: dict[int, int] = {}
         self._failing = False
+        self._alone = asyncio.Lock()
+        """Held by the one dial that finds out whether a peer which failed is back."""
+        self._slow: PooledLink | None = None
+        """The dial that may take its time, also when it has lost its place."""
+        self._needs_s: float | None = None
+        """What a dial takes here; None: not known."""
         self._tasks = TaskOwner()
         self._driver: LoopDriver[WarmPoolEvent, WarmPoolAction] = LoopDriver(
             self.pool, self._perform
@@ -149,11 +121,14 @@ class LinkPool:
     def drain(self) -> None:
         """Dial no more; a link closes when no call uses it any more."""
         self._driver.feed(Drained())
+        if self._slow is not None:
+            self._slow.link.close("not wanted any more")
 
     async def aclose(self, reason: str) -> None:
         """Close every link."""
         self._driver.close()
-        for pooled in list(self.links.values()):
+        slow = [] if self._slow is None else [self._slow]
+        for pooled in [*self.links.values(), *slow]:
             pooled.link.close(reason)
         await self._tasks.aclose()
 
@@ -219,22 +194,15 @@ class LinkPool:
     def look(self, now: float) -> None:
         """Take note of how its links behave, and whose peer does not answer."""
         for pooled in self.links.values():
-            pooled.look(now)
-            rtt_s = pooled.link.smoothed_rtt_s
-            if pooled.ready_at is None or rtt_s is None:
-                continue
-            stalled = is_stalled(
-                pooled.link.unanswered_s(now),
-                rtt_s=rtt_s,
-                interval_s=self._heartbeat_interval_s,
-            )
-            if stalled is not pooled.stalled:
-                pooled.stalled = stalled
+            if pooled.look(now, interval_s=self._heartbeat_interval_s):
                 _log.info(
-                    "link.stalled" if stalled else "link.answered",
+                    "link.stalled" if pooled.stalled else "link.answered",
                     address=self._address,
                     transport=self.transport,
                 )
+        rtt_s = self.quality().rtt_s
+        if rtt_s:
+            self._needs_s = _ROUND_TRIPS * rtt_s
 
     def set_uses(self, path: PathQuality) -> None:
         """Say how many calls each link is good for; *path* knows of loss beside it."""
@@ -273,71 +241,124 @@ class LinkPool:
                     pooled.settled.set()
                     pooled.link.close("retired")
 
+    # Dialling
+
     async def _dial(self, number: int) -> None:
-        retry = self._failing
-        async with self._dials.turn(retry=retry):
-            if retry or not self._failing:
-                await self._take_turn(number)
-                return
-        # Another dial to this peer failed meanwhile: leave the turn to others.
-        async with self._dials.turn(retry=True):
-            await self._take_turn(number)
+        while True:
+            if self._failing:
+                async with self._alone:
+                    if self._failing:
+                        async with self._dials.turn(retry=True):
+                            await self._take_turn(number)
+                        return
+            else:
+                async with self._dials.turn(retry=False):
+                    if not self._failing:
+                        await self._take_turn(number)
+                        return
+                # Another dial to this peer failed meanwhile: leave the turn to others.
 
     async def _take_turn(self, number: int) -> None:
-        if number not in self.pool.states():
-            return  # no longer wanted
-        owner = _Owner(self, number)
-        pooled = PooledLink(number, self._make_link(owner))
-        self.links[number] = pooled
-        await self._connect(pooled)
-        await pooled.settled.wait()
+        """Dial, but keep nobody waiting for long: the path may have opened since.
+
+        What was sent into a path that loses everything is sent again ever more seldom,
+        so a new dial finds out sooner that the path is back.
+        """
+        if self.pool.states().get(number) is not ConnectionState.OPENING:
+            return  # no longer wanted, or served by a slow one
+        owner = _Owner(self)
+        pooled = PooledLink(number, self._make_link(owner), dialled_at=monotonic_s())
+        owner.pooled = self.links[number] = pooled
+        limit_s = patience_s(self._needs_s, longest_s=self._connect_timeout_s)
+        with contextlib.suppress(TimeoutError):
+            if self._slow is None and limit_s < self._connect_timeout_s:
+                self._slow = pooled
+                name = f"dial:{self.transport}:{self._address}:{number}:slow"
+                self._tasks.spawn(self._connect(pooled), name=name)
+                async with asyncio.timeout(limit_s):
+                    await pooled.settled.wait()
+                return
+            async with asyncio.timeout(limit_s):
+                await self._connect(pooled)
+                await pooled.settled.wait()
+                return
+        self._on_overdue(pooled)
 
     async def _connect(self, pooled: PooledLink) -> None:
-        link = pooled.link
         try:
             await self._connector.connect(
-                link, self._address, timeout_s=self._connect_timeout_s
+                pooled.link, self._address, timeout_s=self._connect_timeout_s
             )
         except LinkConnectError as exc:
-            if not self._failing:  # once, not at every further try
-                _log.warning(
-                    "link.connect_failed",
-                    address=self._address,
-                    transport=self.transport,
-                    reason=exc.reason,
-                )
-            link.close("connect failed")
+            self._log_failure(exc.reason)
+            pooled.link.close("connect failed")
+
+    def _on_overdue(self, pooled: PooledLink) -> None:
+        """A dial keeps the next one waiting no longer; a slow one goes on."""
+        self._log_failure("no answer in time")
+        if pooled is not self._slow:
+            pooled.link.close("no answer in time")
+        elif self.links.get(pooled.number) is pooled:
+            del self.links[pooled.number]
+            self._failing = True
+            self._driver.feed(OpenFailed(pooled.number))
+
+    def _log_failure(self, reason: str) -> None:
+        if not self._failing:  # once, not at every further try
+            _log.warning(
+                "link.connect_failed",
+                address=self._address,
+                transport=self.transport,
+                reason=reason,
+            )
+
+    def _find_place(self, pooled: PooledLink) -> bool:
+        """Give a slow dial that succeeded the place of one that is still under way."""
+        self._needs_s = monotonic_s() - pooled.dialled_at
+        for number, at in self.pool.states().items():
+            if at is ConnectionState.OPENING:
+                rival, pooled.number = self.links.get(number), number
+                self.links[number] = pooled
+                if rival is not None:
+                    rival.link.close("another one was sooner")
+                return True
+        return False
 
     # What its links tell
 
-    def on_ready(self, number: int, link: Link) -> None:
+    def on_ready(self, pooled: PooledLink) -> None:
         """A link's peer said hello."""
         self._failing = False
-        pooled = self.links.get(number)
-        if pooled is None:
-            return  # retired meanwhile
+        if self._slow is pooled:
+            self._slow = None
+        has_place = self.links.get(pooled.number) is pooled
+        if not has_place and not self._find_place(pooled):
+            pooled.link.close("not wanted any more")
+            return
         pooled.ready_at = monotonic_s()
         pooled.settled.set()
         pooled.max_uses = good_uses(PathQuality(), over_tcp=self.transport != "quic")
-        self._driver.feed(ConnectionOpened(number, pooled.max_uses))
-        self._owner.on_link_ready(link)
+        self._driver.feed(ConnectionOpened(pooled.number, pooled.max_uses))
+        self._owner.on_link_ready(pooled.link)
 
     def on_message(self, link: Link, message: Message) -> None:
         """A link's peer said something."""
         self._owner.on_link_message(link, message)
 
-    def on_closed(self, number: int, link: Link, *, was_ready: bool) -> None:
+    def on_closed(self, pooled: PooledLink) -> None:
         """A link is gone."""
-        pooled = self.links.pop(number, None)
-        if pooled is not None:
-            pooled.settled.set()
-            if was_ready:
-                self._driver.feed(ConnectionLost(number))
+        pooled.settled.set()
+        if self._slow is pooled:
+            self._slow = None
+        if self.links.get(pooled.number) is pooled:
+            del self.links[pooled.number]
+            if pooled.ready_at is not None:
+                self._driver.feed(ConnectionLost(pooled.number))
             else:
                 self._failing = True
-                self._driver.feed(OpenFailed(number))
-        if was_ready:
-            self._owner.on_link_lost(link)
+                self._driver.feed(OpenFailed(pooled.number))
+        if pooled.ready_at is not None:
+            self._owner.on_link_lost(pooled.link)
 
 
 @dataclass(slots=True)
@@ -345,12 +366,10 @@ class _Owner:
     """Hears what happens on one link (`LinkOwner`)."""
 
     pool: LinkPool
-    number: int
-    was_ready: bool = False
+    pooled: PooledLink = field(init=False)
 
-    def on_link_ready(self, link: Link) -> None:
-        self.was_ready = True
-        self.pool.on_ready(self.number, link)
+    def on_link_ready(self, link: Link) -> None:  # noqa: ARG002
+        self.pool.on_ready(self.pooled)
 
     def on_link_message(self, link: Link, message: Message) -> None:
         self.pool.on_message(link, message)
@@ -363,4 +382,4 @@ class _Owner:
         raise RemoteProtocolError("agents open no channels")
 
     def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002
-        self.pool.on_closed(self.number, link, was_ready=self.was_ready)
+        self.pool.on_closed(self.pooled)

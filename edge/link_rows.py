@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from backhaul.core.messages import Receipt
 from backhaul.core.warm_pool_events import ConnectionState
 from edge.agent import Agent
-from edge.link_pool import LinkPool, PooledLink
+from edge.link_pool import LinkPool
+from edge.pooled_link import PooledLink
 
 __all__ = ["link_rows", "link_state"]
 

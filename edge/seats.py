@@ -16,7 +16,8 @@ from edge.core.transport_choice import (
     TransportChooser,
     TransportView,
 )
-from edge.link_pool import LinkPool, PooledLink
+from edge.link_pool import LinkPool
+from edge.pooled_link import PooledLink
 
 __all__ = ["Seat", "Seats"]
 

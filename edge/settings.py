@@ -120,15 +120,17 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hear nothing of it. Too low costs handshakes; too high keeps calls on a path, or
     behind a balancer's choice, that is no longer the best."""
     link_max_dials: Annotated[int, Meta(ge=1)] = 16
-    """Links that may be dialled at once, to all agents together. Too low is slow to
-    come back after an outage, too high floods the agents then."""
+    """Links that may be dialled at once, to all agents together, but for one slow dial
+    of each agent and transport. Too low is slow to come back after an outage of many
+    agents, too high floods them then."""
     heartbeat_interval_s: _Positive = 0.25
     """Between two heartbeats on a link (s)."""
     heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low gives up good links when
     a host stalls; too high leaves callers with a dead region."""
     link_connect_timeout_s: _Positive = 5.0
-    """To open a link: the transport's handshakes and hello (s)."""
+    """To open a link: the transport's handshakes and hello (s). The next dial does
+    not wait for so long."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."

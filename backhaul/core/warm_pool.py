@@ -51,7 +51,7 @@ _SPREAD = 0.2
 """Connections opened together are not replaced together."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Connection:
     number: int
     reserved: bool
@@ -136,7 +136,7 @@ class WarmPool:
 
     def next_deadline(self) -> float | None:
         """Return when `expire` wants to be called; see Machine."""
-        deadlines = [one.stale_at for one in self._lendable() if not one.stale]
+        deadlines = [one.stale_at for one in self._ageing() if not one.stale]
         if self._missing() > 0 and self._may_open() > 0:
             deadlines.append(self._open_again_at)
         return min(deadlines, default=None)
@@ -289,12 +289,15 @@ class WarmPool:
             connection.stale = now >= connection.stale_at
 
     def _retire_spent(self) -> None:
-        stale = [one for one in self._lendable() if one.stale]
+        stale = [one for one in self._ageing() if one.stale]
         if stale:
-            kept = max(self.target - self._fresh(), 0)
+            wanted = max(self.target - self._fresh(), 0)
             stale.sort(key=lambda one: one.opened_at, reverse=True)
-            for connection in stale[kept:]:
-                self._apply(connection, _Input.DISCARDED)
+            kept = [one for one in stale if one.lendable][:wanted]
+            for connection in stale:
+                # One that is full is no stock, but its users need somewhere to go.
+                if connection not in kept and (connection.lendable or not wanted):
+                    self._apply(connection, _Input.DISCARDED)
         if self.draining:
             for connection in self._lendable():
                 self._apply(connection, _Input.DISCARDED)
@@ -320,6 +323,10 @@ class WarmPool:
 
     def _lendable(self) -> list[_Connection]:
         return [one for one in self._connections.values() if one.lendable]
+
+    def _ageing(self) -> list[_Connection]:
+        """Return those that are open, full or not, but for those not lent for now."""
+        return [one for one in self._connections.values() if one.open and one.max_uses]
 
     def _fresh(self) -> int:
         return sum(not one.stale for one in self._lendable())

@@ -1,6 +1,6 @@
 """What a warm pool is told, what it orders, and where a connection in it stands."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -128,6 +128,12 @@ class WarmPoolCounters:
     """Opens that failed."""
     exhausted: int = 0
     """Requests that found nothing to lend, and could not open a connection."""
+
+    def add(self, other: "WarmPoolCounters") -> None:
+        """Add what *other* counted."""
+        for one in fields(self):
+            count = getattr(self, one.name) + getattr(other, one.name)
+            setattr(self, one.name, count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,14 @@
-"""How many links may be dialled at once, over all agents."""
+"""How many links may be dialled at once, over all agents, and for how long each."""
 
 from collections import deque
+from typing import Final
 
-__all__ = ["DialBudget"]
+__all__ = ["DialBudget", "patience_s"]
 
+_LEAST_PATIENCE_S: Final = 0.4
+_PATIENCE_S: Final = 1.0
+"""With a peer that was never reached."""
+_PATIENCE_FACTOR: Final = 1.5
 _SHARE_OF_RETRIES = 0.75
 """What failed before may not take all: it may hang until it times out."""
 
@@ -64,3 +69,15 @@ class DialBudget:
         if len(self._granted) >= self._limit:
             return False
         return not retry or sum(self._granted.values()) < self._retry_limit
+
+
+def patience_s(needs_s: float | None, *, longest_s: float) -> float:
+    """Return how long a dial may keep the next one to the same peer waiting (s).
+
+    Args:
+        needs_s: What a dial takes (s); None: not known.
+        longest_s: After which it is given up in any case (s).
+    """
+    if needs_s is None:
+        return min(_PATIENCE_S, longest_s)
+    return min(max(_PATIENCE_FACTOR * needs_s, _LEAST_PATIENCE_S), longest_s)

@@ -8,6 +8,7 @@ __all__ = [
     "LinkStanding",
     "MoveReason",
     "PathQuality",
+    "ShortestLately",
     "calls_to_move",
     "good_uses",
     "is_stalled",
@@ -24,6 +25,9 @@ _RESENT_AFTER: Final = 0.8
 _LEAST_LATE_S: Final = 0.05
 """Less may be either host's own doing."""
 _LEAST_STALL_S: Final = 0.5
+_WINDOW_S: Final = 4.0
+"""Two of them are shorter than the window in which arrivals are measured: when a longer
+way counts as late no more there, it is in the round trip already."""
 
 
 class MoveReason(StrEnum):
@@ -48,7 +52,7 @@ class PathQuality:
     Attributes:
         loss: Share of packets lost, 0 to 1.
         late_p99_s: Delay beyond the shortest one, 99th percentile (s).
-        rtt_s: Shortest smoothed round trip (s).
+        rtt_s: Shortest smoothed round trip of late (s).
     """
 
     loss: float = 0.0
@@ -59,6 +63,26 @@ class PathQuality:
     def delay_p99_s(self) -> float:
         """What 99 of 100 batches take at most (s), one way."""
         return self.rtt_s / 2 + self.late_p99_s
+
+
+@dataclass(slots=True)
+class ShortestLately:
+    """The shortest round trip of the last 4 to 8 s: queues come and go, routes too."""
+
+    _began_at: float = 0.0
+    _present_s: float | None = None
+    _past_s: float | None = None
+
+    def note(self, rtt_s: float, *, now: float) -> float:
+        """Take note of a round trip (s) at *now*; return the shortest one."""
+        if self._present_s is None or now - self._began_at >= _WINDOW_S:
+            # Nothing of the window before counts if nobody has looked since.
+            is_next = now - self._began_at < 2 * _WINDOW_S
+            self._past_s = self._present_s if is_next else None
+            self._began_at, self._present_s = now, rtt_s
+        self._present_s = min(self._present_s, rtt_s)
+        past_s = self._past_s
+        return self._present_s if past_s is None else min(past_s, self._present_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Which of an agent's two transports its calls should use, as measured."""
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -65,7 +66,12 @@ class ChoiceConfig:
     outdone_s: float = 5.0
     """For so long before calls leave the preferred transport for it (s)."""
     well_s: float = 10.0
-    """For so long a transport that failed must be well to be used again (s)."""
+    """For so long a transport that failed must be well to be used again (s) ..."""
+    relapse_s: float = 60.0
+    """... and twice as long each time that it fails within this time (s) of its
+    return: some paths only work while nobody uses them ..."""
+    most_well_s: float = 300.0
+    """... up to this (s)."""
     bad_loss: float = 0.20
     """A transport that loses this share is bad; well again below half of it."""
 
@@ -109,6 +115,11 @@ class TransportChooser:
         self._lossy = [False, False]
         self._has_worked = False
         """Whether the preferred one could carry calls since both were gone."""
+        self._well_s = self._config.well_s
+        self._back_at = -math.inf
+        """When calls came back to the preferred one (s)."""
+        self._is_trial = False
+        """Whether they did so because it had been well, not because they had to."""
         self._since: float | None = None
         """Since when there has been a reason to change (s)."""
 
@@ -144,11 +155,11 @@ class TransportChooser:
             present_lossy, other_lossy = other_lossy, present_lossy
         if not (present.usable or other.usable):
             self._has_worked = False
-            return self._enter(_I.BOTH_GONE)
+            return self._enter(_I.BOTH_GONE, now)
         if other.usable and not present.usable:
-            return self._enter(_I.FAILED)
+            return self._enter(_I.FAILED, now)
         if other.usable and present_lossy and not other_lossy:
-            return self._enter(_I.FAILED)
+            return self._enter(_I.FAILED, now)
         return self._wait_for_better(now)
 
     def _wait_for_better(self, now: float) -> tuple[TransportChanged, ...]:
@@ -160,7 +171,7 @@ class TransportChooser:
         if now < self._since + self._hold_s:
             return ()
         on_preferred = self.state is _S.ON_PREFERRED
-        return self._enter(_I.OUTDONE if on_preferred else _I.RECOVERED)
+        return self._enter(_I.OUTDONE if on_preferred else _I.RECOVERED, now)
 
     def _is_wanted(self) -> bool:
         """Tell whether there is a reason to change that only has to last."""
@@ -182,14 +193,28 @@ class TransportChooser:
     def _hold_s(self) -> float:
         if self.state is _S.ON_PREFERRED:
             return self._config.outdone_s
-        return self._config.well_s if self._has_worked else 0.0
+        return self._well_s if self._has_worked else 0.0
 
     def _better(self, one: PathQuality, other: PathQuality) -> bool:
         gained_s = other.delay_p99_s - one.delay_p99_s
         share_s = self._config.margin_share * other.delay_p99_s
         return gained_s > max(self._config.margin_s, share_s)
 
-    def _enter(self, why: ChoiceInput) -> tuple[TransportChanged, ...]:
+    def _enter(self, why: ChoiceInput, now: float) -> tuple[TransportChanged, ...]:
         old, self.state = self.state, TRANSITIONS[self.state, why]
         self._since = None
-        return () if old is self.state else (TransportChanged(old, self.state, why),)
+        if old is self.state:
+            return ()
+        if self.state is _S.ON_STANDBY:
+            self._note_relapse(now)
+        else:
+            self._back_at = now
+            self._is_trial = why is _I.RECOVERED and self._has_worked
+        return (TransportChanged(old, self.state, why),)
+
+    def _note_relapse(self, now: float) -> None:
+        """The preferred transport is left: was it used again for long enough?"""
+        if now >= self._back_at + self._config.relapse_s:
+            self._well_s = self._config.well_s
+        elif self._is_trial:
+            self._well_s = min(2 * self._well_s, self._config.most_well_s)

@@ -86,3 +86,25 @@ def test_a_transport_that_comes_and_goes_is_not_used_again_and_again(
             if change.reason is ChoiceInput.RECOVERED and number:
                 assert now - returned_at >= 10.0
                 returned_at = now
+
+
+@given(
+    st.lists(st.floats(0.1, 59.0), min_size=1, max_size=8),
+    st.sampled_from([TransportView(), TransportView(True, PathQuality(loss=0.4))]),
+)
+def test_a_transport_that_fails_whenever_it_is_used_is_tried_ever_more_seldom(
+    lasts_s: list[float], bad: TransportView
+) -> None:
+    """It works as long as nobody uses it, and so long after each return."""
+    well = TransportView(usable=True)
+    chooser, now = TransportChooser(), 0.0
+    chooser.handle(Measured(well, well), now=now)
+    for number, length_s in enumerate(lasts_s):
+        now += length_s
+        (left,) = chooser.handle(Measured(bad, well), now=now)
+        assert left.reason is ChoiceInput.FAILED
+        assert chooser.handle(Measured(well, well), now=now) == ()
+        now += min(10.0 * 2**number, 300.0)
+        assert chooser.next_deadline() == now
+        (back,) = chooser.expire(now=now)
+        assert back.reason is ChoiceInput.RECOVERED

@@ -56,6 +56,7 @@ class PoolWorld(RuleBasedStateMachine):
         self.opening: dict[int, int | None] = {}
         self.live: dict[int, int] = {}
         self.uses: dict[int, int] = {}
+        self.opened_at: dict[int, float] = {}
         self.spoilt: set[int] = set()
         self.failed_at = 0.0
         self.answer: WarmPoolAction | None = None
@@ -106,6 +107,14 @@ class PoolWorld(RuleBasedStateMachine):
         self.perform(self.pool.expire(now=self.now))
 
     @rule()
+    def a_good_while_passes(self) -> None:
+        """Whoever uses a connection keeps it, and everything opens that is to."""
+        for _ in range(40):
+            for number in list(self.opening):
+                self.open_one(number, 3)
+            self.time_passes(2.0)
+
+    @rule()
     def somebody_asks(self) -> None:
         ticket = next(self.tickets)
         self.answer = None
@@ -148,9 +157,12 @@ class PoolWorld(RuleBasedStateMachine):
     @precondition(lambda self: self.opening)
     @rule(data=st.data(), max_uses=st.sampled_from([1, 1, 3]))
     def connection_opens(self, data: st.DataObject, max_uses: int) -> None:
-        number = data.draw(st.sampled_from(list(self.opening)))
+        self.open_one(data.draw(st.sampled_from(list(self.opening))), max_uses)
+
+    def open_one(self, number: int, max_uses: int) -> None:
         ticket = self.opening.pop(number)
         self.live[number] = max_uses
+        self.opened_at[number] = self.now
         if ticket is not None:
             self.uses[number] = 1
         self.feed(ConnectionOpened(number, max_uses))
@@ -238,6 +250,26 @@ class PoolWorld(RuleBasedStateMachine):
         excused = self.draining or full or busy or backing_off
         assert lendable + for_stock >= CONFIG.floor or excused
 
+    @invariant()
+    def old_ones_stay_only_without_others(self) -> None:
+        """Full or not: what is too old is kept only where new ones are missing."""
+        states = self.pool.states()
+        old = [
+            number
+            for number, most in self.live.items()
+            if most
+            and self.now - self.opened_at[number] >= CONFIG.max_age_s
+            and states[number] is not ConnectionState.DRAINING
+        ]
+        new = [
+            number
+            for number, most in self.live.items()
+            if self.uses.get(number, 0) < most
+            and number not in self.spoilt
+            and self.now - self.opened_at[number] < 0.8 * CONFIG.max_idle_s
+        ]
+        assert not old or len(new) < CONFIG.target
+
     def make_all_good(self) -> None:
         for number in list(self.live):
             self.feed(UsesChanged(number, 1))
@@ -255,6 +287,7 @@ class PoolWorld(RuleBasedStateMachine):
                 if self.opening.pop(number) is not None:
                     self.uses[number] = 1
                 self.live[number] = 1
+                self.opened_at[number] = self.now
                 self.feed(ConnectionOpened(number))
                 if self.uses.pop(number, None):
                     self.feed(ConnectionReleased(number))

@@ -49,8 +49,8 @@ class AgentDouble:
 
     def __init__(self, files: TlsFiles, *, instance: str = "first") -> None:
         self.calls: list[Call] = []
-        self.requests: list[LeaseRequest] = []
-        self.released: list[str] = []
+        self.requests: list[tuple[LeaseRequest, Link]] = []
+        self.released: list[tuple[str, Link]] = []
         self.links: list[Link] = []
         self.accepted = 0
         self.port = spare_port()
@@ -111,11 +111,11 @@ class AgentDouble:
     def on_link_message(self, link: Link, message: Message) -> None:
         match message:
             case LeaseRequest(lease_id):
-                self.requests.append(message)
+                self.requests.append((message, link))
                 if not self.silent:
                     link.send(LeaseGranted(lease_id, warm=True))
             case LeaseRelease(lease_id):
-                self.released.append(lease_id)
+                self.released.append((lease_id, link))
             case _:
                 pass
 

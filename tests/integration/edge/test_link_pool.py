@@ -4,15 +4,20 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 
 from backhaul.core.messages import CloseReason, Opened, Receipt
-from edge.core.transport_choice import ChoiceConfig, TransportChooser
+from edge.core.transport_choice import (
+    ChoiceConfig,
+    Measured,
+    TransportChanged,
+    TransportChooser,
+)
 from edge.link_collector import LinkCollector
-from edge.links import Lease
 from lab.wan import Route, WanRelay
-from tests.integration.backhaul.links import OPEN, eventually
+from tests.integration.backhaul.links import eventually
 from tests.integration.edge.fleet import (
     AgentDouble,
     FleetBench,
@@ -64,6 +69,7 @@ async def test_a_call_on_a_link_that_dies_goes_on_over_another(
 
 async def test_links_come_back_when_the_agent_does(fleet: FleetBench) -> None:
     agent, double = await fleet.pair(link_transport="quic")
+    old_links, accepted = set(agent.links()), double.accepted
     call = open_call(agent)
     await eventually(lambda: len(double.calls) == 1)
     await double.stop()
@@ -71,10 +77,20 @@ async def test_links_come_back_when_the_agent_does(fleet: FleetBench) -> None:
     await eventually(lambda: call.closed == [CloseReason.LINK_LOST])
     agent.seats.release(call.open_channel)
     assert agent.snapshot("desk").ready is False
+    assert (agent.call_count, agent.seats.chosen.pool.stock().uses) == (0, 0)
     await double.start()
     await eventually(lambda: full(agent))
     assert agent.snapshot("desk").ready is True
-    assert agent.call_count == 0
+    assert old_links.isdisjoint(agent.links())
+    assert [len(pool.usable) for pool in agent.pools] == [2, 1]
+    assert [pool.pool.counters.reopened for pool in agent.pools] == [2, 1]
+    assert double.accepted >= accepted + 3
+    # They carry calls, of the transport that is preferred as soon as it is there.
+    new = open_call(agent)
+    talk([new], 7)
+    await eventually(lambda: len(double.calls) == 2)
+    await eventually(lambda: frames(double.calls[1]) == [7])
+    await eventually(lambda: transports([new]) == {"quic"})
 
 
 async def test_an_agent_that_started_anew_does_not_get_the_calls_of_the_old_one(
@@ -238,51 +254,13 @@ async def test_no_more_dials_at_once_than_allowed_and_none_kept_from_the_others(
         assert links.dials.budget.under_way <= 8
 
 
-async def test_a_lease_is_used_and_given_back_over_any_link(fleet: FleetBench) -> None:
-    agent, double = await fleet.pair()
-    links = fleet.fleets[0]
-    lease = await links.lease(agent, call_sid="CA1", profile="desk")
-    assert isinstance(lease, Lease)
-    assert agent.link is not None
-    agent.link.close("killed")
-    await eventually(lambda: len(agent.links()) == 1)
-    lease.release()
-    await eventually(lambda: double.released == [lease.lease_id])
-
-
-async def test_without_a_link_a_call_is_turned_away_at_once_and_nothing_is_dialled(
-    fleet: FleetBench,
-) -> None:
-    agent, double = await fleet.pair()
-    links = fleet.fleets[0]
-    lease = await links.lease(agent, call_sid="CA1", profile="desk")
-    assert isinstance(lease, Lease)
-    await double.stop()
-    await eventually(lambda: not agent.ready)
-    dials = fleet.via["websocket"].dials
-    call = open_call_with(lease)
-    assert call is None
-    assert agent.counters.unavailable == 1
-    assert fleet.via["websocket"].dials == dials
-    refused = await links.lease(agent, call_sid="CA1", profile="desk")
-    assert not isinstance(refused, Lease)
-    lease.release()
-
-
-def open_call_with(lease: Lease) -> object:
-    class Nobody:
-        def on_audio(self, audio: bytes) -> None: ...
-        def on_message(self, message: object) -> None: ...
-        def on_channel_closed(self, reason: CloseReason) -> None: ...
-
-    return lease.open_channel(Nobody(), OPEN)
-
-
 async def test_agents_come_and_go_at_run_time(fleet: FleetBench) -> None:
     agent, double = await fleet.pair(token_ttl_s=0.1)
     links = fleet.fleets[0]
     call = open_call(agent)
     await eventually(lambda: len(double.calls) == 1)
+    agent.links()[1].close("killed")
+    await eventually(lambda: agent.pools[0].pool.counters.reopened == 1)
     links.remove(double.address)
     assert links.agents == {}
     talk([call], 0)
@@ -296,12 +274,60 @@ async def test_agents_come_and_go_at_run_time(fleet: FleetBench) -> None:
     agent.seats.release(call.open_channel)
     await eventually(lambda: links.all_agents() == ())
     await eventually(lambda: not double.links)
-    opened = links.opened_total
-    assert opened >= 2
+    # What was counted stays counted.
+    opened = links.totals().opened
+    assert opened >= 3
+    fleet.metrics.registry.register(LinkCollector(links))
+    place = {"region": "home", "transport": "websocket"}
+    for name, labels, least in (
+        ("edge_link_opens_total", place | {"outcome": "opened"}, 2),
+        ("edge_link_opens_total", place | {"outcome": "reopened"}, 1),
+        ("edge_link_ends_total", place | {"reason": "lost"}, 1),
+        ("edge_link_ends_total", place | {"reason": "retired"}, 2),
+        ("edge_links_exhausted_total", place, 0),
+        ("edge_links_unavailable_total", {"region": "home"}, 0),
+    ):
+        seen = fleet.metrics.registry.get_sample_value(name, labels)
+        assert seen is not None, (name, labels)
+        assert seen >= least, (name, labels)
     links.add(double.address, "home")
     assert links.agents[double.address] is not agent
     await eventually(lambda: links.agents[double.address].ready)
-    assert links.opened_total > opened
+    assert links.totals().opened > opened
+
+
+@dataclass
+class Chooser(TransportChooser):
+    """Says how often it was asked, and fails if it is told to."""
+
+    broken: bool
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle(self, event: Measured, *, now: float) -> tuple[TransportChanged, ...]:
+        self.asked += 1
+        if self.broken:
+            raise ValueError("a fault of ours")
+        return super().handle(event, now=now)
+
+
+async def test_what_goes_wrong_with_one_agent_leaves_the_others_watched(
+    fleet: FleetBench,
+) -> None:
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: problems.append(context["exception"])
+    )
+    doubles = [await fleet.agent() for _ in range(3)]
+    links = await fleet.fleet(tuple(one.address for one in doubles))
+    choosers = [Chooser(broken=number == 0) for number in range(3)]
+    for agent, chooser in zip(links.agents.values(), choosers, strict=True):
+        agent.seats.chooser = chooser
+    await eventually(lambda: all(chooser.asked > 3 for chooser in choosers))
+    assert problems
+    assert all(isinstance(one, ValueError) for one in problems)
 
 
 async def test_metrics_tell_of_links_by_region_and_transport(

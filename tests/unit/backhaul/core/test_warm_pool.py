@@ -192,6 +192,49 @@ def test_an_old_shared_connection_drains_when_its_replacement_is_there() -> None
     play(pool, (110.0, ConnectionReleased(1), [CloseConnection(1)]))
 
 
+def test_a_full_connection_grows_old_too() -> None:
+    pool = warm(max_uses=2)
+    play(
+        pool,
+        (98.0, ConnectionRequested(7), lent(7, 1)),
+        (98.1, ConnectionRequested(8), lent(8, 1, OpenConnection(2))),
+        (98.2, ConnectionOpened(2, 2), []),
+    )
+    assert pool.stock() == WarmPoolStock(0, 1, 1, 0, uses=2)
+    assert pool.next_deadline() == 100.0
+    play(pool, (100.0, None, []))
+    assert pool.stock().draining == 1
+    play(
+        pool,
+        (100.1, ConnectionReleased(1), []),
+        (100.2, ConnectionReleased(1), [CloseConnection(1)]),
+    )
+
+
+def test_a_full_connection_stays_while_its_users_have_nowhere_to_go() -> None:
+    pool = warm()
+    play(
+        pool,
+        (99.0, ConnectionRequested(7), lent(7, 1, OpenConnection(2))),
+        (100.0, None, []),
+    )
+    assert pool.stock().draining == 0
+    play(pool, (100.5, ConnectionOpened(2), []))
+    assert pool.stock() == WarmPoolStock(0, 1, 0, 1, uses=1)
+    play(pool, (101.0, ConnectionReleased(1), [CloseConnection(1)]))
+
+
+def test_what_is_not_lent_for_now_does_not_grow_old() -> None:
+    pool = warm()
+    play(
+        pool,
+        (99.0, UsesChanged(1, 0), [OpenConnection(2)]),
+        (99.1, ConnectionOpened(2), []),
+    )
+    assert pool.next_deadline() == 139.1
+    play(pool, (100.0, None, []), (100.1, UsesChanged(1, 1), [CloseConnection(1)]))
+
+
 def test_a_connection_that_failed_its_user_is_never_lent_again() -> None:
     pool = warm(max_uses=3)
     play(

@@ -7,6 +7,7 @@ from backhaul.core.warm_pool_events import (
     ConnectionInput,
     ConnectionState,
     WarmPoolConfig,
+    WarmPoolCounters,
 )
 
 
@@ -23,3 +24,9 @@ def test_nothing_leads_out_of_retirement() -> None:
 def test_headroom_comes_on_top_of_the_floor() -> None:
     assert WarmPoolConfig(floor=2).target == 2
     assert WarmPoolConfig(floor=2, headroom=3).target == 5
+
+
+def test_counters_add_up_one_by_one() -> None:
+    total = WarmPoolCounters(opened=3, lost=1)
+    total.add(WarmPoolCounters(opened=2, failures=4, exhausted=5))
+    assert total == WarmPoolCounters(opened=5, lost=1, failures=4, exhausted=5)

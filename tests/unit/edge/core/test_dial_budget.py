@@ -1,6 +1,8 @@
 """How many dials may be under way, and whose turn is next."""
 
-from edge.core.dial_budget import DialBudget
+import pytest
+
+from edge.core.dial_budget import DialBudget, patience_s
 
 
 def test_dials_begin_up_to_the_limit_and_then_in_turn() -> None:
@@ -34,3 +36,18 @@ def test_what_is_not_wanted_any_more_waits_no_more() -> None:
     assert budget.end(2) == ()
     assert budget.end(99) == ()
     assert budget.end(1) == (3,)
+
+
+@pytest.mark.parametrize(
+    ("needs_s", "wanted_s"),
+    [(None, 1.0), (0.0, 0.4), (0.2, 0.4), (0.4, 0.6), (3.0, 4.5), (9.0, 5.0)],
+)
+def test_patience_with_a_dial_follows_what_dials_take(
+    needs_s: float | None, wanted_s: float
+) -> None:
+    assert patience_s(needs_s, longest_s=5.0) == pytest.approx(wanted_s)
+
+
+def test_patience_ends_when_the_dial_does() -> None:
+    assert patience_s(None, longest_s=0.3) == 0.3
+    assert patience_s(0.1, longest_s=0.3) == 0.3

@@ -6,6 +6,7 @@ from edge.core.link_load import (
     LinkStanding,
     MoveReason,
     PathQuality,
+    ShortestLately,
     calls_to_move,
     good_uses,
     is_stalled,
@@ -84,3 +85,18 @@ def test_calls_leave_for_the_gravest_reason(
 def test_the_delay_of_a_path_is_half_a_round_trip_and_what_comes_on_top() -> None:
     quality = PathQuality(late_p99_s=0.02, rtt_s=0.08)
     assert quality.delay_p99_s == pytest.approx(0.06)
+
+
+def test_the_shortest_round_trip_is_that_of_the_last_seconds() -> None:
+    shortest = ShortestLately()
+    steps = (
+        (100.0, 0.01, 0.01),
+        (103.9, 0.20, 0.01),
+        (104.0, 0.13, 0.01),
+        (107.9, 0.12, 0.01),
+        (108.0, 0.13, 0.12),
+        (109.0, 0.02, 0.02),
+        (116.0, 0.12, 0.12),
+    )
+    for now, rtt_s, wanted_s in steps:
+        assert shortest.note(rtt_s, now=now) == wanted_s, now

@@ -107,6 +107,46 @@ def test_after_both_were_gone_the_preferred_one_is_as_good_as_new() -> None:
     )
 
 
+def test_each_relapse_doubles_the_time_it_must_be_well() -> None:
+    """A path that loses packets only under load looks well as soon as it is left."""
+    chooser, now = failed_over(), 1.0
+    for well_s in (10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0):
+        play(
+            chooser,
+            (now + 1.0, WELL, WELL, None),
+            (now + 0.9 + well_s, WELL, WELL, None),
+            (now + 1.0 + well_s, WELL, WELL, ChoiceInput.RECOVERED),
+        )
+        now += 1.0 + well_s + 59.0
+        play(chooser, (now, view(loss=0.3), WELL, ChoiceInput.FAILED))
+
+
+def test_a_return_that_lasted_forgets_the_relapses() -> None:
+    chooser = failed_over()
+    play(
+        chooser,
+        (2.0, WELL, WELL, None),
+        (12.0, WELL, WELL, ChoiceInput.RECOVERED),
+        (13.0, GONE, WELL, ChoiceInput.FAILED),
+        (14.0, WELL, WELL, None),
+        (34.0, WELL, WELL, ChoiceInput.RECOVERED),
+        (94.0, GONE, WELL, ChoiceInput.FAILED),
+        (95.0, WELL, WELL, None),
+        (105.0, WELL, WELL, ChoiceInput.RECOVERED),
+    )
+
+
+def test_calls_that_had_to_come_back_make_no_relapse() -> None:
+    chooser = failed_over()
+    play(
+        chooser,
+        (2.0, WELL, GONE, ChoiceInput.FAILED),
+        (3.0, GONE, WELL, ChoiceInput.FAILED),
+        (4.0, WELL, WELL, None),
+        (14.0, WELL, WELL, ChoiceInput.RECOVERED),
+    )
+
+
 def test_a_clearly_better_standby_takes_over_after_a_while() -> None:
     chooser = settled()
     play(
