@@ -319,7 +319,7 @@ async def test_an_agent_of_another_region_is_no_agent(
         server = await serve_links(impostor.accept, "127.0.0.1", 0, context=context)
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         regions = {"home": Region(agents=(address,))}
-        known = len(impostor.links)
+        known = len(impostor.peers)
         other = await _edge_with(bench, regions)
         await wait(lambda known=known: len(impostor.peers) > known)
         assert not other.links.agents[address].ready
