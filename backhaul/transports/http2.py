@@ -17,7 +17,7 @@ from backhaul.transports.http2_websocket import (
     Http2Server,
     Http2WebSocket,
 )
-from backhaul.transports.sockets import tune_for_voice
+from backhaul.transports.sockets import connect_tcp, tune_for_voice
 from backhaul.transports.websocket import LINK_PATH
 
 __all__ = ["HTTP2_ALPN", "connect_http2", "http2_protocol"]
@@ -164,11 +164,12 @@ async def connect_http2(
     )
     try:
         async with asyncio.timeout(timeout_s):
+            name = host.strip("[]")
             await aiofastnet.create_connection(
                 asyncio.get_running_loop(),
                 lambda: transport,
-                host.strip("[]"),
-                int(port),
+                sock=await connect_tcp(name, int(port)),
+                server_hostname=name,
                 ssl=context,
             )
             await transport.settled

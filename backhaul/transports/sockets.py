@@ -1,5 +1,6 @@
 """Options of the sockets under the transports; each is set and then read back."""
 
+import asyncio
 import contextlib
 import socket
 from typing import Final
@@ -8,6 +9,7 @@ __all__ = [
     "UDP_BUFFER_BYTES",
     "SocketAddress",
     "congestion_control",
+    "connect_tcp",
     "enlarge_receive_buffer",
     "tune_for_voice",
     "udp_socket",
@@ -23,6 +25,35 @@ _SO_RCVBUFFORCE: Final = 33
 """Exceeds the machine's limit, for who may. Source: socket(7), asm-generic/socket.h"""
 _MAX_NAME_BYTES: Final = 16
 """TCP_CA_NAME_MAX. Source: linux/tcp.h"""
+
+
+async def connect_tcp(host: str, port: int) -> socket.socket:
+    """Return a socket that is connected to the first address that answers.
+
+    Give it to aiofastnet, whose own connecting closes the socket of a connection that
+    is cancelled while uvloop still polls it; the next socket to get its number then
+    cannot be used.
+
+    Raises:
+        OSError: If no address does.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    failure = OSError(f"no address of {host}")
+    for family, kind, protocol, _, address in found:
+        tcp = socket.socket(family, kind, protocol)
+        tcp.setblocking(False)
+        try:
+            await loop.sock_connect(tcp, address)
+        except OSError as exc:
+            tcp.close()
+            failure = exc
+        except asyncio.CancelledError:
+            tcp.close()
+            raise
+        else:
+            return tcp
+    raise failure
 
 
 def congestion_control(tcp: socket.socket, wanted: str) -> str:

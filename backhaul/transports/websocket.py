@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -13,6 +14,7 @@ from picows import (
     WSFrame,
     WSListener,
     WSMsgType,
+    WSParsedURL,
     WSTransport,
     WSUpgradeRequest,
     ws_connect,  # pyright: ignore[reportUnknownVariableType]
@@ -25,7 +27,7 @@ from backhaul.core.frames import MAX_BATCH_BYTES, Frame, encode_batch
 from backhaul.errors import LinkConnectError
 from backhaul.transports.base import TransportEvents
 from backhaul.transports.closing import close_websocket
-from backhaul.transports.sockets import tune_for_voice
+from backhaul.transports.sockets import connect_tcp, tune_for_voice
 
 __all__ = [
     "LINK_PATH",
@@ -97,6 +99,11 @@ async def connect_websocket(
         LinkConnectError: If TCP, TLS or the WebSocket handshake fails or times out.
     """
     transport = _WebSocketTransport(events)
+    host, _, port = address.rpartition(":")
+
+    async def connect_first(_: WSParsedURL) -> socket.socket:
+        return await connect_tcp(host.strip("[]"), int(port))
+
     try:
         async with asyncio.timeout(timeout_s):
             await ws_connect(
@@ -105,6 +112,7 @@ async def connect_websocket(
                 ssl_context=context,
                 max_frame_size=MAX_BATCH_BYTES,
                 max_redirects=0,
+                socket_factory=connect_first,
             )
     except TimeoutError:
         raise LinkConnectError(address, f"no answer within {timeout_s:g} s") from None

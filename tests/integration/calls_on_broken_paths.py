@@ -216,19 +216,15 @@ async def edge_hears_no_tcp(watch: Drill, path: Path) -> None:
     await watch.all_on("quic")
 
 
-DRILLS = {
-    drill.__name__: drill
-    for drill in (
-        udp_opens,
-        udp_dies,
-        agent_hears_no_udp,
-        edge_hears_no_udp,
-        tcp_dies,
-        tcp_is_reset,
-        agent_hears_no_tcp,
-        edge_hears_no_tcp,
-    )
-}
+def _named(
+    *drills: Callable[[Drill, Path], Awaitable[None]],
+) -> dict[str, Callable[[Drill, Path], Awaitable[None]]]:
+    return {drill.__name__: drill for drill in drills}
+
+
+UDP_DRILLS = _named(udp_opens, udp_dies, agent_hears_no_udp, edge_hears_no_udp)
+TCP_DRILLS = _named(tcp_dies, tcp_is_reset, agent_hears_no_tcp, edge_hears_no_tcp)
+DRILLS = UDP_DRILLS | TCP_DRILLS
 
 
 async def run(name: str) -> dict[str, Any]:

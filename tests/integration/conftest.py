@@ -1,7 +1,7 @@
 """An edge in this process, a scripted agent behind a real link, a double of an edge."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,10 @@ from backhaul.transports.ports import listen_everywhere
 from backhaul.transports.quic_listener import QuicListener
 from edge.service import Edge
 from edge.settings import EdgeSettings
+from lab.path_namespaces import make_namespace, remove_namespace, run_ip
 from lab.twilio import TwilioStandIn
 from tests.integration.edge_double import ACCOUNT, TOKEN, EdgeDouble
+from tests.integration.judges import emulated_paths_possible, installed
 
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 OLD_TOKEN = "fedcba9876543210fedcba9876543210"
@@ -287,3 +289,13 @@ async def stand_in() -> AsyncIterator[TwilioStandIn]:
     caller = TwilioStandIn(ACCOUNT, TOKEN)
     yield caller
     await caller.aclose()
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    emulated_paths_possible()
+    installed("nft", package="nftables")
+    name = make_namespace("drill")
+    run_ip("-n", name, "link", "set", "lo", "up")
+    yield name
+    remove_namespace(name)
