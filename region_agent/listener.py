@@ -21,6 +21,7 @@ from backhaul.core.messages import (
     LeaseRequest,
     Message,
     Open,
+    ProfileStock,
     Stock,
 )
 from backhaul.credentials import LinkCredentials
@@ -315,8 +316,13 @@ class LinkListener:
 
     def _stock(self) -> Stock:
         return Stock(
-            warm=self._sessions.warm(),
+            profiles={
+                name: ProfileStock(warm=warm)
+                for name, warm in self._sessions.warm().items()
+            },
             active_calls=self.active_calls,
+            target_calls=self._sessions.capacity.limit,
+            max_calls=self._sessions.capacity.limit,
             draining=self.draining,
         )
 

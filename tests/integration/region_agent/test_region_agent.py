@@ -11,7 +11,6 @@ from backhaul.core.messages import (
     LeaseRefused,
     LeaseRelease,
     Open,
-    Stock,
 )
 from backhaul.links import MAX_BACKLOG_BYTES
 from backhaul.pki import Role
@@ -66,7 +65,7 @@ async def test_any_number_of_long_greetings_reaches_an_edge(
 async def test_stock_is_told_at_once_and_upon_change(bench: Bench) -> None:
     edge = await bench.connect()
     await eventually(lambda: bool(edge.stock))
-    assert edge.stock[0] == Stock(warm=WARM, active_calls=0)
+    assert {name: edge.stock[0].warm(name) for name in WARM} == WARM
     await edge.call("1")
     await eventually(lambda: edge.stock[-1].active_calls == 1)
 
