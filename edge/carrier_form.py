@@ -45,6 +45,11 @@ class CarrierForm:
     caller: str = field(repr=False)
     called: str = field(repr=False)
     over_sip: bool
+    source_ip: str = field(repr=False)
+    """Where a SIP call came from, often a telephone system; else nothing."""
+    caller_country: str
+    """ISO 3166-1, of the caller's number, as far as the carrier knows."""
+    caller_state: str
     finished: bool
     """Whether the call is over."""
     result: str
@@ -72,6 +77,9 @@ def read_form(values: Mapping[str, str], path: Mapping[str, str]) -> CarrierForm
         caller=values.get("From", ""),
         called=values.get("To", ""),
         over_sip="SipCallId" in values or "SipDomain" in values,
+        source_ip=values.get("SipSourceIp", ""),
+        caller_country=values.get("FromCountry", ""),
+        caller_state=values.get("FromState", ""),
         finished=values.get("CallStatus", "") in _FINISHED,
         result=next((values[name] for name in _RESULTS if name in values), ""),
         stream_number=int(path.get("number", "0")),
