@@ -10,6 +10,7 @@ from typing import Any
 
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     CloseReason,
@@ -21,6 +22,8 @@ from backhaul.core.messages import (
     LeaseRequest,
     Message,
     Open,
+    Presence,
+    PresentEdges,
     ProfileStock,
     Stock,
 )
@@ -34,6 +37,7 @@ from backhaul.transports.quic_admission import QuicCounters
 from backhaul.transports.quic_listener import QuicListener
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
+from region_agent.core.edge_roster import EdgeRoster
 from region_agent.greetings import push_greetings
 from region_agent.sessions import ProfileSessions, Sessions
 
@@ -78,6 +82,7 @@ class LinkListener:
         self._tables = ChannelTables(grace_s=orphan_grace_s)
         self._leases: dict[str, _Lease] = {}
         self._bridges: dict[Bridge, None] = {}
+        self._roster = EdgeRoster()
         self._tasks = TaskOwner()
         self._loop = asyncio.get_running_loop()
         self._stock_push_due = False
@@ -203,6 +208,8 @@ class LinkListener:
                 self._on_requested(link, message)
             case LeaseRelease(lease_id):
                 self._release(_key(link.peer, lease_id))
+            case Presence(accepting):
+                self._answer_presence(link, accepting=accepting)
             case _:
                 pass
 
@@ -244,6 +251,7 @@ class LinkListener:
         del self._links[link]
         if any(other.peer == link.peer for other in self._links):
             return
+        self._roster.lose(link.peer.name)
         lost = [
             key for key, lease in self._leases.items() if lease.link.peer == link.peer
         ]
@@ -311,6 +319,15 @@ class LinkListener:
     def _note_idle(self) -> None:
         if not self._bridges and not self._leases:
             self._idle.set()
+
+    def _answer_presence(self, link: Link, *, accepting: bool) -> None:
+        present = self._roster.hear(
+            link.peer.name,
+            accepting=accepting,
+            rtt_s=link.smoothed_rtt_s or 0.0,
+            now=monotonic_s(),
+        )
+        link.send(PresentEdges(present))
 
     # Stock
 
