@@ -66,7 +66,7 @@ def test_a_number_is_from_somewhere(caller: str, country: str, state: str) -> No
         ("+49", NoPlace.MALFORMED),
         ("+18005550199", NoPlace.NOT_GEOGRAPHIC),
         ("+19005550199", NoPlace.NOT_GEOGRAPHIC),
-        ("+8835100012345678", NoPlace.NOT_GEOGRAPHIC),
+        ("+883510012345", NoPlace.NOT_GEOGRAPHIC),
         ("+80012345678", NoPlace.NOT_GEOGRAPHIC),
         ("whatsapp:+14155550123", NoPlace.MALFORMED),
     ],
