@@ -55,8 +55,8 @@ class CallerLocator:
         )
         for source, ask in asked:
             finding = ask()
-            unknown = isinstance(finding, NoPlace)
-            self._count(source, finding.value if unknown else "located")
+            outcome = finding.value if isinstance(finding, NoPlace) else "located"
+            self._count(source, outcome)
             yield finding
 
     def _of_address(self, address: str) -> Finding:

@@ -90,7 +90,7 @@ def test_an_area_code_of_elsewhere_leaves_the_country(country: str, code: str) -
 def test_the_first_that_tells_is_believed() -> None:
     texas = located(place_in_country(PlaceSource.NUMBER, "US", "TX"))
     france = located(place_in_country(PlaceSource.CARRIER, "FR"))
-    findings = [NoPlace.NO_DATABASE, texas, france]
+    findings: list[Finding] = [NoPlace.NO_DATABASE, texas, france]
     assert first_place(findings, edge=ASHBURN) is texas
 
 

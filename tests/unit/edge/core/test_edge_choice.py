@@ -68,7 +68,7 @@ def test_for_a_small_saving_the_call_stays() -> None:
 def test_alone_an_edge_keeps_its_calls() -> None:
     choice = choose_edge(SYDNEY, [], region=US1, caller=NOWHERE)
     assert choice.name == "sydney"
-    assert choice.reasons == (("sydney", "own edge, 15717 km"),)
+    assert choice.reasons == (("sydney", "own edge, 15674 km"),)
 
 
 @pytest.mark.parametrize("turned", [False, True])
