@@ -29,7 +29,7 @@ LinkStandby = Literal["websocket", "http2", "none"]
 """The transports that may stand by: where UDP may be what failed, over TCP."""
 
 _ALIASES = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens"}
-_SITE_FIELDS = ("public_url", "media_url", "place")
+_SITE_FIELDS = ("public_url", "media_url", "latitude", "longitude")
 
 
 class EdgeSite(msgspec.Struct, frozen=True):
@@ -37,7 +37,8 @@ class EdgeSite(msgspec.Struct, frozen=True):
 
     public_url: str = ""
     media_url: str = ""
-    place: tuple[float, ...] = ()
+    latitude: float | None = None
+    longitude: float | None = None
 
     @property
     def media_base_url(self) -> str:
@@ -54,7 +55,9 @@ class EdgeSite(msgspec.Struct, frozen=True):
     @property
     def point(self) -> Point | None:
         """Where it is; None: it does not say."""
-        return Point(*self.place) if self.place else None
+        if self.latitude is None or self.longitude is None:
+            return None
+        return Point(self.latitude, self.longitude)
 
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""
@@ -62,10 +65,12 @@ class EdgeSite(msgspec.Struct, frozen=True):
             *_url_problems("public_url", self.public_url, "https", "http"),
             *_url_problems("media_url", self.media_base_url, "wss", "ws"),
         ]
+        if (self.latitude is None) != (self.longitude is None):
+            found.append("latitude and longitude: both or none")
         try:
             _ = self.point
-        except (TypeError, ValueError):
-            found.append("place: must be latitude and longitude in degrees")
+        except ValueError as exc:
+            found.append(f"latitude and longitude: {exc}")
         return tuple(found)
 
 
@@ -87,11 +92,13 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     media_url: str = ""
     """Where Twilio reaches the Media Streams; empty: `public_url` with wss. A proxy
     must lead /twilio/media/ to `media_port` and all else to `http_port`."""
-    place: tuple[float, ...] = ()
-    """Latitude and longitude (degrees) of this edge, for example [50.11, 8.68]. Edges
-    that have one send each other the audio of calls, to the edge nearest to Twilio;
-    empty: this edge keeps its calls and gets no others. URLs and place of an edge must
-    stand in its table of the file, for the other edges to know them."""
+    latitude: float | None = None
+    """Where the edge is (degrees), with `longitude`. Edges that say so hand calls over
+    to each other, each to the one nearest to Twilio; without it this edge keeps its
+    calls and gets no others. URLs and place of an edge must stand in its own table of
+    the file, for the other edges to know them."""
+    longitude: float | None = None
+    """Degrees, east is positive."""
     twilio_region: TwilioRegion = "us1"
     """Where Twilio processes the calls to your numbers, as set for them by Twilio's
     Routes API. The audio comes from there; a wrong one leads it a long way round."""
@@ -203,7 +210,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def site(self) -> EdgeSite:
         """Where this edge is."""
-        return EdgeSite(self.public_url, self.media_url, self.place)
+        return EdgeSite(self.public_url, self.media_url, self.latitude, self.longitude)
 
     @property
     def link_transports(self) -> tuple[LinkTransport, ...]:
