@@ -178,7 +178,7 @@ class RegionAgent:
                 read_greetings(profiles, deployment.directory),
                 endpoint=endpoint,
                 counters=self.sessions.counters,
-                on_ready=self.listener.push_greeting,
+                on_ready=self.listener.push_phrase,
                 rng=rng,
             ),
             tools=Tools(profiles, environ=environ, rng=rng),
