@@ -58,8 +58,8 @@ def public_database() -> Path | None:
 def small_database(directory: Path) -> Path:
     """Write a database of a few networks."""
     writer = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type="Small-City")
-    entry = {"country": {"iso_code": "DE"}, "location": {"latitude": 52.5}}
-    entry["location"] |= {"longitude": 13.4, "accuracy_radius": 20}
+    location = {"latitude": 52.5, "longitude": 13.4, "accuracy_radius": 20}
+    entry = {"country": {"iso_code": "DE"}, "location": location}
     writer.insert_network(IPSet(["81.0.0.0/8"]), entry)
     path = directory / "small.mmdb"
     writer.to_db_file(str(path))
@@ -141,8 +141,14 @@ def sealing(count: int) -> list[str]:
         called="+14155550100",
         over_sip=False,
         traceparent=f"00-{1:032x}-{2:016x}-01",
+        answered_by="edge-frankfurt",
         answered_unix_s=NOW,
+        leased_s=0.012,
         expires_unix_s=NOW + 30,
+        place_source=PlaceSource.NUMBER,
+        place_confidence=0.6,
+        country="US",
+        state="US-CA",
     )
     sealed: list[str] = []
 

@@ -51,6 +51,10 @@ class Fleet(Protocol):
         """It says what it has."""
         ...
 
+    def on_edges(self, agent: "Agent") -> None:
+        """It says which edges it hears of."""
+        ...
+
     def on_phrase(self, phrase: Greeting | Script) -> None:
         """It has rendered what callers may hear without it."""
         ...
@@ -262,6 +266,7 @@ class Agent:
                 self._fleet.on_members(self, message)
             case PresentEdges(rtt_s):
                 self.edges, self.edges_told_at = rtt_s, monotonic_s()
+                self._fleet.on_edges(self)
             case _:
                 pass
 
@@ -278,7 +283,7 @@ class Agent:
         if not self._closing:
             self.seats.rescue(link)
         if not self._ready:
-            self.stock = Stock()
+            self.stock, self.edges = Stock(), {}
             self._fleet.on_agent_lost(self)
 
     def _settle(self, given: LeaseAnswer, link: Link) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edge.media_streams import MEDIA_PATH
-from edge.settings import EdgeSettings
+from edge.settings import EdgeSite
 
 __all__ = [
     "Action",
@@ -98,9 +98,10 @@ def sip_user(uri: str) -> str:
 class Addresses:
     """The URLs that TwiML names."""
 
-    def __init__(self, settings: EdgeSettings) -> None:
-        self._public = f"{settings.public_base_url}/twilio"
-        self._media = f"{settings.media_base_url}{MEDIA_PATH}"
+    def __init__(self, site: EdgeSite) -> None:
+        """Name the URLs of the edge at *site*."""
+        self._public = f"{site.public_base_url}/twilio"
+        self._media = f"{site.media_base_url}{MEDIA_PATH}"
 
     def stream(self, token: str) -> str:
         """Return where the Media Stream goes that *token* admits."""

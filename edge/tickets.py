@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Meta
 
+from edge.core.caller_place import CallerPlace, PlaceSource
 from edge.core.ticket_ledger import TicketLedger
 
 __all__ = ["MAX_TICKET_CHARS", "Redeemed", "Ticket", "TicketRefusal", "Tickets"]
@@ -71,14 +72,25 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True):
     called: str
     over_sip: bool
     traceparent: str
+    answered_by: str
+    """The edge that answered the webhook."""
     answered_unix_s: float
     """When the webhook came (unix s)."""
+    leased_s: float
+    """From then until there was a session (s)."""
     expires_unix_s: float
     """Until when the Media Stream must come (unix s)."""
-    place_source: str = ""
-    place_confidence: float = 0.0
-    country: str = ""
-    state: str = ""
+    place_source: PlaceSource
+    place_confidence: float
+    country: str
+    state: str
+
+    @property
+    def place(self) -> CallerPlace:
+        """Where the caller probably is; coarse, without a point."""
+        return CallerPlace(
+            self.place_source, self.place_confidence, None, self.country, self.state
+        )
 
     def __repr__(self) -> str:
         """Show nothing personal."""

@@ -271,10 +271,11 @@ class LinkListener:
             self._idle.set()
 
     def _answer_presence(self, link: Link, *, accepting: bool) -> None:
+        rtt_s = link.smoothed_rtt_s
         present = self._roster.hear(
             link.peer.name,
-            accepting=accepting,
-            rtt_s=link.smoothed_rtt_s or 0.0,
+            accepting=accepting and rtt_s is not None,
+            rtt_s=rtt_s or 0.0,
             now=monotonic_s(),
         )
         link.send(PresentEdges(present))

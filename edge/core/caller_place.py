@@ -10,6 +10,7 @@ from edge.core.country_places import COUNTRY_PLACES, WIDE_COUNTRIES
 from edge.core.geography import Point
 
 __all__ = [
+    "NOWHERE",
     "CallerPlace",
     "Finding",
     "NoPlace",
@@ -107,6 +108,9 @@ class CallerPlace:
             "caller_place_confidence": round(self.confidence, 2),
         }
 
+
+NOWHERE: Final = CallerPlace(PlaceSource.EDGE, 0.0, None)
+"""Of callers whom nobody has located."""
 
 Finding: TypeAlias = CallerPlace | NoPlace
 

@@ -5,6 +5,7 @@ from base64 import urlsafe_b64encode
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.core.caller_place import PlaceSource
 from edge.core.ticket_ledger import TicketLedger
 from edge.tickets import Ticket, TicketRefusal, Tickets
 
@@ -24,9 +25,11 @@ made = st.builds(
     called=short,
     over_sip=st.booleans(),
     traceparent=short,
+    answered_by=short,
+    leased_s=st.floats(0, 10),
     answered_unix_s=st.floats(0, NOW),
     expires_unix_s=st.floats(NOW + 0.001, NOW + 30),
-    place_source=short,
+    place_source=st.sampled_from(PlaceSource),
     place_confidence=st.floats(0, 1),
     country=short,
     state=short,

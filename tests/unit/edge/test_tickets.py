@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from edge import tickets as module
+from edge.core.caller_place import CallerPlace, PlaceSource
 from edge.tickets import MAX_TICKET_CHARS, Ticket, TicketRefusal, Tickets
 
 NEW, OLD = "1" * 32, "0" * 32
@@ -23,9 +24,11 @@ def ticket(**changes: Any) -> Ticket:
         "called": "+14155550100",
         "over_sip": False,
         "traceparent": f"00-{1:032x}-{2:016x}-01",
+        "answered_by": "edge-frankfurt",
         "answered_unix_s": NOW,
+        "leased_s": 0.012,
         "expires_unix_s": NOW + 30,
-        "place_source": "number",
+        "place_source": PlaceSource.NUMBER,
         "place_confidence": 0.6,
         "country": "US",
         "state": "US-CA",
@@ -59,6 +62,11 @@ def test_a_ticket_fits_into_a_stream_url_and_a_parameter() -> None:
 def test_a_ticket_that_would_be_too_long_is_not_made() -> None:
     ours, _ = pair()
     assert ours.seal(ticket(caller="sip:" + "a" * 300), edge="b") is None
+
+
+def test_the_place_travels_without_its_point() -> None:
+    place = ticket().place
+    assert place == CallerPlace(PlaceSource.NUMBER, 0.6, None, "US", "US-CA")
 
 
 def test_nothing_of_it_can_be_read() -> None:
