@@ -59,6 +59,8 @@ class CarrierForm:
     stream_number: int
     """Which of the call's streams an action belongs to."""
     whisper_token: str = field(repr=False)
+    failed: bool
+    """Whether it asks what to do after a request or its answer failed."""
 
 
 def read_form(values: Mapping[str, str], path: Mapping[str, str]) -> CarrierForm:
@@ -86,6 +88,7 @@ def read_form(values: Mapping[str, str], path: Mapping[str, str]) -> CarrierForm
         result=next((values[name] for name in _RESULTS if name in values), ""),
         stream_number=int(path.get("number", "0")),
         whisper_token=path.get("token", ""),
+        failed="ErrorCode" in values,
     )
 
 

@@ -83,8 +83,10 @@ class Desk:
         caller = Caller(form.caller, form.called, over_sip=form.over_sip, place=place)
         if self.draining:
             return self._last_resort(profile, caller)
-        edge = self.hand_over.choose(form.call_sid, place)
-        search = Search(form.call_sid, profile, edge=edge)
+        # What failed may be another edge, and then its session is not to be used.
+        edge = "" if form.failed else self.hand_over.choose(form.call_sid, place)
+        epoch = 2 if form.failed else 1
+        search = Search(form.call_sid, profile, epoch, edge=edge)
         lease = await self.placement.warm(search)
         if lease is not None and edge:
             text = self.hand_over.give(edge, search, lease, caller=caller, times=times)

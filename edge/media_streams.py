@@ -49,6 +49,8 @@ _TOKEN_CHARS = 32
 _PAUSE_BYTES, _RESUME_BYTES = 128 * 1024, 32 * 1024
 """Write buffer (bytes) at which the agent is asked to hold its audio, and to go on."""
 
+_OVER = frozenset({call_events.CallState.RECONNECTING, call_events.CallState.ENDED})
+
 _log = structlog.get_logger()
 
 _UpgradeAnswer = WSUpgradeResponseWithListener
@@ -236,7 +238,7 @@ class _MediaStream(WSListener):
                     self._fail("token of another call")
                     return
                 self._call.on_stream_started(self)
-                if self._call.state is not call_events.CallState.BRIDGED:
+                if self._call.state in _OVER:
                     self._fail("the call is over")
             case StreamMark(name):
                 self._call.line.on_mark(name)

@@ -242,7 +242,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return one line per value that cannot be used."""
         found = list(self.site.problems())
         for name, site in self.edges.items():
-            if name != self.name:
+            if name != self.name and site.latitude is not None:
                 found += [f"edges.{name}.{line}" for line in site.problems()]
         if not any(self.twilio_auth_tokens):
             found.append("twilio_auth_tokens: empty; set TWILIO_AUTH_TOKEN")

@@ -180,7 +180,7 @@ class Webhook:
         if self._calls.ended(form.call_sid) is not None:
             return twiml.hang_up()
         given = self._desk.hand_over.given(form.call_sid)
-        if given is not None:
+        if given is not None and not form.failed:
             return given.twiml
         profile = self._profile_of(form.called)
         if profile is None:
