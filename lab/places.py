@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 
 from edge.core.geography import Point, distance_km
+from edge.core.twilio_places import TWILIO_EDGES, TWILIO_REGIONS, TwilioRegion
 
-__all__ = ["EDGE_PLACES", "REGION_PLACES", "Place", "one_way_delay_ms"]
+__all__ = [
+    "EDGE_PLACES",
+    "REGION_PLACES",
+    "Place",
+    "nearest_twilio_region",
+    "one_way_delay_ms",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,16 @@ _KM_PER_MS = 150.0
 """Light in fibre makes 200 km per ms; cables are about a third longer than the way
 as the crow flies."""
 _LOCAL_MS = 1.0
+
+
+def nearest_twilio_region(place: Place) -> TwilioRegion:
+    """Return the Region in which Twilio would process the numbers of *place*."""
+
+    def away_km(region: TwilioRegion) -> float:
+        edge = TWILIO_EDGES[TWILIO_REGIONS[region]]
+        return distance_km(edge.place, Point(place.latitude, place.longitude))
+
+    return min(TWILIO_REGIONS, key=away_km)
 
 
 def one_way_delay_ms(one: Place, other: Place) -> float:

@@ -121,8 +121,8 @@ def test_plain_http_is_for_this_host_alone() -> None:
 
 
 def test_every_edge_knows_the_urls_and_places_of_all() -> None:
-    place = {"latitude": 50.11, "longitude": 8.68}
-    settings = load(media_url="wss://media.example.com/", **place)
+    media_url = "wss://media.example.com/"
+    settings = load(media_url=media_url, latitude=50.11, longitude=8.68)
     own, other = settings.edges["edge-1"], settings.edges["edge-2"]
     assert own.media_base_url == "wss://media.example.com"
     assert own.point == settings.site.point == Point(50.11, 8.68)
@@ -136,27 +136,24 @@ def test_an_edges_place_is_both_figures_on_earth() -> None:
         load(latitude=1.0)
     with pytest.raises(SettingsError, match="latitude"):
         load(latitude=91.0, longitude=0.0)
-    assert load({"EDGE_LATITUDE": "1.5", "EDGE_LONGITUDE": "-2"}).site.point == Point(
-        1.5, -2.0
-    )
+    given = load({"EDGE_LATITUDE": "1.5", "EDGE_LONGITUDE": "-2"})
+    assert given.site.point == Point(1.5, -2.0)
 
 
 def test_what_is_wrong_in_another_edges_table_is_said_with_its_name() -> None:
+    known, placed = deployment(), {"latitude": 1.0, "longitude": 1.0}
+    wrong = replace(known, edges=known.edges | {"edge-2": placed})
     with pytest.raises(SettingsError, match=r"edges\.edge-2\.public_url"):
-        load_settings(
-            replace(
-                deployment(), edges=deployment().edges | {"edge-2": {"public_url": "x"}}
-            ),
-            "edge-1",
-            environ=SECRETS,
-        )
+        load_settings(wrong, "edge-1", environ=SECRETS)
+    elsewhere = replace(known, edges=known.edges | {"edge-2": {"http_port": 1}})
+    settings = load_settings(elsewhere, "edge-1", environ=SECRETS)
+    assert settings.edges["edge-2"].point is None
 
 
 def test_a_twilio_region_is_one_of_three_and_paths_are_relative_to_the_file() -> None:
     assert load(twilio_region="au1").twilio_region == "au1"
     with pytest.raises(SettingsError, match="twilio_region"):
         load(twilio_region="us2")
-    assert load(geo_database="city.mmdb").geo_database == Path(
-        "/etc/warmline/city.mmdb"
-    )
+    given = load(geo_database="city.mmdb").geo_database
+    assert given == Path("/etc/warmline/city.mmdb")
     assert load().geo_database == Path()
