@@ -66,7 +66,7 @@ async def open_session(
     profile: Profile,
     counters: RealtimeCounters,
     *,
-    first_audio: SmoothedMean,
+    first_audio: SmoothedMean | None = None,
     on_lost: Callable[[], None] | None = None,
 ) -> RealtimeSession:
     """Open a session and wait until it accepted the settings of *profile*.
@@ -82,7 +82,7 @@ async def open_session(
         RealtimeConnectError: If any step fails or takes too long.
         RealtimeRateLimitedError: If the server asks to slow down.
     """
-    session = RealtimeSession(counters, FirstAudioWatch(first_audio))
+    session = RealtimeSession(counters, FirstAudioWatch(first_audio or SmoothedMean()))
     timeout_s = endpoint.open_timeout_s
     try:
         await _connect(session, endpoint, profile)
