@@ -83,7 +83,8 @@ class Desk:
         caller = Caller(form.caller, form.called, over_sip=form.over_sip, place=place)
         if self.draining:
             return self._last_resort(profile, caller)
-        # What failed may be another edge, and then its session is not to be used.
+        if form.failed:  # the edge that was to have the call, perhaps
+            self.hand_over.take_back(form.call_sid)
         edge = "" if form.failed else self.hand_over.choose(form.call_sid, place)
         epoch = 2 if form.failed else 1
         search = Search(form.call_sid, profile, epoch, edge=edge)

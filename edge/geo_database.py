@@ -66,6 +66,8 @@ class _Database:
     find: Callable[[IPv4Address | IPv6Address], Any]
     """The method of *reader* for this type of database."""
     built_unix_s: float
+    copy: int
+    """File descriptor of the copy in memory; the memory is free once it is closed."""
 
     def look_up(self, address: IPv4Address | IPv6Address) -> Finding:
         """Return where *address* is; raises one of `_BROKEN` for a broken entry."""
@@ -121,7 +123,7 @@ class GeoDatabase:
     async def aclose(self) -> None:
         """Look no more."""
         await self._tasks.aclose()
-        self._use(None)
+        await self._use(None)
 
     def look_up(self, address: str) -> Finding:
         """Return where *address* is, or why nobody knows. It takes microseconds."""
@@ -160,7 +162,7 @@ class GeoDatabase:
         if isinstance(found, _UnusableError):
             self._refuse(found.outcome, found.reason)
             return
-        self._use(found)
+        await self._use(found)
         self.loads[LoadOutcome.LOADED] += 1
         _log.info("geo_database.loaded", built_unix_s=found.built_unix_s)
 
@@ -178,11 +180,13 @@ class GeoDatabase:
             still_in_use=self._database is not None,
         )
 
-    def _use(self, database: _Database | None) -> None:
+    async def _use(self, database: _Database | None) -> None:
         # Look-ups run on this loop, each in one go: none is under way now.
         old, self._database = self._database, database
         if old is not None:
             old.reader.close()
+            # To free so much memory takes tens of milliseconds.
+            await asyncio.to_thread(os.close, old.copy)
 
 
 def _load(
@@ -211,31 +215,27 @@ def _open(path: Path, size: int) -> _Database:
         raise _UnusableError(LoadOutcome.EMPTY, "the file is empty")
     if size > _MAX_BYTES:
         raise _UnusableError(LoadOutcome.TOO_LARGE, f"more than {_MAX_BYTES} bytes")
+    copy = os.memfd_create("geo_database")
     try:
-        reader = _read(path)
+        return _proven(_read(path, copy), copy)
+    except _UnusableError:
+        os.close(copy)
+        raise
+
+
+def _read(path: Path, copy: int) -> Reader:
+    try:
+        with path.open("rb") as source, os.fdopen(copy, "wb", closefd=False) as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        return Reader(f"/proc/self/fd/{copy}")
     except OSError as exc:
         reason = exc.strerror or "cannot be read"
         raise _UnusableError(LoadOutcome.UNREADABLE, reason) from None
     except _BROKEN as exc:
         raise _UnusableError(LoadOutcome.CORRUPT, str(exc)) from None
-    try:
-        return _proven(reader)
-    except _UnusableError:
-        reader.close()
-        raise
 
 
-def _read(path: Path) -> Reader:
-    copy = os.memfd_create("geo_database")
-    try:
-        with path.open("rb") as source, os.fdopen(copy, "wb", closefd=False) as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-        return Reader(f"/proc/self/fd/{copy}")
-    finally:
-        os.close(copy)
-
-
-def _proven(reader: Reader) -> _Database:
+def _proven(reader: Reader, copy: int) -> _Database:
     metadata = reader.metadata()
     kind = metadata.database_type
     methods = {
@@ -246,7 +246,7 @@ def _proven(reader: Reader) -> _Database:
     find = next((method for name, method in methods.items() if name in kind), None)
     if find is None:
         raise _UnusableError(LoadOutcome.WRONG_TYPE, f"type {kind[:64]!r}")
-    database = _Database(reader, find, float(metadata.build_epoch))
+    database = _Database(reader, find, float(metadata.build_epoch), copy)
     try:
         for probe in _PROBES:
             address = ip_address(probe)

@@ -143,6 +143,11 @@ class HandOver:
         if given is not None:
             given.lease.release()
 
+    def take_back(self, call_sid: str) -> None:
+        """The other edge could not be reached: the call is this one's again."""
+        self.call_off(call_sid)
+        self._given.pop(call_sid, None)
+
     def redeem(self, text: str) -> Redeemed:
         """Return the ticket that another edge has made for this one, once."""
         redeemed = self._tickets.redeem(text, now=unix_s())

@@ -158,6 +158,8 @@ async def test_when_twilio_says_that_it_failed_the_call_is_answered_here(
 ) -> None:
     await pair.ring()
     again = await pair.ring(ErrorCode="11200", ErrorUrl="http://127.0.0.1/")
+    (given, _) = pair.far.agent.requests
+    await wait(lambda: pair.far.agent.released == [given.lease_id])
     assert again.stream_url.startswith(pair.far.settings.media_url)
     assert [request.epoch for request in pair.far.agent.requests] == [1, 2]
     async with again.connect() as twilio:
