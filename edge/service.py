@@ -100,6 +100,7 @@ class Edge:
             settings,
             links=self.links,
             calls=self.calls,
+            neighbours=self._desk.neighbours,
             routes=self._desk.placement.recent,
             is_draining=lambda: self._desk.draining,
         )

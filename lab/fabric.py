@@ -250,7 +250,7 @@ class Fabric:
         )
 
     async def _wait_warm(self) -> None:
-        """Wait until every edge sees every agent with full stock and greetings."""
+        """Wait until every edge sees every agent with full stock, and the others."""
         headers = {"Authorization": f"Bearer {self.admin_token}"}
         give_up_at = monotonic_s() + _START_TIMEOUT_S
         async with aiohttp.ClientSession(headers=headers) as http:
@@ -266,7 +266,7 @@ class Fabric:
         async with http.get(f"{admin_url}/api/fabric") as response:
             fabric = await response.json()
         agents = [agent for region in fabric["regions"] for agent in region["agents"]]
-        return all(
+        return all(fabric["other_edges"].values()) and all(
             agent["warm"].get(name, 0) >= profile.get("warm_sessions", 2)
             and ("greeting" not in profile or name in agent["greetings"])
             for agent in agents

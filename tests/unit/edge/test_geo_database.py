@@ -41,6 +41,10 @@ def move(path: Path, to: Path) -> None:
     path.rename(to)
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def loads(database: GeoDatabase) -> dict[str, int]:
     return {name.value: count for name, count in database.loads.items() if count}
 
@@ -154,6 +158,21 @@ async def test_a_changed_file_is_used_and_an_unchanged_one_left_alone(
     await database._check()
     assert country(database.look_up(ADDRESS)) == "JP"
     assert loads(database) == {"loaded": 2}
+
+
+async def test_a_file_that_changes_often_takes_no_more_memory(
+    database: GeoDatabase, path: Path
+) -> None:
+    write_database(path, {NETWORK: BERLIN})
+    await database.start()
+    before = open_files()
+    for number in range(20):
+        write_database(path, {NETWORK: BERLIN if number % 2 else TOKYO})
+        await database._check()
+        path.write_bytes(b"broken")  # noqa: ASYNC240
+        await database._check()
+    assert loads(database) == {"loaded": 21, "corrupt": 20}
+    assert open_files() == before
 
 
 async def test_changes_are_found_by_themselves(path: Path) -> None:
