@@ -62,7 +62,7 @@ class Placement:
 
     async def _ask_warm(self, search: Search) -> Lease | None:
         while True:
-            choice = self._decide(search, without=search.asked)
+            choice = self._note(search, self._route(search, without=search.asked))
             if choice is None or not choice.warm:
                 return None
             lease = await self._ask(search, choice, cold=False)
@@ -86,13 +86,13 @@ class Placement:
     async def _choose_cold(self, search: Search) -> Choice | None:
         """Return whom to ask: in a new region, or a new agent, or the same again."""
         failed = search.failed
-        choice = self._decide(search, without=failed | self._agents_where(search))
-        if choice is None and search.attempts:
-            choice = self._decide(search, without=failed)
-        if choice is None and failed:
+        decision = self._route(search, without=failed | self._agents_where(search))
+        if decision.choice is None and search.attempts:
+            decision = self._route(search, without=failed)
+        if decision.choice is None and failed:
             await asyncio.sleep(_AGAIN_AFTER_S)
-            choice = self._decide(search)
-        return choice
+            decision = self._route(search)
+        return self._note(search, decision)
 
     def _agents_where(self, search: Search) -> frozenset[str]:
         """Return the agents of all regions in which a session could not be opened."""
@@ -100,43 +100,39 @@ class Placement:
         agents = self._links.agents.values() if regions else ()
         return frozenset(one.address for one in agents if one.region in regions)
 
-    def _decide(
+    def _route(
         self, search: Search, *, without: frozenset[str] = frozenset()
-    ) -> Choice | None:
+    ) -> RouteDecision:
         allowed = self._cares.of(search.profile).regions
         began_at = monotonic_s()
         decision = self._links.router_for(search.edge).route(
             search.profile, allowed=allowed, asked=without
         )
         self._metrics.route_seconds.observe(monotonic_s() - began_at)
-        search.decision = decision
-        self._note(search, decision)
-        return decision.choice
+        return decision
 
-    def _note(self, search: Search, decision: RouteDecision) -> None:
+    def _note(self, search: Search, decision: RouteDecision) -> Choice | None:
+        """Keep and log what was decided, and return it."""
+        search.decision = decision
         choice = decision.choice
+        facts: dict[str, object] = {
+            "call_sid": search.call_sid,
+            "profile": search.profile,
+            "region": choice.region if choice else None,
+            "agent": choice.address if choice else None,
+            "warm": choice.warm if choice else None,
+            "predicted_ms": round(choice.predicted_ms, 1) if choice else None,
+        }
         pairs = zip(decision.candidates, decision.reasons, strict=True)
-        _log.info(
-            "call.routed",
-            call_sid=search.call_sid,
-            profile=search.profile,
-            region=choice.region if choice else None,
-            agent=choice.address if choice else None,
-            warm=choice.warm if choice else None,
-            predicted_ms=round(choice.predicted_ms, 1) if choice else None,
-            reasons={one.region: reason.value for one, reason in pairs},
+        reasons = {one.region: reason.value for one, reason in pairs}
+        log = _log.warning if choice is None else _log.info
+        log(
+            "call.unroutable" if choice is None else "call.routed", **facts, why=reasons
         )
         self._recent.append(
-            {
-                "at_unix_s": unix_s(),
-                "call_sid": search.call_sid,
-                "profile": search.profile,
-                "region": choice.region if choice else None,
-                "agent": choice.address if choice else None,
-                "warm": choice.warm if choice else None,
-                "candidates": decision.rows(),
-            }
+            {"at_unix_s": unix_s(), **facts, "candidates": decision.rows()}
         )
+        return choice
 
     async def _ask(self, search: Search, choice: Choice, *, cold: bool) -> Lease | None:
         attempt = Attempt(choice, cold, asked_at=monotonic_s())
