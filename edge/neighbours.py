@@ -6,7 +6,7 @@ takes calls, and is heard by the very agent that has the call's session, gets ca
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from backhaul.clock import monotonic_s
@@ -65,6 +65,11 @@ class Neighbours:
             if name != settings.name and site.point and settings.site.point
         }
         """The other edges, by name; none if this one has no place itself."""
+        self._options = tuple(
+            EdgeOption(name, site.point)
+            for name, site in self.sites.items()
+            if site.point is not None
+        )
         self._agents = agents
         self._is_draining = is_draining
         self._tasks = TaskOwner()
@@ -87,24 +92,26 @@ class Neighbours:
 
     def alive(self) -> tuple[EdgeOption, ...]:
         """Return the other edges that some agent has heard of just now."""
+        if not self._options:
+            return ()
+        since = monotonic_s() - _BELIEVED_FOR_S
+        told = [
+            agent.edges
+            for agent in self._agents().values()
+            if agent.edges_told_at > since
+        ]
         return tuple(
-            EdgeOption(name, site.point)
-            for name, site in self.sites.items()
-            if site.point is not None and any(name in told for told in self._believed())
+            option
+            for option in self._options
+            if any(option.name in edges for edges in told)
         )
 
     def can_reach(self, edge: str, agent: TellingAgent) -> bool:
         """Tell whether another edge has a link to *agent* right now."""
-        return _is_fresh(agent) and edge in agent.edges
-
-    def _believed(self) -> Iterator[Mapping[str, float]]:
-        return (agent.edges for agent in self._agents().values() if _is_fresh(agent))
+        since = monotonic_s() - _BELIEVED_FOR_S
+        return edge in agent.edges and agent.edges_told_at > since
 
     async def _tell_forever(self) -> None:
         while True:
             self.tell()
             await asyncio.sleep(_TELL_EVERY_S)
-
-
-def _is_fresh(agent: TellingAgent) -> bool:
-    return monotonic_s() - agent.edges_told_at < _BELIEVED_FOR_S
