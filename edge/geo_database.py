@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,7 +15,7 @@ from typing import Any, Final
 import structlog
 from geoip2.database import Reader
 from geoip2.errors import AddressNotFoundError
-from maxminddb import InvalidDatabaseError
+from maxminddb import MODE_MMAP, InvalidDatabaseError
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -32,8 +34,13 @@ __all__ = ["GeoDatabase", "GeoDatabaseCollector", "LoadOutcome"]
 _MAX_BYTES: Final = 1 << 30
 _PROBES: Final = ("1.1.1.1", "8.8.8.8", "81.2.69.142", "2001:4860:4860::8888")
 """Looked up before a database is used; what they are does not matter."""
-_BROKEN: Final = (InvalidDatabaseError, AttributeError, TypeError, ValueError)
-"""What geoip2 raises for entries that are not what they should be."""
+_BROKEN: Final = (
+    *(InvalidDatabaseError, struct.error),
+    *(AttributeError, LookupError, RecursionError, TypeError, ValueError),
+)
+"""What geoip2 raises for files and entries that are not what they should be."""
+_COUNTRY: Final = re.compile(r"[A-Z]{2}", re.ASCII)
+_STATE: Final = re.compile(r"[A-Z0-9]{1,3}", re.ASCII)
 
 _log = structlog.get_logger()
 
@@ -58,6 +65,7 @@ class _UnusableError(Exception):
 
 
 _Fingerprint = tuple[int, int, int]
+"""When it was changed last, in content or in rights (ns), its size, and its inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +83,15 @@ class _Database:
             found = self.find(address)
         except AddressNotFoundError:
             return NoPlace.NOT_FOUND
-        country: str = found.country.iso_code or ""
+        country = _checked(found.country.iso_code, _COUNTRY)
         location = getattr(found, "location", None)
         if location is not None and location.latitude is not None:
-            state: str = found.subdivisions.most_specific.iso_code or ""
+            state = _checked(found.subdivisions.most_specific.iso_code, _STATE)
             return place_at_point(
                 Point(location.latitude, location.longitude),
                 radius_km=location.accuracy_radius,
-                country=country[:2],
-                state=f"{country}-{state}"[:6] if state else "",
+                country=country,
+                state=f"{country}-{state}" if country and state else "",
             )
         if not country:
             return NoPlace.NOT_FOUND
@@ -96,7 +104,8 @@ class GeoDatabase:
 
     The file is copied into memory and mapped from there. So a look-up never waits for
     a disk and may run on the event loop, and a file that is written over in place
-    cannot tear the map that is being read, which would kill the process.
+    cannot tear the map that is being read, which would kill the process. So would some
+    broken files, read by maxminddb's extension in C: the reader in Python is used.
     """
 
     path: Path
@@ -201,7 +210,7 @@ def _load(
         status = path.stat()
     except OSError as exc:
         raise _UnusableError(LoadOutcome.MISSING, str(exc.strerror)) from None
-    fingerprint = (status.st_mtime_ns, status.st_size, status.st_ino)
+    fingerprint = (status.st_ctime_ns, status.st_size, status.st_ino)
     if fingerprint == seen:
         return None
     try:
@@ -215,7 +224,10 @@ def _open(path: Path, size: int) -> _Database:
         raise _UnusableError(LoadOutcome.EMPTY, "the file is empty")
     if size > _MAX_BYTES:
         raise _UnusableError(LoadOutcome.TOO_LARGE, f"more than {_MAX_BYTES} bytes")
-    copy = os.memfd_create("geo_database")
+    try:
+        copy = os.memfd_create("geo_database")
+    except OSError as exc:
+        raise _UnusableError(LoadOutcome.UNREADABLE, f"no copy: {exc}") from None
     try:
         return _proven(_read(path, copy), copy)
     except _UnusableError:
@@ -227,7 +239,7 @@ def _read(path: Path, copy: int) -> Reader:
     try:
         with path.open("rb") as source, os.fdopen(copy, "wb", closefd=False) as target:
             shutil.copyfileobj(source, target, 1 << 20)
-        return Reader(f"/proc/self/fd/{copy}")
+        return Reader(f"/proc/self/fd/{copy}", mode=MODE_MMAP)
     except OSError as exc:
         reason = exc.strerror or "cannot be read"
         raise _UnusableError(LoadOutcome.UNREADABLE, reason) from None
@@ -255,6 +267,11 @@ def _proven(reader: Reader, copy: int) -> _Database:
     except _BROKEN as exc:
         raise _UnusableError(LoadOutcome.CORRUPT, str(exc)) from None
     return database
+
+
+def _checked(code: str | None, form: re.Pattern[str]) -> str:
+    """Return *code* if it has the right form; anything else is none at all."""
+    return code if code is not None and form.fullmatch(code) else ""
 
 
 class GeoDatabaseCollector(Collector):
