@@ -237,6 +237,7 @@ def test_agents_come_and_go() -> None:
     router.add("b", "elsewhere")  # known already: nothing changes
     assert chosen(router.route(DESK)) == "elsewhere"
     add(router, "b", "near")
+    router.set_link("b", up=True, rtt_s=0.02)  # as before
     assert chosen(router.route(DESK)) == "near"
     assert reasons(router.route(DESK))["elsewhere"] is RouteReason.NO_AGENTS
 
