@@ -200,7 +200,7 @@ def test_a_granted_lease_is_in_the_next_snapshot() -> None:
         (CloseReason.NO_ANSWER, RouteReason.CHOSEN),
         (CloseReason.AT_CAPACITY, RouteReason.FULL),
         (CloseReason.DRAINED, RouteReason.DRAINING),
-        (CloseReason.UNKNOWN_PROFILE, RouteReason.NO_PROFILE),
+        (CloseReason.UNKNOWN_PROFILE, RouteReason.CHOSEN),
     ],
 )
 def test_a_refusal_counts_until_the_next_snapshot(
