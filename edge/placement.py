@@ -17,10 +17,11 @@ from edge.metrics import EdgeMetrics
 from edge.search import Attempt, Search
 from edge.settings import EdgeSettings
 
-__all__ = ["Placement"]
+__all__ = ["COLD_TRIES", "Placement"]
 
 _DECISIONS_KEPT: Final = 50
-_COLD_TRIES: Final = 3
+COLD_TRIES: Final = 3
+"""Agents that are asked to open a session for a call."""
 _AGAIN_AFTER_S: Final = 0.25
 """Before an agent that could not open a session is asked the same once more."""
 
@@ -42,11 +43,20 @@ class Placement:
         self._links = links
         self._cares = cares
         self._metrics = metrics
-        self._recent: deque[dict[str, object]] = deque(maxlen=_DECISIONS_KEPT)
+        self._recent: deque[tuple[float, str, RouteDecision]] = deque(
+            maxlen=_DECISIONS_KEPT
+        )
 
     def recent(self) -> tuple[dict[str, object], ...]:
         """Return the last decisions, with every candidate and why it lost."""
-        return tuple(self._recent)
+        return tuple(
+            {
+                "at_unix_s": at,
+                **_facts(call_sid, decision),
+                "candidates": decision.rows(),
+            }
+            for at, call_sid, decision in self._recent
+        )
 
     async def warm(self, search: Search) -> Lease | None:
         """Return a warm session of the best region that has one; None if none has.
@@ -74,7 +84,7 @@ class Placement:
 
         The first is where it comes soonest, the others are elsewhere if they can be.
         """
-        for _ in range(_COLD_TRIES):
+        for _ in range(COLD_TRIES):
             choice = await self._choose_cold(search)
             if choice is None:
                 return None
@@ -114,25 +124,15 @@ class Placement:
     def _note(self, search: Search, decision: RouteDecision) -> Choice | None:
         """Keep and log what was decided, and return it."""
         search.decision = decision
-        choice = decision.choice
-        facts: dict[str, object] = {
-            "call_sid": search.call_sid,
-            "profile": search.profile,
-            "region": choice.region if choice else None,
-            "agent": choice.address if choice else None,
-            "warm": choice.warm if choice else None,
-            "predicted_ms": round(choice.predicted_ms, 1) if choice else None,
-        }
+        self._recent.append((unix_s(), search.call_sid, decision))
+        facts = _facts(search.call_sid, decision)
         pairs = zip(decision.candidates, decision.reasons, strict=True)
         reasons = {one.region: reason.value for one, reason in pairs}
-        log = _log.warning if choice is None else _log.info
-        log(
-            "call.unroutable" if choice is None else "call.routed", **facts, why=reasons
-        )
-        self._recent.append(
-            {"at_unix_s": unix_s(), **facts, "candidates": decision.rows()}
-        )
-        return choice
+        if decision.choice is None:
+            _log.warning("call.unroutable", **facts, reasons=reasons)
+        else:
+            _log.info("call.routed", **facts, reasons=reasons)
+        return decision.choice
 
     async def _ask(self, search: Search, choice: Choice, *, cold: bool) -> Lease | None:
         attempt = Attempt(choice, cold, asked_at=monotonic_s())
@@ -180,3 +180,15 @@ class Placement:
                 cold=attempt.cold,
                 reason=outcome,
             )
+
+
+def _facts(call_sid: str, decision: RouteDecision) -> dict[str, object]:
+    choice = decision.choice
+    return {
+        "call_sid": call_sid,
+        "profile": decision.profile,
+        "region": choice.region if choice else None,
+        "agent": choice.address if choice else None,
+        "warm": choice.warm if choice else None,
+        "predicted_ms": round(choice.predicted_ms, 1) if choice else None,
+    }
