@@ -1,0 +1,174 @@
+"""Tells the story of a call: as a trace, as metrics, and as a timeline to look at."""
+
+from typing import Any
+
+from prometheus_client import Counter, Histogram
+from prometheus_client.registry import CollectorRegistry
+
+from backhaul.core.span_names import SpanName
+from backhaul.core.trace import AttributeValue, SpanContext, SpanKind
+from backhaul.tracing import Trace
+from edge.core.call_story import CallStory, Leg, StorySpan
+
+__all__ = ["CallDelays", "CallTrace"]
+
+_KINDS = {SpanName.WEBHOOK: SpanKind.SERVER, SpanName.LEASE: SpanKind.CLIENT}
+
+_FAST_S = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075),
+    *(0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10),
+)
+_LONG_S = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+
+
+class CallDelays:
+    """Histograms of what a call waited for; fed once, at its end."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def histogram(
+            name: str, text: str, *labels: str, buckets: tuple[float, ...] = _FAST_S
+        ) -> Histogram:
+            return Histogram(name, text, labels, buckets=buckets, registry=registry)
+
+        self._lease = histogram(
+            "edge_lease_seconds",
+            "From asking an agent for a session to its answer, by what that was.",
+            *("region", "outcome"),
+        )
+        self._stream = histogram(
+            "edge_stream_start_seconds",
+            "From the webhook's answer to the start of the Media Stream.",
+        )
+        self._attach = histogram(
+            "edge_attach_seconds",
+            "From telling a session to take the call to its word that it has.",
+            "region",
+        )
+        self._first_audio = histogram(
+            "edge_first_audio_seconds",
+            "From the start of a call's Media Stream to the first sound for the "
+            "caller, by what that was.",
+            "source",
+        )
+        self._gap = histogram(
+            "edge_failover_gap_seconds",
+            "From the loss of a call's session to the first sound of the next one.",
+        )
+        self._duration = histogram(
+            "edge_call_duration_seconds", "From webhook to end.", buckets=_LONG_S
+        )
+        self._failovers = Counter(
+            "edge_failovers",
+            "Calls that lost their session, by what came of it.",
+            ["outcome"],
+            registry=registry,
+        )
+
+    def observe(self, story: CallStory) -> None:
+        """Count a call that has ended."""
+        for leg in story.legs:
+            self._observe(leg)
+        if story.ended_at is not None:
+            self._duration.observe(story.ended_at - story.legs[0].began_at)
+
+    def _observe(self, leg: Leg) -> None:
+        for lease in leg.leases:
+            waited_s = lease.answered_at - lease.asked_at
+            labels = (lease.place.region, lease.outcome)
+            self._lease.labels(*labels).observe(waited_s)
+        if leg.answered_at is not None and leg.stream_started_at is not None:
+            self._stream.observe(leg.stream_started_at - leg.answered_at)
+        if leg.place is not None and leg.attach_s is not None:
+            self._attach.labels(leg.place.region).observe(leg.attach_s)
+        if leg.first_audio_s is not None:
+            self._first_audio.labels(leg.source.value).observe(leg.first_audio_s)
+        if leg.number > 1:
+            outcome = "resumed" if leg.attached_at is not None else "failed"
+            self._failovers.labels(outcome).inc()
+        if leg.gap_s is not None:
+            self._gap.observe(leg.gap_s)
+
+
+class CallTrace:
+    """The trace of one call, whose spans are told when it is over.
+
+    What the next process needs is known from the beginning of a leg: see `parent_of`.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._legs: dict[int, SpanContext] = {1: trace.root}
+
+    @property
+    def traceparent(self) -> str:
+        """The whole call, for the carrier to bring along."""
+        return self._trace.traceparent
+
+    def parent_of(self, leg: int) -> str:
+        """Return the traceparent under which an agent tells its part of a leg."""
+        context = self._leg(leg)
+        return context.traceparent() if context.trace_id else ""
+
+    def tell(
+        self, story: CallStory, attributes: dict[str, AttributeValue], *, now: float
+    ) -> None:
+        """Tell the whole call."""
+        trace = self._trace
+        if not trace.recorded:
+            return
+        told: dict[tuple[int, SpanName], SpanContext] = {}
+        for span in story.spans(now=now):
+            failover = span.name is SpanName.FAILOVER
+            attached = told.get((span.leg - 1, SpanName.ATTACH))
+            told[span.leg, span.name] = trace.add(
+                span.name,
+                span.start,
+                span.end,
+                span.attributes,
+                context=self._leg(span.leg) if failover else None,
+                parent=self._parent(span, told),
+                links=(attached,) if failover and attached else (),
+                kind=_KINDS.get(span.name, SpanKind.INTERNAL),
+                error=span.error,
+            )
+        trace.add(
+            SpanName.CALL,
+            story.legs[0].began_at,
+            story.ended_at or now,
+            attributes,
+            context=trace.root,
+            kind=SpanKind.SERVER,
+        )
+
+    def _parent(
+        self, span: StorySpan, told: dict[tuple[int, SpanName], SpanContext]
+    ) -> SpanContext:
+        if span.name is SpanName.FAILOVER:
+            return self._trace.root
+        if span.parent is not None:
+            return told[span.leg, span.parent]
+        return self._leg(span.leg)
+
+    def _leg(self, number: int) -> SpanContext:
+        if number not in self._legs:
+            self._legs[number] = self._trace.new_span()
+        return self._legs[number]
+
+
+def timeline(story: CallStory, *, now: float) -> list[dict[str, Any]]:
+    """Return the story for people, in milliseconds after the webhook."""
+    zero = story.legs[0].began_at
+    return [
+        {
+            "name": span.name.value,
+            "leg": span.leg,
+            "start_ms": round((span.start - zero) * 1000, 3),
+            "end_ms": round((span.end - zero) * 1000, 3),
+            "error": span.error,
+            **{
+                name.rpartition(".")[2]: value
+                for name, value in span.attributes.items()
+            },
+        }
+        for span in story.spans(now=now)
+    ]
