@@ -8,6 +8,7 @@ and ``collector/trace/v1/trace_service.proto``; Protocol Buffers, "Encoding".
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from backhaul.core.trace import Attributes, AttributeValue, Span, SpanContext
@@ -20,6 +21,8 @@ _STATUS_ERROR: Final = b"\x18\x02"
 _SAMPLED: Final = 0x01
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _UINT64: Final = (1 << 64) - 1
+_ONE_BYTE: Final = 0x7F
+"""The largest number that takes one byte; seven bits each."""
 
 _double = struct.Struct("<d").pack
 _fixed64 = struct.Struct("<Q").pack
@@ -29,8 +32,8 @@ _fixed32 = struct.Struct("<I").pack
 def _varint(value: int) -> bytes:
     value &= _UINT64  # negative numbers are sent as their two's complement
     parts = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        parts.append(value & 0x7F | 0x80)
+    while value > _ONE_BYTE:
+        parts.append(value & _ONE_BYTE | 0x80)
         value >>= 7
     parts.append(value)
     return bytes(parts)
@@ -38,12 +41,21 @@ def _varint(value: int) -> bytes:
 
 def _bytes(number: int, value: bytes) -> bytes:
     """Return field *number* (below 16) with *value*, a string or a message."""
-    return b"%c%b%b" % (number << 3 | 2, _varint(len(value)), value)
+    size = len(value)
+    if size <= _ONE_BYTE:  # nearly always
+        return bytes((number << 3 | 2, size)) + value
+    return b"%c%b%b" % (number << 3 | 2, _varint(size), value)
 
 
 def _text(number: int, value: str) -> bytes:
     # What peers call things need not be text that UTF-8 knows.
     return _bytes(number, value.encode(errors="replace"))
+
+
+@lru_cache(maxsize=256)
+def _key(name: str) -> bytes:
+    """Return the name of an attribute, of which there are few."""
+    return _text(1, name)
 
 
 def _value(value: AttributeValue) -> bytes:
@@ -63,7 +75,7 @@ def _value(value: AttributeValue) -> bytes:
 
 def _attributes(number: int, attributes: Attributes) -> bytes:
     return b"".join(
-        _bytes(number, _text(1, name) + _bytes(2, _value(value)))
+        _bytes(number, _key(name) + _bytes(2, _value(value)))
         for name, value in attributes.items()
     )
 
