@@ -191,7 +191,7 @@ class RegionAgent:
                 endpoint=endpoint,
                 counters=self.sessions.counters,
                 first_audio=lambda name: self.sessions.by_profile[name].first_audio,
-                on_ready=self.listener.push_greeting,
+                on_ready=self.listener.push_phrase,
                 rng=rng,
             ),
             tools=Tools(profiles, environ=environ, rng=rng),

@@ -227,7 +227,6 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
         values: dict[str, Any] = {
             "name": "edge-1",
             "public_url": "https://voice.example.com",
-            "preferred_region": regions[0],
             "twilio_auth_tokens": (Secret(AUTH_TOKEN), Secret(OLD_TOKEN)),
             "admin_token": Secret("admin"),
             "listen_host": "127.0.0.1",

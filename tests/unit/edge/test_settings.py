@@ -14,7 +14,7 @@ SECRETS = {"TWILIO_AUTH_TOKEN": "one,two", "EDGE_ADMIN_TOKEN": "admin"}
 
 
 def deployment(**edge: Any) -> DeploymentFile:
-    own = {"public_url": "https://voice.example.com", "preferred_region": "us-east"}
+    own = {"public_url": "https://voice.example.com"}
     return DeploymentFile(
         regions={"us-east": Region(agents=("127.0.0.1:1",))},
         profiles={},
@@ -79,7 +79,6 @@ def test_the_name_may_come_from_the_environment() -> None:
         ({"public_url": "https://h?x=1"}, "query"),
         ({"public_url": "https://h:99999"}, "is not a URL"),
         ({"media_url": "https://h"}, "media_url"),
-        ({"preferred_region": "mars"}, "no region 'mars'"),
         ({"heartbeat_timeout_s": 0.1}, "heartbeat_timeout_s"),
         ({"tls_certificate": "x.pem"}, "both or none"),
         ({"http_port": -5}, "http_port"),
