@@ -5,14 +5,31 @@ from typing import Any
 from prometheus_client import Counter, Histogram
 from prometheus_client.registry import CollectorRegistry
 
+from backhaul.clock import monotonic_s
+from backhaul.core.close_reason import CloseReason
 from backhaul.core.span_names import SpanName
-from backhaul.core.trace import AttributeValue, SpanContext, SpanKind
-from backhaul.tracing import Trace
-from edge.core.call_story import CallStory, Leg, StorySpan
+from backhaul.core.trace import Attributes, SpanContext, SpanKind
+from backhaul.tracing import Trace, Tracer
+from edge.core.call_spans import StorySpan, spans_of
+from edge.core.call_story import CallStory, Leg
 
-__all__ = ["CallDelays", "CallTrace"]
+__all__ = ["CallDelays", "CallTrace", "CallTraces"]
 
 _KINDS = {SpanName.WEBHOOK: SpanKind.SERVER, SpanName.LEASE: SpanKind.CLIENT}
+
+_BROKEN = frozenset(
+    {
+        "unplaced",
+        CloseReason.SESSION_LOST,
+        CloseReason.LINK_LOST,
+        CloseReason.MEDIA_STREAM_INVALID,
+        CloseReason.MEDIA_STREAM_LOST,
+        CloseReason.MODEL_UNAVAILABLE,
+        CloseReason.NEVER_STARTED,
+        CloseReason.INTERNAL_ERROR,
+    }
+)
+"""Ends of calls that are somebody's failure."""
 
 _FAST_S = (
     *(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075),
@@ -90,18 +107,21 @@ class CallDelays:
 
 
 class CallTrace:
-    """The trace of one call, whose spans are told when it is over.
+    """The story of one call, told as a trace when it is over.
 
     What the next process needs is known from the beginning of a leg: see `parent_of`.
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, delays: CallDelays, *, now: float) -> None:
+        """Begin with the webhook, at *now*."""
+        self.story = CallStory(now=now)
         self._trace = trace
+        self._delays = delays
         self._legs: dict[int, SpanContext] = {1: trace.root}
 
     @property
     def traceparent(self) -> str:
-        """The whole call, for the carrier to bring along."""
+        """The whole call, for the carrier to bring along; empty: it is not traced."""
         return self._trace.traceparent
 
     def parent_of(self, leg: int) -> str:
@@ -109,15 +129,43 @@ class CallTrace:
         context = self._leg(leg)
         return context.traceparent() if context.trace_id else ""
 
-    def tell(
-        self, story: CallStory, attributes: dict[str, AttributeValue], *, now: float
-    ) -> None:
-        """Tell the whole call."""
-        trace = self._trace
-        if not trace.recorded:
+    def end(self, reason: str, attributes: Attributes) -> None:
+        """The call is over: tell it, once, and count what it waited for.
+
+        Args:
+            reason: Why it ended, a stable label.
+            attributes: Of the call as a whole.
+        """
+        if self.story.ended_at is not None:
             return
+        now = monotonic_s()
+        self.story.ended(reason, now=now)
+        self._delays.observe(self.story)
+        if self._trace.recorded:
+            self._tell(attributes, now)
+
+    def timeline(self) -> list[dict[str, Any]]:
+        """Return the story for people, in milliseconds after the webhook."""
+        zero = self.story.legs[0].began_at
+        return [
+            {
+                "name": span.name.value,
+                "leg": span.leg,
+                "start_ms": round((span.start - zero) * 1000, 3),
+                "end_ms": round((span.end - zero) * 1000, 3),
+                "error": span.error,
+                **{
+                    key.rpartition(".")[2]: value
+                    for key, value in span.attributes.items()
+                },
+            }
+            for span in spans_of(self.story, now=monotonic_s())
+        ]
+
+    def _tell(self, attributes: Attributes, now: float) -> None:
+        trace, story = self._trace, self.story
         told: dict[tuple[int, SpanName], SpanContext] = {}
-        for span in story.spans(now=now):
+        for span in spans_of(story, now=now):
             failover = span.name is SpanName.FAILOVER
             attached = told.get((span.leg - 1, SpanName.ATTACH))
             told[span.leg, span.name] = trace.add(
@@ -134,10 +182,15 @@ class CallTrace:
         trace.add(
             SpanName.CALL,
             story.legs[0].began_at,
-            story.ended_at or now,
-            attributes,
+            now,
+            {
+                "warmline.end_reason": story.end_reason,
+                "warmline.legs": len(story.legs),
+                **attributes,
+            },
             context=trace.root,
             kind=SpanKind.SERVER,
+            error=story.end_reason if story.end_reason in _BROKEN else "",
         )
 
     def _parent(
@@ -155,20 +208,19 @@ class CallTrace:
         return self._legs[number]
 
 
-def timeline(story: CallStory, *, now: float) -> list[dict[str, Any]]:
-    """Return the story for people, in milliseconds after the webhook."""
-    zero = story.legs[0].began_at
-    return [
-        {
-            "name": span.name.value,
-            "leg": span.leg,
-            "start_ms": round((span.start - zero) * 1000, 3),
-            "end_ms": round((span.end - zero) * 1000, 3),
-            "error": span.error,
-            **{
-                name.rpartition(".")[2]: value
-                for name, value in span.attributes.items()
-            },
-        }
-        for span in story.spans(now=now)
-    ]
+class CallTraces:
+    """Begins the traces of an edge's calls."""
+
+    def __init__(self, tracer: Tracer, registry: CollectorRegistry) -> None:
+        """Count what calls wait for in *registry*."""
+        self._tracer = tracer
+        self._delays = CallDelays(registry)
+
+    def begin(self, *, now: float, traceparent: str = "") -> CallTrace:
+        """Return the trace of a call.
+
+        Args:
+            now: When its webhook came, monotonic seconds.
+            traceparent: From the edge that answered the webhook, if another did.
+        """
+        return CallTrace(self._tracer.begin(traceparent), self._delays, now=now)

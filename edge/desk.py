@@ -13,13 +13,13 @@ from edge.call import Call
 from edge.call_facts import Caller, CallTimes
 from edge.call_help import CallHelp
 from edge.call_session import CallSession
+from edge.call_trace import CallTrace, CallTraces
 from edge.calls import Calls
 from edge.care import Cares
 from edge.carrier_form import Action, Addresses, CarrierForm
 from edge.cold_opens import ColdOpens
 from edge.core.call_events import GivenUp, HandedOver, Resumed
 from edge.core.call_machine import CallConfig
-from edge.lease import Lease
 from edge.links import AgentLinks
 from edge.metrics import EdgeMetrics
 from edge.placement import Placement
@@ -44,11 +44,13 @@ class Desk:
         links: AgentLinks,
         calls: Calls,
         metrics: EdgeMetrics,
+        traces: CallTraces,
     ) -> None:
         self.draining = False
         self._settings = settings
         self._calls = calls
         self._metrics = metrics
+        self._traces = traces
         self._phrasebook = links.phrasebook
         self._cares = Cares(settings)
         self.placement = Placement(
@@ -65,17 +67,36 @@ class Desk:
         """Return TwiML for a new call of *profile*."""
         times = CallTimes(webhook_at=monotonic_s())
         caller = Caller(form.caller, form.called, over_sip=form.over_sip)
+        trace = self._traces.begin(now=times.webhook_at)
+        search = Search(form.call_sid, profile, leg=trace.story.leg)
         if self.draining:
-            return self._last_resort(profile, caller)
-        search = Search(form.call_sid, profile)
+            return self._turn_away(search, caller, trace)
         lease = await self.placement.warm(search)
         help_ = self._help(profile)
         if lease is None and not (search.hopeful or help_.script_audio(profile)):
-            return self._last_resort(profile, caller)
+            return self._turn_away(search, caller, trace)
         times.leased_at = monotonic_s() if lease is not None else None
-        call = self._new_call(search, lease, caller=caller, times=times, help_=help_)
+        session = CallSession(
+            search,
+            lease,
+            caller=caller,
+            help=help_,
+            metrics=self._metrics,
+            trace=trace,
+        )
+        call = self._new_call(session, caller=caller, times=times, help_=help_)
         self._calls.add(call)
+        trace.story.answered(now=monotonic_s())
         return call.twiml
+
+    def _turn_away(self, search: Search, caller: Caller, trace: CallTrace) -> str:
+        """Return TwiML for a new call that is given no session, and none is sought."""
+        facts = {
+            "warmline.call_sid": search.call_sid,
+            "warmline.profile": search.profile,
+        }
+        trace.end("unplaced", facts)
+        return self._last_resort(search.profile, caller)
 
     async def take_again(self, call: Call, action: Action, number: int) -> str:
         """Return TwiML for a call whose session or stream is lost.
@@ -88,6 +109,7 @@ class Desk:
         if not call.machine.may_resume or self.draining:
             return self._give_up(call, action, number)
         search = call.session.next_search()
+        call.story.asked(now=monotonic_s())
         lease = await self.placement.warm(search)
         if not call.machine.may_resume:
             if lease is not None:
@@ -97,7 +119,10 @@ class Desk:
         if lease is None and not (search.hopeful or has_script):
             return self._give_up(call, action, number)
         token = secrets.token_urlsafe(24)
-        text = self._stream_twiml(token, number=call.machine.streams + 1)
+        text = self._stream_twiml(
+            token, call.session.trace, number=call.machine.streams + 1
+        )
+        call.story.answered(now=monotonic_s())
         self._calls.renew(call, token=token, twiml=text)
         call.feed(Resumed())
         call.session.renew(search, lease)
@@ -114,24 +139,21 @@ class Desk:
 
     def _new_call(
         self,
-        search: Search,
-        lease: Lease | None,
+        session: CallSession,
         *,
         caller: Caller,
         times: CallTimes,
         help_: CallHelp,
     ) -> Call:
         token = secrets.token_urlsafe(24)
-        session = CallSession(
-            search, lease, caller=caller, help=help_, metrics=self._metrics
-        )
+        search = session.search
         return Call(
             call_sid=search.call_sid,
             profile=search.profile,
             caller=caller,
             session=session,
             token=token,
-            twiml=self._stream_twiml(token, number=1),
+            twiml=self._stream_twiml(token, session.trace, number=1),
             config=CallConfig(
                 token_ttl_s=self._settings.token_ttl_s,
                 away_timeout_s=self._settings.away_timeout_s,
@@ -171,8 +193,9 @@ class Desk:
             action_url=self._addresses.action(Action.FALLBACK, 1),
         )
 
-    def _stream_twiml(self, token: str, *, number: int) -> str:
+    def _stream_twiml(self, token: str, trace: CallTrace, *, number: int) -> str:
         return twiml.connect_stream(
             self._addresses.stream(token),
             self._addresses.action(Action.RESUME, number),
+            traceparent=trace.traceparent,
         )

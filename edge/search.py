@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from backhaul.core.close_reason import CloseReason
+from edge.core.call_story import Leg
 from edge.core.routes import Choice, RouteDecision
 
 __all__ = ["Attempt", "Search"]
@@ -36,6 +37,7 @@ class Search:
         avoid: Addresses of agents to ask only when nobody else is left.
         decision: The last one of the router, None before the first.
         attempts: Agents that were asked, in order.
+        leg: What is told of it afterwards.
     """
 
     call_sid: str
@@ -44,6 +46,7 @@ class Search:
     avoid: frozenset[str] = frozenset()
     decision: RouteDecision | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    leg: Leg = field(default_factory=Leg)
 
     @property
     def asked(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import ssl
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -13,10 +14,14 @@ from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
+from backhaul.otlp_target import OtlpTarget
 from backhaul.pki import Role, TlsFiles
+from backhaul.runtime_metrics import RuntimeMetrics
+from backhaul.tracing import Tracer
 from backhaul.transports.connectors import connector
 from edge.admin import EdgeViews
 from edge.agent_finder import AgentFinder, AgentFinderCollector
+from edge.call_trace import CallTraces
 from edge.calls import Calls
 from edge.core.call_events import StreamLost
 from edge.desk import Desk
@@ -57,8 +62,14 @@ class Edge:
         self._finder = AgentFinder(settings, links=self.links)
         self.links.listener = self._finder
         self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)
+        self._tracer = _tracer(settings, rng=rng)
+        self._runtime = RuntimeMetrics(self.metrics.registry)
         self._desk = Desk(
-            settings, links=self.links, calls=self.calls, metrics=self.metrics
+            settings,
+            links=self.links,
+            calls=self.calls,
+            metrics=self.metrics,
+            traces=CallTraces(self._tracer, self.metrics.registry),
         )
         self._webhook = Webhook(
             settings, desk=self._desk, calls=self.calls, metrics=self.metrics
@@ -66,6 +77,7 @@ class Edge:
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
         self.metrics.registry.register(AgentFinderCollector(self._finder))
+        self.metrics.registry.register(self._tracer.collector)
         public = web.Application(
             client_max_size=settings.max_message_bytes,
             middlewares=[self._webhook.count_refusals],
@@ -106,6 +118,8 @@ class Edge:
         """Open the listeners and begin to dial the agents."""
         settings = self._settings
         context = self._public_context
+        self._tracer.start()
+        self._runtime.start()
         await self._public.start(
             settings.listen_host, settings.http_port, context=context
         )
@@ -130,11 +144,14 @@ class Edge:
         """Close everything; calls that are still live come back to the action URL."""
         for call in self.calls.live():
             call.feed(StreamLost(CloseReason.DRAINED))
+            call.tell(CloseReason.DRAINED)
         await self._desk.aclose()
         await self._media.aclose()
         await self._public.aclose()
         await self._admin.aclose()
         await self.links.aclose()
+        self._runtime.close()
+        await self._tracer.aclose()
 
     def announcement(self) -> dict[str, object]:
         """Return the edge's name and ports."""
@@ -144,6 +161,19 @@ class Edge:
             "media_port": self.media_port,
             "admin_port": self.admin_port,
         }
+
+
+def _tracer(settings: EdgeSettings, *, rng: random.Random) -> Tracer:
+    return Tracer(
+        OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
+        {
+            "service.name": "warmline-edge",
+            "service.version": version("warmline"),
+            "service.instance.id": settings.name,
+        },
+        ratio=settings.trace_ratio,
+        rng=rng,
+    )
 
 
 def _public_context(certificate: Path, key: Path) -> ssl.SSLContext | None:

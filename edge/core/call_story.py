@@ -1,42 +1,37 @@
-"""What happened in a call and when, leg by leg, and the spans that tell it.
+"""What happened in a call and when, leg by leg.
 
 A call's first leg begins with its webhook. Each further one begins with a failure and
 brings another session; all of them are legs of one call.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
-
-from backhaul.core.span_names import SpanName
-from backhaul.core.trace import Attributes, AttributeValue
 
 __all__ = [
     "AudioSource",
     "CallStory",
     "LeaseAttempt",
     "Leg",
+    "Routed",
     "SessionPlace",
-    "StorySpan",
 ]
 
 _MAX_LEGS: Final = 16
+_MAX_ROUTES: Final = 16
 _MAX_LEASES: Final = 32
 _MAX_REASONS: Final = 32
 _MAX_REASON_CHARS: Final = 160
 
 
 class AudioSource(StrEnum):
-    """What the caller heard first."""
+    """What the caller heard first; a hold tone does not count."""
 
     GREETING = "greeting"
     """The profile's greeting, from the edge's own memory."""
     MODEL = "model"
     """Audio of the agent."""
-    HOLD_TONE = "hold_tone"
-    """A tone, while a session is being opened."""
-    FALLBACK = "fallback"
+    SCRIPT = "script"
     """The profile's fallback script: there was no session."""
 
 
@@ -51,18 +46,6 @@ class SessionPlace:
     rtt_s: float | None = None
     """Smoothed round trip of the link (s), None when it is not known."""
 
-    def attributes(self) -> dict[str, AttributeValue]:
-        """Return the place as attributes of a span."""
-        found: dict[str, AttributeValue] = {
-            "warmline.region": self.region,
-            "warmline.agent": self.agent,
-        }
-        if self.transport:
-            found["warmline.link.transport"] = self.transport
-        if self.rtt_s is not None:
-            found["warmline.link.rtt_ms"] = _ms(self.rtt_s)
-        return found
-
 
 @dataclass(frozen=True, slots=True)
 class LeaseAttempt:
@@ -73,6 +56,10 @@ class LeaseAttempt:
     """``warm``, ``cold`` or why not."""
     asked_at: float
     answered_at: float
+    cold: bool = False
+    """Whether it might open a session for the call."""
+    predicted_ms: float = 0.0
+    """What the router expected of it, until the first audio."""
 
     @property
     def granted(self) -> bool:
@@ -80,22 +67,30 @@ class LeaseAttempt:
         return self.outcome in {"warm", "cold"}
 
 
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """One decision of the router."""
+
+    began_at: float
+    ended_at: float
+    reasons: tuple[str, ...]
+    """Every region, and why it was chosen or not."""
+
+
 @dataclass(slots=True)
 class Leg:
     """A session's share of a call; times are monotonic seconds."""
 
-    number: int
-    began_at: float
+    number: int = 1
+    began_at: float = 0.0
     """The webhook came, or the leg before was lost."""
     reason: str = ""
     """Why the leg before ended; empty for the first one."""
     asked_at: float | None = None
     """The carrier asked what to do."""
     answered_at: float | None = None
-    routed: tuple[float, float] | None = None
-    """When the decision began and ended."""
-    reasons: tuple[str, ...] = ()
-    """Every candidate of the decision, and why it was chosen or not."""
+    """It was told to stream the call."""
+    routes: list[Routed] = field(default_factory=list[Routed])
     leases: list[LeaseAttempt] = field(default_factory=list[LeaseAttempt])
     stream_started_at: float | None = None
     attaching_at: float | None = None
@@ -105,7 +100,24 @@ class Leg:
     warm: bool = True
     first_audio_at: float | None = None
     source: AudioSource = AudioSource.MODEL
+    lost_at: float | None = None
+    lost_reason: str = ""
     ended_at: float | None = None
+
+    def routed(self, began: float, reasons: tuple[str, ...], *, now: float) -> None:
+        """A decision was made that began at *began*."""
+        if len(self.routes) < _MAX_ROUTES:
+            kept = (reason[:_MAX_REASON_CHARS] for reason in reasons[:_MAX_REASONS])
+            self.routes.append(Routed(began, now, tuple(kept)))
+
+    def leased(self, attempt: LeaseAttempt) -> None:
+        """An agent was asked for a session."""
+        if len(self.leases) < _MAX_LEASES:
+            self.leases.append(attempt)
+
+    def was_answered(self, at: float) -> bool:
+        """Tell whether the carrier had its answer before *at*."""
+        return self.answered_at is not None and at >= self.answered_at
 
     @property
     def first_audio_s(self) -> float | None:
@@ -129,20 +141,6 @@ class Leg:
         return self.first_audio_at - self.began_at
 
 
-@dataclass(frozen=True, slots=True)
-class StorySpan:
-    """A span of one leg."""
-
-    name: SpanName
-    leg: int
-    start: float
-    end: float
-    attributes: Attributes
-    parent: SpanName | None = None
-    """Of the same leg; None: the leg's own span."""
-    error: str = ""
-
-
 class CallStory:
     """Takes note of a call, and tells it afterwards."""
 
@@ -160,18 +158,6 @@ class CallStory:
     def asked(self, *, now: float) -> None:
         """The carrier asks how to go on."""
         self.leg.asked_at = now
-
-    def routed(self, began: float, reasons: tuple[str, ...], *, now: float) -> None:
-        """A decision was made that began at *began*."""
-        self.leg.routed = (began, now)
-        self.leg.reasons = tuple(
-            reason[:_MAX_REASON_CHARS] for reason in reasons[:_MAX_REASONS]
-        )
-
-    def leased(self, attempt: LeaseAttempt) -> None:
-        """An agent was asked for a session."""
-        if len(self.leg.leases) < _MAX_LEASES:
-            self.leg.leases.append(attempt)
 
     def answered(self, *, now: float) -> None:
         """The carrier was told to stream the call."""
@@ -196,95 +182,21 @@ class CallStory:
             self.leg.first_audio_at, self.leg.source = now, source
 
     def lost(self, reason: str, *, now: float) -> None:
-        """The session is gone: another leg begins, if the call goes on."""
+        """The session is gone; only the first word of it counts."""
+        if self.leg.lost_at is None:
+            self.leg.lost_at, self.leg.lost_reason = now, reason
+
+    def next_leg(self, *, now: float) -> Leg:
+        """Another session is searched: return the leg that this begins."""
+        before = self.leg
+        self.lost("stream_lost", now=now)
+        before.ended_at = began = before.lost_at or now
+        leg = Leg(before.number + 1, began_at=began, reason=before.lost_reason)
         if len(self.legs) < _MAX_LEGS:
-            self.leg.ended_at = now
-            self.legs.append(Leg(self.leg.number + 1, began_at=now, reason=reason))
+            self.legs.append(leg)
+        return leg
 
     def ended(self, reason: str, *, now: float) -> None:
         """The call is over."""
         self.ended_at, self.end_reason = now, reason
         self.leg.ended_at = now
-
-    def spans(self, *, now: float) -> Iterator[StorySpan]:
-        """Tell the call, but for its own span; what is not over yet ends *now*."""
-        for leg in self.legs:
-            yield from _spans_of(leg, now)
-
-
-def _spans_of(leg: Leg, now: float) -> Iterator[StorySpan]:
-    number = leg.number
-    if number > 1:
-        yield _failover(leg, now)
-    if leg.asked_at is not None:
-        yield from _webhook(leg, leg.asked_at, now)
-    started_at = leg.stream_started_at
-    if leg.answered_at is not None and started_at is not None:
-        name = SpanName.STREAM_START
-        yield StorySpan(name, number, leg.answered_at, started_at, {})
-    if leg.attaching_at is not None and leg.place is not None:
-        yield StorySpan(
-            SpanName.ATTACH,
-            number,
-            leg.attaching_at,
-            leg.attached_at or leg.attaching_at,
-            leg.place.attributes() | {"warmline.session.warm": leg.warm},
-            error="" if leg.attached_at is not None else "not_attached",
-        )
-    if leg.first_audio_at is not None:
-        yield StorySpan(
-            SpanName.FIRST_AUDIO,
-            number,
-            started_at or leg.began_at,
-            leg.first_audio_at,
-            {"warmline.audio.source": leg.source.value},
-        )
-
-
-def _failover(leg: Leg, now: float) -> StorySpan:
-    attributes: dict[str, AttributeValue] = {
-        "warmline.leg": leg.number,
-        "warmline.failover.reason": leg.reason,
-    }
-    if leg.gap_s is not None:
-        attributes["warmline.failover.gap_ms"] = _ms(leg.gap_s)
-    end = now if leg.ended_at is None else leg.ended_at
-    error = leg.reason if leg.attached_at is None else ""
-    name = SpanName.FAILOVER
-    return StorySpan(name, leg.number, leg.began_at, end, attributes, error=error)
-
-
-def _webhook(leg: Leg, asked_at: float, now: float) -> Iterator[StorySpan]:
-    number, parent = leg.number, SpanName.WEBHOOK
-    placed = any(one.granted for one in leg.leases)
-    outcome = "placed" if placed else "unplaced"
-    yield StorySpan(
-        SpanName.WEBHOOK,
-        number,
-        asked_at,
-        leg.answered_at or leg.ended_at or now,
-        {"warmline.webhook.outcome": outcome},
-        error="" if placed else outcome,
-    )
-    if leg.routed is not None:
-        began, ended = leg.routed
-        reasons = {"warmline.route.reasons": leg.reasons}
-        yield StorySpan(SpanName.ROUTE, number, began, ended, reasons, parent)
-    for attempt, lease in enumerate(leg.leases, start=1):
-        yield StorySpan(
-            SpanName.LEASE,
-            number,
-            lease.asked_at,
-            lease.answered_at,
-            lease.place.attributes()
-            | {
-                "warmline.lease.attempt": attempt,
-                "warmline.lease.outcome": lease.outcome,
-            },
-            parent,
-            error="" if lease.granted else lease.outcome,
-        )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
