@@ -59,11 +59,7 @@ class _Sums:
 
 
 class RegionBook:
-    """Agents of one region.
-
-    What a call would cost here is worked out when something changes here, so that a
-    decision only has to compare.
-    """
+    """Agents of one region, and what the next call would cost there."""
 
     def __init__(
         self, name: str, config: RouterConfig, *, assumed_rtt_ms: float
@@ -79,28 +75,33 @@ class RegionBook:
         self.agents: dict[str, AgentBook] = {}
         self._config = config
         self._assumed_rtt_ms = assumed_rtt_ms
-        self._known: dict[str, Candidate] = {}
 
     def candidate(
         self, profile: str, *, without: AbstractSet[str] = frozenset()
     ) -> Candidate:
-        """Return what a call of *profile* would cost here.
+        """Return what a call of *profile* would cost here; costs O(agents).
 
         Args:
             profile: Of the call.
             without: Addresses of agents that are out of the question.
         """
-        if without and not without.isdisjoint(self.agents):
-            return self._work_out(profile, without)
-        known = self._known.get(profile)
-        if known is None:
-            known = self._known[profile] = self._work_out(profile, without)
-        return known
-
-    def refresh(self) -> None:
-        """Something changed at an agent here."""
-        for profile in self._known:
-            self._known[profile] = self._work_out(profile, frozenset())
+        sums = _Sums()
+        nearest_ms: float | None = None
+        telling: RouteReason | None = None
+        for agent in self.agents.values():
+            blocked = agent.blocked(profile)
+            if without and agent.address in without:
+                blocked = RouteReason.ASKED
+            if blocked is None:
+                sums.add(agent, profile)
+                rtt_ms = agent.rtt_ms
+                if rtt_ms is not None and (nearest_ms is None or rtt_ms < nearest_ms):
+                    nearest_ms = rtt_ms
+            elif telling is None or _TELLING[blocked] > _TELLING[telling]:
+                telling = blocked
+        if not sums.agents:
+            return self._blocked(telling or RouteReason.NO_AGENTS)
+        return self._cost(sums, nearest_ms)
 
     def pick(
         self, profile: str, *, without: AbstractSet[str], rng: "Random"
@@ -123,25 +124,6 @@ class RegionBook:
             return _better_of_two(stocked, lambda one: one.free(profile), rng), True
         return _better_of_two(able, lambda one: one.room, rng), False
 
-    def _work_out(self, profile: str, without: AbstractSet[str]) -> Candidate:
-        sums = _Sums()
-        nearest_ms: float | None = None
-        telling: RouteReason | None = None
-        for agent in self.agents.values():
-            blocked = agent.blocked(profile)
-            if agent.address in without:
-                blocked = RouteReason.ASKED
-            if blocked is None:
-                sums.add(agent, profile)
-                rtt_ms = agent.rtt_ms
-                if rtt_ms is not None and (nearest_ms is None or rtt_ms < nearest_ms):
-                    nearest_ms = rtt_ms
-            elif telling is None or _TELLING[blocked] > _TELLING[telling]:
-                telling = blocked
-        if not sums.agents:
-            return self._blocked(telling or RouteReason.NO_AGENTS)
-        return self._cost(sums, nearest_ms)
-
     def _cost(self, sums: _Sums, nearest_ms: float | None) -> Candidate:
         config = self._config
         rtt_ms = self._assumed_rtt_ms if nearest_ms is None else nearest_ms
@@ -153,6 +135,7 @@ class RegionBook:
         return Candidate(
             region=self.name,
             blocked=None,
+            otherwise=RouteReason.SLOWER,
             predicted_ms=rtt_ms + config.attach_ms + open_ms + model_ms + load_ms,
             rtt_ms=rtt_ms,
             attach_ms=config.attach_ms,
@@ -166,7 +149,7 @@ class RegionBook:
     def _blocked(self, reason: RouteReason) -> Candidate:
         nothing = 0.0
         return Candidate(
-            self.name, reason, float("inf"), *(nothing,) * 5, free=0, agents=0
+            self.name, reason, reason, float("inf"), *(nothing,) * 5, free=0, agents=0
         )
 
 

@@ -8,8 +8,9 @@ of one region; a decision compares regions, and looks at the agents of one.
 Nothing here knows the time: production and simulation use the same object.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from backhaul.core.close_reason import CloseReason
@@ -59,6 +60,9 @@ class Router:
         self._rng = rng
         self._regions: dict[str, RegionBook] = {}
         self._agents: dict[str, tuple[AgentBook, RegionBook]] = {}
+        self._candidates: dict[str, dict[str, Candidate]] = {}
+        """By profile and region. They are worked out when something changes in their
+        region, so that a decision only has to compare."""
         self._present: dict[str, str] = {}
         """The region that calls go to, by profile."""
         for name, rtt_ms in regions.items():
@@ -75,14 +79,14 @@ class Router:
         book = self._regions.get(region) or self._add_region(region, None)
         agent = book.agents[address] = AgentBook(address)
         self._agents[address] = agent, book
-        book.refresh()
+        self._refresh(book)
 
     def remove(self, address: str) -> None:
         """Forget an agent; an unknown one is no error."""
         known = self._agents.pop(address, None)
         if known is not None:
             del known[1].agents[address]
-            known[1].refresh()
+            self._refresh(known[1])
 
     def set_link(self, address: str, *, up: bool, rtt_s: float | None) -> None:
         """Take note of the links to an agent.
@@ -96,13 +100,13 @@ class Router:
         rtt_ms = None if rtt_s is None else rtt_s * 1000
         if (agent.up, agent.rtt_ms) != (up, rtt_ms):
             agent.up, agent.rtt_ms = up, rtt_ms
-            region.refresh()
+            self._refresh(region)
 
     def set_stock(self, address: str, stock: Stock | None) -> None:
         """Take an agent's snapshot; None: what it said counts no more."""
         agent, region = self._agents[address]
         agent.set_stock(stock)
-        region.refresh()
+        self._refresh(region)
 
     # Leases of this edge
 
@@ -111,7 +115,7 @@ class Router:
         known = self._agents.get(choice.address)
         if known is not None:
             known[0].ask(profile, warm=choice.warm)
-            known[1].refresh()
+            self._refresh(known[1])
 
     def answered(
         self, choice: Choice, profile: str, refusal: CloseReason | None
@@ -129,7 +133,7 @@ class Router:
         )
         if refusal is not None and refusal in _TAKES_NONE:
             agent.close(_TAKES_NONE[refusal])
-        region.refresh()
+        self._refresh(region)
 
     # The decision
 
@@ -147,71 +151,94 @@ class Router:
             allowed: Regions that may take it; None: all.
             asked: Addresses of agents that have refused this very call.
         """
-        candidates: list[Candidate] = []
-        best: Candidate | None = None
-        for region in self._regions.values():
-            candidate = region.candidate(profile, without=asked)
-            candidates.append(candidate)
-            if candidate.blocked is not None:
-                continue
-            if allowed is not None and candidate.region not in allowed:
-                continue
-            if best is None or candidate.predicted_ms < best.predicted_ms:
-                best = candidate
-        if best is None:
-            return self._decide(profile, candidates, None, allowed, asked)
-        chosen = self._keep_present(profile, best, allowed, asked)
-        return self._decide(profile, candidates, chosen, allowed, asked)
+        candidates = self._standing(profile, asked)
+        able: Iterable[Candidate] = candidates.values()
+        if allowed is not None:
+            able = [one for one in able if one.region in allowed]
+        best = min(able, key=_predicted_ms, default=None)
+        choice = None
+        if best is not None and best.blocked is None:
+            chosen = self._keep_present(profile, best, candidates, allowed)
+            if not asked:
+                # A second choice for one call says nothing of where others should go.
+                self._present[profile] = chosen.region
+            choice = self._pick(profile, chosen, asked)
+        reasons = _reasons(candidates, best, choice, allowed)
+        return RouteDecision(profile, choice, tuple(candidates.values()), reasons)
+
+    def _standing(
+        self, profile: str, asked: AbstractSet[str]
+    ) -> Mapping[str, Candidate]:
+        """Return every region as a candidate, agents that were *asked* left out."""
+        candidates = self._candidates.get(profile)
+        if candidates is None:
+            regions = self._regions.values()
+            candidates = {one.name: one.candidate(profile) for one in regions}
+            self._candidates[profile] = candidates
+        if not asked:
+            return candidates
+        found = dict(candidates)
+        for address in asked:
+            known = self._agents.get(address)
+            if known is not None:
+                name = known[1].name
+                found[name] = known[1].candidate(profile, without=asked)
+        return found
 
     def _keep_present(
         self,
         profile: str,
         best: Candidate,
+        candidates: Mapping[str, Candidate],
         allowed: AbstractSet[str] | None,
-        asked: AbstractSet[str],
     ) -> Candidate:
         """Return the region that calls go to now, unless *best* is clearly faster."""
         name = self._present.get(profile)
-        if name is not None and (allowed is None or name in allowed):
-            present = self._regions[name].candidate(profile, without=asked)
-            clearly_ms = present.predicted_ms * (1 - self._config.hysteresis)
-            if present.blocked is None and best.predicted_ms >= clearly_ms:
-                return present
-        if not asked:
-            # A second choice for one call says nothing of where the next should go.
-            self._present[profile] = best.region
-        return best
+        if name is None or (allowed is not None and name not in allowed):
+            return best
+        present = candidates[name]
+        clearly_ms = present.predicted_ms * (1 - self._config.hysteresis)
+        is_clear = present.blocked is not None or best.predicted_ms < clearly_ms
+        return best if is_clear else present
 
-    def _decide(
-        self,
-        profile: str,
-        candidates: list[Candidate],
-        chosen: Candidate | None,
-        allowed: AbstractSet[str] | None,
-        asked: AbstractSet[str],
-    ) -> RouteDecision:
-        reasons: list[RouteReason] = []
-        for one in candidates:
-            if allowed is not None and one.region not in allowed:
-                reasons.append(RouteReason.RESIDENCY)
-            elif one.blocked is not None:
-                reasons.append(one.blocked)
-            elif chosen is not None and one.region == chosen.region:
-                reasons.append(RouteReason.CHOSEN)
-            elif chosen is not None and one.predicted_ms < chosen.predicted_ms:
-                reasons.append(RouteReason.HYSTERESIS)
-            else:
-                reasons.append(RouteReason.SLOWER)
-        choice = None
-        if chosen is not None:
-            agent, warm = self._regions[chosen.region].pick(
-                profile, without=asked, rng=self._rng
-            )
-            choice = Choice(chosen.region, agent.address, warm, chosen.predicted_ms)
-        return RouteDecision(profile, choice, tuple(candidates), tuple(reasons))
+    def _pick(self, profile: str, chosen: Candidate, asked: AbstractSet[str]) -> Choice:
+        region = self._regions[chosen.region]
+        agent, warm = region.pick(profile, without=asked, rng=self._rng)
+        return Choice(region.name, agent.address, warm, chosen.predicted_ms)
+
+    def _refresh(self, region: RegionBook) -> None:
+        """Something changed in *region*."""
+        for profile, candidates in self._candidates.items():
+            candidates[region.name] = region.candidate(profile)
 
     def _add_region(self, name: str, rtt_ms: float | None) -> RegionBook:
         assumed_ms = self._config.unknown_rtt_ms if rtt_ms is None else rtt_ms
         book = RegionBook(name, self._config, assumed_rtt_ms=assumed_ms)
         self._regions[name] = book
+        self._refresh(book)
         return book
+
+
+_predicted_ms = attrgetter("predicted_ms")
+
+
+def _reasons(
+    candidates: Mapping[str, Candidate],
+    best: Candidate | None,
+    choice: Choice | None,
+    allowed: AbstractSet[str] | None,
+) -> tuple[RouteReason, ...]:
+    """Return what became of each candidate."""
+    reasons = {name: one.otherwise for name, one in candidates.items()}
+    if allowed is not None:
+        for name in reasons.keys() - allowed:
+            reasons[name] = RouteReason.RESIDENCY
+    if best is None or choice is None:
+        return tuple(reasons.values())
+    if best.region != choice.region:
+        for name, one in candidates.items():
+            faster = one.predicted_ms < choice.predicted_ms
+            if faster and reasons[name] is RouteReason.SLOWER:
+                reasons[name] = RouteReason.HYSTERESIS
+    reasons[choice.region] = RouteReason.CHOSEN
+    return tuple(reasons.values())

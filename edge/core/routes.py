@@ -56,8 +56,11 @@ class Candidate(NamedTuple):
     region: str
     blocked: RouteReason | None
     """Why it can take no call at all; None: it can."""
+    otherwise: RouteReason
+    """Why it is not chosen, if it may take the call and is not."""
     predicted_ms: float
-    """Until the caller hears the first word: the sum of the five figures below."""
+    """Until the caller hears the first word, the sum of the five figures below; endless
+    where it is blocked."""
     rtt_ms: float
     attach_ms: float
     open_ms: float
