@@ -1,6 +1,7 @@
 """One real call, as a collector, Prometheus and a terminal see it."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from lab.fabric import Fabric, FabricOptions
 from lab.speech_files import caller_lines
 from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
 from lab.waterfall import draw
+from tests.integration import observability_document as document
 from tests.integration.judges import installed
+from tests.integration.observability_document import Metric
 from tests.integration.otlp_receiver import OtlpReceiver, ReceivedSpan
 
 # Six processes start here, on a machine that may be busy with something else.
@@ -211,3 +214,72 @@ async def test_no_label_of_a_metric_is_of_one_call(
     assert seen.report.call_sid not in text
     for family in text_string_to_metric_families(text):
         assert len(family.samples) < 200, family.name
+
+
+# docs/observability.md says the same.
+
+
+def documented(seen: Observed, service: str) -> list[tuple[Metric, Any]]:
+    """Return each documented metric with what the service shows of it."""
+    text = seen.edge_metrics if service == "edge" else seen.agent_metrics
+    shown = {
+        family.name + ("_total" if family.type == "counter" else ""): family
+        for family in text_string_to_metric_families(text)
+        if not family.name.endswith("_created")
+    }
+    told = document.metrics(service)
+    assert told.keys() == shown.keys()
+    return [(metric, shown[name]) for name, metric in told.items()]
+
+
+async def test_every_span_is_documented(seen: Observed) -> None:
+    told = document.spans()
+    assert told.keys() == set(SpanName)
+    for span in seen.spans:
+        assert span.service == f"warmline-{told[span.name]}"
+
+
+async def test_every_attribute_is_documented(seen: Observed) -> None:
+    told = document.attributes()
+    assert told.keys() == document.attributes_in_code()
+    assert frozenset().union(*told.values()) <= set(SpanName)
+    for span in seen.spans:
+        for name in span.attributes:
+            assert span.name in told[name], name
+
+
+@pytest.mark.parametrize("service", ["edge", "agent"])
+async def test_every_metric_is_documented(seen: Observed, service: str) -> None:
+    for metric, shown in documented(seen, service):
+        assert (metric.kind, metric.text) == (shown.type, shown.documentation)
+        assert metric.unit
+        used = {name for sample in shown.samples for name in sample.labels} - {"le"}
+        assert used in ({*metric.labels}, set()), metric.name
+
+
+async def test_every_alert_is_documented() -> None:
+    rules = document.rules()
+    assert document.alerts() == list(rules)
+    both = document.metrics("edge") | document.metrics("agent")
+    for name, metric in both.items():
+        about = {
+            alert
+            for alert, expression in rules.items()
+            if re.search(rf"\b{name}(_bucket)?\b", expression)
+        }
+        assert about == set(metric.alerts), name
+    for alert, expression in rules.items():
+        names = re.findall(r"\b[a-z_]+(?=[\[{ ])", expression)
+        known = {name.removesuffix("_bucket") for name in names} & both.keys()
+        assert known, alert
+
+
+async def test_prometheus_takes_the_rules() -> None:
+    promtool = installed("promtool", package="prometheus")
+    judged = await asyncio.to_thread(
+        subprocess.run,
+        [promtool, "check", "rules", str(document.RULES)],
+        capture_output=True,
+        check=False,
+    )
+    assert judged.returncode == 0, judged.stdout + judged.stderr

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from backhaul.core.messages import ProfileStock, Stock
 from edge.core.router import Router
-from edge.core.routes import Candidate, RouteDecision, RouteReason, RouterConfig
+from edge.core.routes import Candidate, RouteDecision, RouterConfig, RouteReason
 
 DESK = "desk"
 

@@ -8,7 +8,7 @@ import pytest
 from backhaul.core.messages import Stock
 from edge.core.agent_book import AgentBook
 from edge.core.region_book import RegionBook
-from edge.core.routes import RouteReason, RouterConfig
+from edge.core.routes import RouterConfig, RouteReason
 from tests.unit.router_fleet import DESK, stock
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from backhaul.core.close_reason import CloseReason
-from edge.core.routes import RouteReason, RouterConfig
+from edge.core.routes import RouterConfig, RouteReason
 from tests.unit.router_fleet import (
     DESK,
     add,
