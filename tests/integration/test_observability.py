@@ -269,7 +269,7 @@ async def test_every_alert_is_documented() -> None:
         }
         assert about == set(metric.alerts), name
     for alert, expression in rules.items():
-        names = re.findall(r"\b[a-z_]+(?=[\[{ ])", expression)
+        names = re.findall(r"\b[a-z_0-9]+(?=[\[{ ])", expression)
         known = {name.removesuffix("_bucket") for name in names} & both.keys()
         assert known, alert
 
