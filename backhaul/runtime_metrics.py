@@ -1,7 +1,6 @@
 """Prometheus metrics of the process itself: its event loop, CPU, memory, version."""
 
 import asyncio
-from importlib.metadata import version
 from typing import Final
 
 from prometheus_client import (
@@ -13,6 +12,7 @@ from prometheus_client import (
 )
 
 from backhaul.clock import monotonic_s
+from backhaul.version import VERSION
 
 __all__ = ["RuntimeMetrics"]
 
@@ -37,7 +37,7 @@ class RuntimeMetrics:
             registry=registry,
         )
         Info("warmline", "What runs here.", registry=registry).info(
-            {"version": version("warmline")}
+            {"version": VERSION}
         )
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)

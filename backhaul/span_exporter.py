@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Final
 
 import aiohttp
@@ -25,6 +24,7 @@ from backhaul.core.otlp import encode_export, encode_resource
 from backhaul.core.trace import Attributes
 from backhaul.otlp_target import OtlpTarget
 from backhaul.tasks import TaskOwner
+from backhaul.version import VERSION
 
 __all__ = ["ExporterConfig", "SpanCollector", "SpanCounters", "SpanExporter"]
 
@@ -103,7 +103,6 @@ class SpanExporter:
         self.waiting_bytes = 0
         self._target = target
         self._resource = encode_resource(resource)
-        self._version = version("warmline")
         self._rng = rng
         self._config = config or ExporterConfig()
         first_s = self._config.retry_first_s
@@ -168,7 +167,7 @@ class SpanExporter:
         return batch
 
     async def _deliver(self, http: aiohttp.ClientSession, batch: list[bytes]) -> None:
-        body = encode_export(self._resource, batch, scope=_SCOPE, version=self._version)
+        body = encode_export(self._resource, batch, scope=_SCOPE, version=VERSION)
         for attempt in range(1, _ATTEMPTS + 1):
             refused = await self._post(http, body)
             self._note(refused)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import random
 import ssl
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -19,6 +18,7 @@ from backhaul.pki import Role, TlsFiles
 from backhaul.runtime_metrics import RuntimeMetrics
 from backhaul.tracing import Tracer
 from backhaul.transports.connectors import connector
+from backhaul.version import VERSION
 from edge.admin import EdgeViews
 from edge.agent_finder import AgentFinder, AgentFinderCollector
 from edge.call_trace import CallTraces
@@ -168,7 +168,7 @@ def _tracer(settings: EdgeSettings, *, rng: random.Random) -> Tracer:
         OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
         {
             "service.name": "warmline-edge",
-            "service.version": version("warmline"),
+            "service.version": VERSION,
             "service.instance.id": settings.name,
         },
         ratio=settings.trace_ratio,

@@ -5,7 +5,6 @@ import random
 import secrets
 import ssl
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -22,6 +21,7 @@ from backhaul.runtime_metrics import RuntimeMetrics
 from backhaul.settings import DeploymentFile
 from backhaul.store import AgentRecord
 from backhaul.tracing import Tracer
+from backhaul.version import VERSION
 from region_agent.admin import AgentViews
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
@@ -96,7 +96,6 @@ class RegionAgent:
             rng=rng,
         )
         self._started_unix_s = unix_s()
-        self._version = version("warmline")
         self.services = self._call_services(deployment, endpoint, environ, rng=rng)
         self.registry = CollectorRegistry()
         self._runtime = RuntimeMetrics(self.registry)
@@ -220,7 +219,7 @@ class RegionAgent:
             OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
             {
                 "service.name": "warmline-agent",
-                "service.version": self._version,
+                "service.version": VERSION,
                 "service.instance.id": settings.agent_id,
                 "cloud.region": settings.region,
             },
@@ -257,7 +256,7 @@ class RegionAgent:
             address=settings.advertise_address or address,
             admin_url=f"http://{settings.admin_host}:{self.admin_port}",
             started_unix_s=self._started_unix_s,
-            version=self._version,
+            version=VERSION,
             advertised=bool(settings.advertise_address),
             warm=self.sessions.warm(),
             active_calls=self.listener.active_calls,
