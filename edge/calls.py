@@ -112,7 +112,9 @@ class Calls:
         reason = call.machine.end_reason
         label = reason.value if reason else "unknown"
         self.ended_total[label] = self.ended_total.get(label, 0) + 1
-        self._summaries.append({"call_sid": call.call_sid, **call.summary()})
+        timeline = call.session.trace.timeline()
+        told = {"call_sid": call.call_sid, **call.summary(), "timeline": timeline}
+        self._summaries.append(told)
         # The caller may live on, and the carrier may ask again.
         lives_on = reason is CloseReason.TRANSFERRED or call.machine.fell_back
         self._ended[call.call_sid] = (

@@ -206,7 +206,7 @@ class Bridge:
     def _forward(self, audio: bytes) -> None:
         self._counters.audio_frames_out += 1
         self._counters.audio_bytes_out += len(audio)
-        self._log.first_audio()
+        self._log.audio()
         self._channel.send_audio(audio)
         if self._recorder is not None:
             self._recorder.voice(audio)

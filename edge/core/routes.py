@@ -94,6 +94,17 @@ class RouteDecision(NamedTuple):
     reasons: tuple[RouteReason, ...]
     """What became of each candidate, in the same order."""
 
+    def lines(self) -> tuple[str, ...]:
+        """Return every candidate and why it was chosen or not, a line each."""
+        pairs = zip(self.candidates, self.reasons, strict=True)
+        return tuple(
+            f"{one.region} {reason.value}: {one.predicted_ms:.1f} ms = "
+            f"rtt {one.rtt_ms:.1f} + attach {one.attach_ms:.1f} + "
+            f"open {one.open_ms:.1f} + model {one.model_ms:.1f} + "
+            f"load {one.load_ms:.1f}; {one.free} free"
+            for one, reason in pairs
+        )
+
     def rows(self) -> list[dict[str, object]]:
         """Return every candidate with its figures (ms) and its reason, for people."""
         return [
