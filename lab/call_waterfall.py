@@ -11,19 +11,20 @@ from backhaul.clock import monotonic_s
 from lab.twilio_report import CallReport
 from lab.waterfall import Step
 
-__all__ = ["ask_timeline", "steps_of"]
+__all__ = ["ask_timeline", "setup_of", "talk_of"]
 
 _WAIT_S: Final = 3.0
 """An edge may hear of a call's end a little later than the caller."""
 _POLL_S: Final = 0.05
 _BELOW_WEBHOOK: Final = frozenset({"route", "lease"})
-_NOTES: Final = ("outcome", "region", "source")
+_NOTES: Final = ("region", "outcome", "source", "reason")
+_MS_PER_S: Final = 1000
 
 
-def steps_of(
+def setup_of(
     report: CallReport, timeline: Sequence[Mapping[str, Any]]
 ) -> Iterator[Step]:
-    """Yield what happened in a call, in milliseconds since it began.
+    """Yield what happened until the conversation began, in ms since the call did.
 
     Args:
         report: The call as its caller saw it.
@@ -33,18 +34,32 @@ def steps_of(
     if report.webhook_ms is not None:
         yield Step("webhook, as asked", 0.0, report.webhook_ms)
     for told in timeline:
-        depth = 2 if told["name"] in _BELOW_WEBHOOK else 1
-        note = next((str(told[name]) for name in _NOTES if told.get(name)), "")
-        yield Step(told["name"], told["start_ms"], told["end_ms"], depth, note)
+        if told["leg"] == 1:
+            yield _step(told)
+
+
+def talk_of(
+    report: CallReport, timeline: Sequence[Mapping[str, Any]]
+) -> Iterator[Step]:
+    """Yield what happened in the conversation; see `setup_of`."""
+    yield Step("call", 0.0, report.duration_s * _MS_PER_S)
+    for told in timeline:
+        if told["leg"] > 1:
+            yield _step(told)
     for number, turn in enumerate(report.turns, start=1):
         said_ms = turn.said_ended_at_ms
         if said_ms is None:
             continue
-        yield Step(f"caller speaks, {number}", turn.said_at_ms, said_ms)
+        yield Step(f"caller speaks, {number}", turn.said_at_ms, said_ms, 1)
         reply_ms = turn.reply_first_audio_ms
         if reply_ms is not None and reply_ms > 0:
-            yield Step(f"until the reply, {number}", said_ms, said_ms + reply_ms)
-    yield Step("call", 0.0, report.duration_s * 1000)
+            yield Step(f"until the reply, {number}", said_ms, said_ms + reply_ms, 1)
+
+
+def _step(told: Mapping[str, Any]) -> Step:
+    depth = 2 if told["name"] in _BELOW_WEBHOOK else 1
+    note = " ".join(str(told[name]) for name in _NOTES if told.get(name))
+    return Step(told["name"], told["start_ms"], told["end_ms"], depth, note)
 
 
 async def ask_timeline(

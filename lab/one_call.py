@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-from lab.call_waterfall import ask_timeline, steps_of
+from lab.call_waterfall import ask_timeline, setup_of, talk_of
 from lab.conversation_script import ConversationScript, ScriptError, read_script
 from lab.fabric_file import recall_fabric
 from lab.scripted_call import ScriptResult, run_script
@@ -173,7 +173,7 @@ def _show(report: CallReport, timeline: list[dict[str, Any]], *, json: bool) -> 
         shown = {**report.to_dict(), "edge_timeline": timeline}
         sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
         return
-    for line in draw(steps_of(report, timeline)):
-        sys.stdout.write(f"{line}\n")
+    for steps in (setup_of(report, timeline), talk_of(report, timeline)):
+        sys.stdout.writelines(f"{line}\n" for line in draw(steps))
     for error in report.errors:
         sys.stdout.write(f"error {error.code}: {error.detail}\n")

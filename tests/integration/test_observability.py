@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from backhaul.core.span_names import SpanName
 from backhaul.core.trace import parse_traceparent
-from lab.call_waterfall import ask_timeline, steps_of
+from lab.call_waterfall import ask_timeline, setup_of, talk_of
 from lab.fabric import Fabric, FabricOptions
 from lab.speech_files import caller_lines
 from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
@@ -182,7 +182,8 @@ async def test_the_terminal_shows_the_same_times(seen: Observed) -> None:
             told = by_name[span.name]
             took_ms = told["end_ms"] - told["start_ms"]
             assert abs(took_ms - span.duration_ms) < 0.01
-    lines = draw(steps_of(seen.report, seen.timeline))
+    setup = draw(setup_of(seen.report, seen.timeline))
+    lines = [*setup, *draw(talk_of(seen.report, seen.timeline))]
     assert all(len(line) <= 80 for line in lines)
     shown = "\n".join(lines)
     for name in ("webhook", "route", "lease", "attach", "first audio", "reply, 2"):
