@@ -71,3 +71,31 @@ speak = "reply-3"
 """)
     assert result.ok, result.problems
     assert placed(line, "cold") + placed(line, "warm") == 1
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("answered", "completed"), ("busy", "busy")]
+)
+async def test_a_human_is_rung_after_the_script(
+    answer: OpenLine, outcome: str, status: str
+) -> None:
+    line = await answer(GREETING + SCRIPT + 'dial = "+14155550199"\n')
+    await eventually(lambda: bool(line.edge.links.phrasebook.scripts))
+    line.model.faults.plan(Fault.SERVER_ERROR, count=100_000, seconds=0)
+    await lose_all_sessions(line)
+    result = await line.converse(f"""
+[call]
+dial = {{ outcome = "{outcome}", after_s = 0.3, talk_s = 0.5 }}
+[[caller]]
+expect_heard = "length-goodbye"
+[[caller]]
+expect_verb = "Dial +14155550199"
+[[caller]]
+expect_end = "twiml"
+""")
+    assert result.ok, result.problems
+    (transfer,) = result.call.transfers
+    assert transfer.status == status
+    assert result.call.errors == ()
+    assert placed(line, "dial") == 1

@@ -145,6 +145,22 @@ async def test_the_tone_stops_when_it_is_the_callers_turn(
                 await socket.recv()
 
 
+async def test_a_model_that_takes_long_to_begin_leaves_no_silence(
+    bench: "Bench", wait: Any
+) -> None:
+    url = await ring(bench, bench.sids() | PLAIN)
+    async with stream(bench, url) as socket:
+        await socket.send(start())
+        await wait(lambda: bool(bench.agent.calls))
+        began_at = monotonic_s()
+        assert RING.startswith(await heard(socket, at_least=800))
+        assert monotonic_s() - began_at > 1.5
+        bench.agent.calls[0].channel.send_audio(AUDIO)
+        while json.loads(await socket.recv())["event"] != "clear":
+            pass
+        assert await heard(socket, at_least=len(AUDIO)) == AUDIO
+
+
 async def test_two_more_tries_are_made_elsewhere(
     make_bench: "MakeBench", wait: Any
 ) -> None:
@@ -306,6 +322,23 @@ async def test_a_session_that_dies_before_its_first_word_is_replaced(
         assert got == GREETING_AUDIO + AUDIO
     reason = CloseReason.SESSION_LOST.value
     assert bench.metric("edge_session_retries_total", reason=reason) == 1
+
+
+async def test_a_session_that_dies_at_once_makes_nobody_wait_in_silence(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    bench = await make_bench(agent={"open_s": 1.5})
+    url = await ring(bench, bench.sids() | PLAIN)
+    bench.agent.warm = 0
+    bench.agent.push_stock()
+    async with stream(bench, url) as socket:
+        await socket.send(start())
+        await wait(lambda: bool(bench.agent.calls))
+        bench.agent.calls[0].channel.close(CloseReason.SESSION_LOST)
+        began_at = monotonic_s()
+        assert RING.startswith(await heard(socket, at_least=800))
+        assert monotonic_s() - began_at < 1.5
+        await wait(lambda: len(bench.agent.calls) == 2)
 
 
 async def test_sessions_that_all_die_lead_to_the_script(
