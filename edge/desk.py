@@ -149,7 +149,7 @@ class Desk:
         lease, caller = lease_of(ticket, self._links), caller_of(ticket)
         times = times_of(ticket)
         trace = self._traces.begin(now=times.webhook_at, traceparent=ticket.traceparent)
-        trace.story.answered(now=times.webhook_at + ticket.leased_s)
+        trace.story.taken_over(answered_at=times.webhook_at + ticket.leased_s)
         help_ = self._help(ticket.profile)
         session = CallSession(
             search_of(ticket, lease, leg=trace.story.leg),
