@@ -84,7 +84,10 @@ async def pair(make_bench: "MakeBench", wait: Any) -> Pair:
     return await make_pair(make_bench, wait)
 
 
-async def make_pair(make_bench: "MakeBench", wait: Any, **changes: Any) -> Pair:
+async def make_pair(
+    make_bench: "MakeBench", wait: Any, *, agent_of_near: str = "", **changes: Any
+) -> Pair:
+    """Start both edges; *agent_of_near*: the process of the agent near is linked to."""
     ports = {name: (free_port(), free_port()) for name in ("far", "near")}
     sites = {
         name: EdgeSite(
@@ -96,6 +99,8 @@ async def make_pair(make_bench: "MakeBench", wait: Any, **changes: Any) -> Pair:
     }
     benches: dict[str, Bench] = {}
     for name, site in sites.items():
+        if agent_of_near and benches:
+            benches["far"].agent.instance = agent_of_near
         benches[name] = await make_bench(
             beside=benches.get("far"),
             name=name,
@@ -388,9 +393,9 @@ async def test_a_status_callback_for_a_call_that_is_elsewhere_is_taken(
 
 
 async def test_without_a_link_to_the_agent_the_call_is_given_another_session(
-    pair: Pair, wait: Any, monkeypatch: pytest.MonkeyPatch
+    make_bench: "MakeBench", wait: Any
 ) -> None:
-    monkeypatch.setattr(pair.near.edge.links, "agent_of", lambda _: None)
+    pair = await make_pair(make_bench, wait, agent_of_near="its successor")
     answer = await pair.ring()
     async with answer.connect() as twilio:
         await twilio.send(start())
