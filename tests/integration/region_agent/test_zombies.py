@@ -15,7 +15,7 @@ from tests.integration.region_agent.bench import (
     eventually,
 )
 
-INTERVAL_S = 4.0
+INTERVAL_S = 6.0
 CONFIG = """
 [regions.home]
 agents = []

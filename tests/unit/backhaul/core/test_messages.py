@@ -110,3 +110,10 @@ def test_anything_else_is_the_peers_fault(payload: bytes) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         decode_message(payload)
     assert str(caught.value) == "control message does not decode"
+
+
+def test_a_profile_nobody_spoke_of_has_no_stock() -> None:
+    stock = Stock({"front-desk": ProfileStock(3)})
+    assert stock.warm("front-desk") == 3
+    assert stock.warm("night-line") == 0
+    assert Stock().warm("front-desk") == 0
