@@ -36,6 +36,7 @@ class Search:
         avoid: Addresses of agents to ask only when nobody else is left.
         decision: The last one of the router, None before the first.
         attempts: Agents that were asked, in order.
+        wanted: Whether the call still waits for what is found.
     """
 
     call_sid: str
@@ -44,6 +45,7 @@ class Search:
     avoid: frozenset[str] = frozenset()
     decision: RouteDecision | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    wanted: bool = True
 
     @property
     def asked(self) -> frozenset[str]:
