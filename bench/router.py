@@ -3,8 +3,9 @@
 One profile, and agents that are spread evenly over the regions; every agent's link and
 stock is known. Before each decision some agents say something new, as they do between
 two calls, which is not counted. "decide" is one decision with all its candidates and
-reasons; "decide and lend" also takes the lease off the agent's book; "snapshot" is what
-one agent's news cost.
+reasons; "decide, CPU" is the same by a clock that stands still while other processes
+have the core; "decide and lend" also takes the lease off the agent's book; "snapshot"
+is what one agent's news cost.
 
 ``--json`` prints one object.
 """
@@ -13,6 +14,7 @@ import argparse
 import gc
 import json
 import random
+import time
 from typing import Any, Final
 
 from backhaul.clock import monotonic_s
@@ -50,6 +52,7 @@ def measure(regions: int, agents: int, rounds: int) -> dict[str, Any]:
         router.set_stock(address, stock(rng))
     router.route(PROFILE)
     decide: list[float] = []
+    cpu: list[float] = []
     lend: list[float] = []
     snapshot: list[float] = []
     gc.collect()
@@ -60,17 +63,21 @@ def measure(regions: int, agents: int, rounds: int) -> dict[str, Any]:
             began_at = monotonic_s()
             router.set_stock(address, said)
             snapshot.append(monotonic_s() - began_at)
+        cpu_began_at = time.thread_time_ns()
         began_at = monotonic_s()
         decision = router.route(PROFILE)
         decide.append(monotonic_s() - began_at)
+        cpu.append((time.thread_time_ns() - cpu_began_at) / 1e9)
         if decision.choice is not None:
+            lent_at = monotonic_s()
             router.asked(decision.choice, PROFILE)
-            lend.append(monotonic_s() - began_at)
+            lend.append(decide[-1] + monotonic_s() - lent_at)
             router.answered(decision.choice, PROFILE, None)
     return {
         "regions": regions,
         "agents": agents,
         "decide_us": _summary(decide),
+        "decide_cpu_us": _summary(cpu),
         "decide_and_lend_us": _summary(lend),
         "snapshot_us": _summary(snapshot),
     }
@@ -78,7 +85,8 @@ def measure(regions: int, agents: int, rounds: int) -> dict[str, Any]:
 
 def _summary(seconds: list[float]) -> dict[str, float]:
     return {
-        f"p{share}": round(percentile(seconds, share) * 1e6, 1) for share in (50, 99)
+        f"p{share}": round((percentile(seconds, share) or 0) * 1e6, 1)
+        for share in (50, 99)
     }
 
 
@@ -93,13 +101,14 @@ def main() -> None:
         print(json.dumps({"router": rows}))
         return
     print(f"{'regions':>8}{'agents':>8}", end="")
-    print("".join(f"{name:>22}" for name in ("decide", "decide and lend", "snapshot")))
+    names = ("decide", "decide, CPU", "decide and lend", "snapshot")
+    print("".join(f"{name:>18}" for name in names))
     for row in rows:
         print(f"{row['regions']:>8}{row['agents']:>8}", end="")
-        for name in ("decide_us", "decide_and_lend_us", "snapshot_us"):
-            figures = row[name]
+        for name in ("decide", "decide_cpu", "decide_and_lend", "snapshot"):
+            figures = row[f"{name}_us"]
             text = f"{figures['p50']:.1f} / {figures['p99']:.1f}"
-            print(f"{text:>22}", end="")
+            print(f"{text:>18}", end="")
         print()
     print("p50 / p99 (microseconds)")
 

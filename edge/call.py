@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
@@ -50,6 +51,10 @@ from edge.metrics import EdgeMetrics
 __all__ = ["Call"]
 
 _log = structlog.get_logger()
+
+_MODEL_PATIENCE_S: Final = 2.0
+"""Silence of a session that is to speak first before the hold tone begins (s). Models
+rarely take a second; less would put a blip of tone into calls that are well."""
 
 
 @dataclass(slots=True)
@@ -198,8 +203,7 @@ class Call:
         self.times.opened_at = monotonic_s()
         self.story.attached(now=self.times.opened_at)
         self.session_ids.append(session_id)
-        greeted = self._greeted is not None or not self.help.care.model_opens
-        if greeted and not self.session.resumed:
+        if not self._model_opens:
             self.hold.end()  # it is the caller's turn
 
     def _on_first_words(self) -> None:
@@ -243,16 +247,27 @@ class Call:
             case FindSession():
                 self.session.renew(self.session.next_search(), None)
             case OpenChannel(resumed):
-                if self.times.leased_at is None:
-                    self.times.leased_at = self.session.search.attempts[-1].answered_at
-                self.session.open(self, greeted=self._greeted, resumed=resumed)
-                self.line.open(afresh=resumed)
+                self._open_channel(resumed=resumed)
             case TellReturned(outcome):
                 self.session.tell(Returned(outcome))
             case ReleaseLease():
                 self.session.release()
             case CloseChannel(reason):
                 self.session.close(reason)
+
+    def _open_channel(self, *, resumed: bool) -> None:
+        if self.times.leased_at is None:
+            self.times.leased_at = self.session.search.attempts[-1].answered_at
+        self.session.open(self, greeted=self._greeted, resumed=resumed)
+        self.line.open(afresh=resumed)
+        if self._model_opens:
+            self.hold.begin(at_least_s=_MODEL_PATIENCE_S)
+
+    @property
+    def _model_opens(self) -> bool:
+        """Whether the model is to speak first on the present channel."""
+        greeted = self._greeted is not None or not self.help.care.model_opens
+        return self.session.resumed or not greeted
 
     def _play_greeting(self) -> None:
         lease = self.session.lease

@@ -6,8 +6,10 @@ human. A caller never hears silence, and never waits in a queue.
 """
 
 import secrets
+from typing import Final
 
 from backhaul.clock import monotonic_s
+from backhaul.core.g711 import MULAW_RATE_HZ
 from edge import twiml
 from edge.call import Call
 from edge.call_facts import Caller, CallTimes
@@ -22,11 +24,16 @@ from edge.core.call_events import GivenUp, HandedOver, Resumed
 from edge.core.call_machine import CallConfig
 from edge.links import AgentLinks
 from edge.metrics import EdgeMetrics
-from edge.placement import Placement
+from edge.placement import COLD_TRIES, Placement
 from edge.search import Search
 from edge.settings import EdgeSettings
 
 __all__ = ["Desk"]
+
+_LONGEST_SCRIPT_S: Final = 30.0
+"""Of one that is not known yet when a call begins (s); agents render no longer ones."""
+_MARGIN_S: Final = 3.0
+"""Beyond what something should take (s); then the call goes on without it."""
 
 
 class Desk:
@@ -154,14 +161,21 @@ class Desk:
             session=session,
             token=token,
             twiml=self._stream_twiml(token, session.trace, number=1),
-            config=CallConfig(
-                token_ttl_s=self._settings.token_ttl_s,
-                away_timeout_s=self._settings.away_timeout_s,
-            ),
+            config=self._call_config(len(help_.script_audio(search.profile))),
             help=help_,
             metrics=self._metrics,
             on_ended=self._calls.remove,
             times=times,
+        )
+
+    def _call_config(self, script_bytes: int) -> CallConfig:
+        settings = self._settings
+        script_s = script_bytes / MULAW_RATE_HZ if script_bytes else _LONGEST_SCRIPT_S
+        return CallConfig(
+            token_ttl_s=settings.token_ttl_s,
+            away_timeout_s=settings.away_timeout_s,
+            hold_limit_s=COLD_TRIES * settings.open_timeout_s + _MARGIN_S,
+            script_limit_s=script_s + _MARGIN_S,
         )
 
     def _help(self, profile: str) -> CallHelp:

@@ -17,6 +17,7 @@ class Hold:
 
     Attributes:
         heard_s: For how long the caller heard it (s), in all.
+        first_at: When it was first heard (monotonic s), None if never.
     """
 
     def __init__(self, line: Line, period: bytes, *, after_s: float) -> None:
@@ -28,9 +29,10 @@ class Hold:
             after_s: How long it must have been quiet before (s).
         """
         self.heard_s = 0.0
+        self.first_at: float | None = None
         self._line = line
         self._period = period
-        self._after_s = after_s
+        self._after_s = self._patience_s = after_s
         self._timer: asyncio.TimerHandle | None = None
         self._tone: HoldTone | None = None
         self._began_at = 0.0
@@ -40,10 +42,18 @@ class Hold:
         """Whether it sounds, or will when it stays quiet."""
         return self._timer is not None
 
-    def begin(self) -> None:
-        """Sound once it has been quiet for so long; does nothing twice."""
-        if self._timer is None:
-            self._tick()
+    def begin(self, *, at_least_s: float = 0.0) -> None:
+        """Sound once it has been quiet for so long; of several orders, the soonest.
+
+        Args:
+            at_least_s: How long it must have been quiet in any case (s).
+        """
+        patience_s = max(self._after_s, at_least_s)
+        if self._timer is not None:
+            patience_s = min(patience_s, self._patience_s)
+            self._timer.cancel()
+        self._patience_s = patience_s
+        self._tick()
 
     def end(self) -> None:
         """Stop, and leave nothing of the tone to be heard."""
@@ -59,9 +69,10 @@ class Hold:
         now = monotonic_s()
         wait_s = _EVERY_S
         if self._tone is None:
-            wait_s = self._line.dry_at + self._after_s - now
+            wait_s = self._line.dry_at + self._patience_s - now
             if wait_s <= 0:
                 self._tone, self._began_at = HoldTone(self._period, now=now), now
+                self.first_at = self.first_at or now
                 wait_s = _EVERY_S
         if self._tone is not None:
             self._line.play_tone(self._tone.due(now=now))

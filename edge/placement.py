@@ -18,10 +18,11 @@ from edge.metrics import EdgeMetrics
 from edge.search import Attempt, Search
 from edge.settings import EdgeSettings
 
-__all__ = ["Placement"]
+__all__ = ["COLD_TRIES", "Placement"]
 
 _DECISIONS_KEPT: Final = 50
-_COLD_TRIES: Final = 3
+COLD_TRIES: Final = 3
+"""Agents that are asked to open a session for a call."""
 _AGAIN_AFTER_S: Final = 0.25
 """Before an agent that could not open a session is asked the same once more."""
 
@@ -43,11 +44,20 @@ class Placement:
         self._links = links
         self._cares = cares
         self._metrics = metrics
-        self._recent: deque[dict[str, object]] = deque(maxlen=_DECISIONS_KEPT)
+        self._recent: deque[tuple[float, str, RouteDecision]] = deque(
+            maxlen=_DECISIONS_KEPT
+        )
 
     def recent(self) -> tuple[dict[str, object], ...]:
         """Return the last decisions, with every candidate and why it lost."""
-        return tuple(self._recent)
+        return tuple(
+            {
+                "at_unix_s": at,
+                **_facts(call_sid, decision),
+                "candidates": decision.rows(),
+            }
+            for at, call_sid, decision in self._recent
+        )
 
     async def warm(self, search: Search) -> Lease | None:
         """Return a warm session of the best region that has one; None if none has.
@@ -63,7 +73,7 @@ class Placement:
 
     async def _ask_warm(self, search: Search) -> Lease | None:
         while True:
-            choice = self._decide(search, without=search.asked)
+            choice = self._note(search, self._route(search, without=search.asked))
             if choice is None or not choice.warm:
                 return None
             lease = await self._ask(search, choice, cold=False)
@@ -75,7 +85,7 @@ class Placement:
 
         The first is where it comes soonest, the others are elsewhere if they can be.
         """
-        for _ in range(_COLD_TRIES):
+        for _ in range(COLD_TRIES):
             choice = await self._choose_cold(search)
             if choice is None:
                 return None
@@ -87,13 +97,13 @@ class Placement:
     async def _choose_cold(self, search: Search) -> Choice | None:
         """Return whom to ask: in a new region, or a new agent, or the same again."""
         failed = search.failed
-        choice = self._decide(search, without=failed | self._agents_where(search))
-        if choice is None and search.attempts:
-            choice = self._decide(search, without=failed)
-        if choice is None and failed:
+        decision = self._route(search, without=failed | self._agents_where(search))
+        if decision.choice is None and search.attempts:
+            decision = self._route(search, without=failed)
+        if decision.choice is None and failed:
             await asyncio.sleep(_AGAIN_AFTER_S)
-            choice = self._decide(search)
-        return choice
+            decision = self._route(search)
+        return self._note(search, decision)
 
     def _agents_where(self, search: Search) -> frozenset[str]:
         """Return the agents of all regions in which a session could not be opened."""
@@ -101,9 +111,9 @@ class Placement:
         agents = self._links.agents.values() if regions else ()
         return frozenset(one.address for one in agents if one.region in regions)
 
-    def _decide(
+    def _route(
         self, search: Search, *, without: frozenset[str] = frozenset()
-    ) -> Choice | None:
+    ) -> RouteDecision:
         allowed = self._cares.of(search.profile).regions
         began_at = monotonic_s()
         decision = self._links.router.route(
@@ -112,34 +122,20 @@ class Placement:
         now = monotonic_s()
         self._metrics.route_seconds.observe(now - began_at)
         search.leg.routed(began_at, decision.lines(), now=now)
-        search.decision = decision
-        self._note(search, decision)
-        return decision.choice
+        return decision
 
-    def _note(self, search: Search, decision: RouteDecision) -> None:
-        choice = decision.choice
+    def _note(self, search: Search, decision: RouteDecision) -> Choice | None:
+        """Keep and log what was decided, and return it."""
+        search.decision = decision
+        self._recent.append((unix_s(), search.call_sid, decision))
+        facts = _facts(search.call_sid, decision)
         pairs = zip(decision.candidates, decision.reasons, strict=True)
-        _log.info(
-            "call.routed",
-            call_sid=search.call_sid,
-            profile=search.profile,
-            region=choice.region if choice else None,
-            agent=choice.address if choice else None,
-            warm=choice.warm if choice else None,
-            predicted_ms=round(choice.predicted_ms, 1) if choice else None,
-            reasons={one.region: reason.value for one, reason in pairs},
-        )
-        self._recent.append(
-            {
-                "at_unix_s": unix_s(),
-                "call_sid": search.call_sid,
-                "profile": search.profile,
-                "region": choice.region if choice else None,
-                "agent": choice.address if choice else None,
-                "warm": choice.warm if choice else None,
-                "candidates": decision.rows(),
-            }
-        )
+        reasons = {one.region: reason.value for one, reason in pairs}
+        if decision.choice is None:
+            _log.warning("call.unroutable", **facts, reasons=reasons)
+        else:
+            _log.info("call.routed", **facts, reasons=reasons)
+        return decision.choice
 
     async def _ask(self, search: Search, choice: Choice, *, cold: bool) -> Lease | None:
         attempt = Attempt(choice, cold, asked_at=monotonic_s())
@@ -201,3 +197,15 @@ class Placement:
             cold=attempt.cold,
             predicted_ms=choice.predicted_ms,
         )
+
+
+def _facts(call_sid: str, decision: RouteDecision) -> dict[str, object]:
+    choice = decision.choice
+    return {
+        "call_sid": call_sid,
+        "profile": decision.profile,
+        "region": choice.region if choice else None,
+        "agent": choice.address if choice else None,
+        "warm": choice.warm if choice else None,
+        "predicted_ms": round(choice.predicted_ms, 1) if choice else None,
+    }

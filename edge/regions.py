@@ -3,6 +3,7 @@
 import random
 
 from edge.core.distance import expected_rtt_ms
+from edge.core.geography import Point
 from edge.core.router import Router
 from edge.core.routes import RouterConfig
 from edge.settings import EdgeSettings
@@ -23,13 +24,15 @@ def make_router(settings: EdgeSettings, *, rng: random.Random) -> Router:
 
 def _expected_rtts(settings: EdgeSettings) -> dict[str, float | None]:
     """Return the round trip (ms) that each region's distance suggests, if known."""
-    here = settings.latitude, settings.longitude
-    return {
-        name: None
-        if here[0] is None
-        or here[1] is None
-        or region.latitude is None
-        or region.longitude is None
-        else expected_rtt_ms((here[0], here[1]), (region.latitude, region.longitude))
-        for name, region in settings.regions.items()
-    }
+    here = _point(settings.latitude, settings.longitude)
+    rtts: dict[str, float | None] = {}
+    for name, region in settings.regions.items():
+        there = _point(region.latitude, region.longitude)
+        rtts[name] = expected_rtt_ms(here, there) if here and there else None
+    return rtts
+
+
+def _point(latitude: float | None, longitude: float | None) -> Point | None:
+    if latitude is None or longitude is None:
+        return None
+    return Point(latitude, longitude)

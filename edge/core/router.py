@@ -33,7 +33,6 @@ __all__ = ["Router"]
 _TAKES_NONE: Final = {
     CloseReason.AT_CAPACITY: RouteReason.FULL,
     CloseReason.DRAINED: RouteReason.DRAINING,
-    CloseReason.UNKNOWN_PROFILE: RouteReason.NO_PROFILE,
 }
 """Refusals that hold for every call, until the next snapshot says otherwise."""
 

@@ -236,7 +236,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
         return f"127.0.0.1:{agent.tcp.sockets[0].getsockname()[1]}"
 
     async def make(
-        regions: tuple[str, ...] = ("home",),
+        names: tuple[str, ...] = ("home",),
         *,
         agent: dict[str, Any] | None = None,
         **changes: Any,
@@ -244,7 +244,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
         issue(tmp_path, Role.EDGE, "edge-1")
         agents: dict[str, ScriptedAgent] = {}
         addresses: dict[str, Region] = {}
-        for rank, region in enumerate(regions):
+        for rank, region in enumerate(names):
             agents[region] = ScriptedAgent(region, rank=rank, **(agent or {}))
             address = await start_agent(agents[region])
             addresses[region] = Region(agents=(address,))

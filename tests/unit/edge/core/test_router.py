@@ -200,7 +200,7 @@ def test_a_granted_lease_is_in_the_next_snapshot() -> None:
         (CloseReason.NO_ANSWER, RouteReason.CHOSEN),
         (CloseReason.AT_CAPACITY, RouteReason.FULL),
         (CloseReason.DRAINED, RouteReason.DRAINING),
-        (CloseReason.UNKNOWN_PROFILE, RouteReason.NO_PROFILE),
+        (CloseReason.UNKNOWN_PROFILE, RouteReason.CHOSEN),
     ],
 )
 def test_a_refusal_counts_until_the_next_snapshot(
@@ -237,6 +237,7 @@ def test_agents_come_and_go() -> None:
     router.add("b", "elsewhere")  # known already: nothing changes
     assert chosen(router.route(DESK)) == "elsewhere"
     add(router, "b", "near")
+    router.set_link("b", up=True, rtt_s=0.02)  # as before
     assert chosen(router.route(DESK)) == "near"
     assert reasons(router.route(DESK))["elsewhere"] is RouteReason.NO_AGENTS
 
