@@ -298,6 +298,7 @@ class Call:
     def _end(self, reason: CloseReason) -> None:
         self.times.ended_at = monotonic_s()
         self._driver.close()
+        self.session.stop_search()
         if self.errand is not None:
             handed_over = reason is CloseReason.TRANSFERRED
             self.settle_errand(self.errand.success if handed_over else "abandoned")

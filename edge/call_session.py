@@ -70,6 +70,7 @@ class CallSession:
 
     def renew(self, search: Search, lease: Lease | None) -> None:
         """Go on with another session, or without one for as long as *search* takes."""
+        self.stop_search()
         self.search, self.lease = search, lease
         self._search_on()
 
@@ -84,6 +85,10 @@ class CallSession:
             frozenset(avoid),
             leg=self.trace.story.next_leg(now=monotonic_s()),
         )
+
+    def stop_search(self) -> None:
+        """Ask no more agents; what the one that was asked last grants is given back."""
+        self.search.wanted = False
 
     def release(self) -> None:
         """Give the session back unused."""

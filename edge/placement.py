@@ -87,7 +87,7 @@ class Placement:
         """
         for _ in range(COLD_TRIES):
             choice = await self._choose_cold(search)
-            if choice is None:
+            if choice is None or not search.wanted:
                 return None
             lease = await self._ask(search, choice, cold=True)
             if lease is not None:

@@ -37,6 +37,7 @@ class Search:
         avoid: Addresses of agents to ask only when nobody else is left.
         decision: The last one of the router, None before the first.
         attempts: Agents that were asked, in order.
+        wanted: Whether the call still waits for what is found.
         leg: What is told of it afterwards.
     """
 
@@ -46,6 +47,7 @@ class Search:
     avoid: frozenset[str] = frozenset()
     decision: RouteDecision | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    wanted: bool = True
     leg: Leg = field(default_factory=Leg)
 
     @property
