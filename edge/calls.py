@@ -16,6 +16,8 @@ _ENDED_KEPT = 65_536
 """CallSids remembered after their end, so that a replayed webhook mints nothing."""
 
 _SUMMARIES_KEPT = 200
+_TIMELINES_SHOWN = 20
+"""Timelines take a while to write down, and calls go on meanwhile."""
 
 _WHISPERS_KEPT = 1024
 """Transfers remembered beyond their end, so that a repeated request changes nothing."""
@@ -75,9 +77,11 @@ class Calls:
         return self._ended.get(call_sid)
 
     def recent(self) -> tuple[dict[str, object], ...]:
-        """Return the summaries of the calls that ended last, with their timelines."""
+        """Return the summaries of the calls that ended last; the very last in full."""
+        short = len(self._summaries) - _TIMELINES_SHOWN
         return tuple(
-            told | {"timeline": trace.timeline()} for told, trace in self._summaries
+            told if index < short else told | {"timeline": trace.timeline()}
+            for index, (told, trace) in enumerate(self._summaries)
         )
 
     def add(self, call: Call) -> None:
