@@ -121,7 +121,7 @@ class Placement:
         )
         now = monotonic_s()
         self._metrics.route_seconds.observe(now - began_at)
-        search.leg.routed(began_at, decision.lines(), now=now)
+        search.leg.routed(began_at, decision, now=now)
         return decision
 
     def _note(self, search: Search, decision: RouteDecision) -> Choice | None:

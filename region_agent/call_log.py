@@ -23,6 +23,7 @@ from region_agent.core.conversation_events import (
     TransferEnded,
     TransferStarted,
 )
+from region_agent.core.pool_events import SessionReport
 from region_agent.core.realtime_events import ResponseDetail, usage_of
 from region_agent.tools import ToolResult
 
@@ -41,6 +42,7 @@ class CallLog:
         services: CallServices,
         *,
         session_id: str,
+        report: SessionReport | None,
     ) -> None:
         now = monotonic_s()
         model = profile.model or services.model
@@ -60,7 +62,10 @@ class CallLog:
         self._ended = False
         self._session_id = session_id
         self._trace = CallTrace(
-            services.tracer.begin(message.traceparent), services.metrics, message
+            services.tracer.begin(message.traceparent),
+            services.metrics,
+            message,
+            report,
         )
         self._tell(
             call_events.CallStarted(

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from backhaul.clock import monotonic_s
 from backhaul.core.messages import CloseReason, Open
 from backhaul.core.span_names import SpanName
-from backhaul.core.trace import AttributeValue, SpanKind
+from backhaul.core.trace import Attributes, AttributeValue, SpanKind
 from backhaul.tracing import Trace
 from region_agent.core.call_events import CallEnded
 from region_agent.core.conversation_events import (
@@ -18,6 +18,7 @@ from region_agent.core.conversation_events import (
     Interrupted,
     ResponseRetried,
 )
+from region_agent.core.pool_events import SessionReport
 from region_agent.core.turn_log import Turn, TurnLog, TurnOutcome
 from region_agent.tools import ToolOutcome, ToolResult
 
@@ -59,8 +60,15 @@ class CallMetrics(Collector):
 class CallTrace:
     """The story of one conversation in time: a span in all, and one for each turn."""
 
-    def __init__(self, trace: Trace, metrics: CallMetrics, message: Open) -> None:
-        """Begin now."""
+    def __init__(
+        self,
+        trace: Trace,
+        metrics: CallMetrics,
+        message: Open,
+        report: SessionReport | None,
+    ) -> None:
+        """Begin now, on the session that *report* is about."""
+        self._report = report
         self._trace = trace
         self._metrics = metrics
         self._message = message
@@ -137,6 +145,7 @@ class CallTrace:
                 "warmline.end_reason": summary.reason.value,
                 "warmline.turns": summary.caller_turns,
                 "warmline.interruptions": summary.interruptions,
+                **_session(self._report),
                 "gen_ai.operation.name": "chat",
                 "gen_ai.conversation.id": session_id,
                 "gen_ai.request.model": summary.model,
@@ -178,6 +187,15 @@ class CallTrace:
             context=self._turn_span,
             error="unanswered" if unanswered else "",
         )
+
+
+def _session(report: SessionReport | None) -> Attributes:
+    """Return how old the session was when the call began."""
+    ages = {
+        "warmline.session.age_s": report.age_s if report else None,
+        "warmline.session.proof_age_s": report.proof_age_s if report else None,
+    }
+    return {name: round(age, 3) for name, age in ages.items() if age is not None}
 
 
 _BROKEN: Final = frozenset(

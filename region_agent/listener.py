@@ -235,6 +235,7 @@ class LinkListener:
             services=self._services,
             counters=self.counters,
             on_ended=end,
+            report=lease.sessions.report(lease.number),
         )
         self._bridges[bridge] = None
         bridge.start()

@@ -21,6 +21,9 @@ _STATUS_ERROR: Final = b"\x18\x02"
 _SAMPLED: Final = 0x01
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _UINT64: Final = (1 << 64) - 1
+_MAX_CHARS: Final = 512
+_MAX_ITEMS: Final = 64
+"""Limits of an attribute; beyond them it is cut. Peers have their say in some."""
 _ONE_BYTE: Final = 0x7F
 """The largest number that takes one byte; seven bits each."""
 
@@ -62,7 +65,7 @@ def _value(value: AttributeValue) -> bytes:
     """Return an AnyValue."""
     match value:
         case str():
-            return _text(1, value)
+            return _text(1, value[:_MAX_CHARS])
         case bool():
             return b"\x10\x01" if value else b"\x10\x00"
         case int():
@@ -70,7 +73,8 @@ def _value(value: AttributeValue) -> bytes:
         case float():
             return b"\x21" + _double(value)
         case tuple():  # pragma: no branch - the last of all kinds
-            return _bytes(5, b"".join(_bytes(1, _value(item)) for item in value))
+            items = value[:_MAX_ITEMS]
+            return _bytes(5, b"".join(_bytes(1, _value(item)) for item in items))
 
 
 def _attributes(number: int, attributes: Attributes) -> bytes:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from backhaul.core.span_names import SpanName
 from backhaul.core.trace import Attributes, AttributeValue
 from edge.core.call_story import CallStory, Leg, SessionPlace
 
 __all__ = ["StorySpan", "spans_of"]
+
+
+_MAX_REASONS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def _search(leg: Leg) -> Iterator[StorySpan]:
             leg.number,
             route.began_at,
             route.ended_at,
-            {"warmline.route.reasons": route.reasons},
+            {"warmline.route.reasons": route.decision.lines()[:_MAX_REASONS]},
             parent(route.began_at),
         )
     for attempt, lease in enumerate(leg.leases, start=1):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from edge.core.routes import RouteDecision
+
 __all__ = [
     "AudioSource",
     "CallStory",
@@ -20,8 +22,6 @@ __all__ = [
 _MAX_LEGS: Final = 16
 _MAX_ROUTES: Final = 16
 _MAX_LEASES: Final = 32
-_MAX_REASONS: Final = 32
-_MAX_REASON_CHARS: Final = 160
 
 
 class AudioSource(StrEnum):
@@ -73,8 +73,7 @@ class Routed:
 
     began_at: float
     ended_at: float
-    reasons: tuple[str, ...]
-    """Every region, and why it was chosen or not."""
+    decision: RouteDecision
 
 
 @dataclass(slots=True)
@@ -104,11 +103,10 @@ class Leg:
     lost_reason: str = ""
     ended_at: float | None = None
 
-    def routed(self, began: float, reasons: tuple[str, ...], *, now: float) -> None:
+    def routed(self, began: float, decision: RouteDecision, *, now: float) -> None:
         """A decision was made that began at *began*."""
         if len(self.routes) < _MAX_ROUTES:
-            kept = (reason[:_MAX_REASON_CHARS] for reason in reasons[:_MAX_REASONS])
-            self.routes.append(Routed(began, now, tuple(kept)))
+            self.routes.append(Routed(began, now, decision))
 
     def leased(self, attempt: LeaseAttempt) -> None:
         """An agent was asked for a session."""

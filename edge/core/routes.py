@@ -98,10 +98,7 @@ class RouteDecision(NamedTuple):
         """Return every candidate and why it was chosen or not, a line each."""
         pairs = zip(self.candidates, self.reasons, strict=True)
         return tuple(
-            f"{one.region} {reason.value}: {one.predicted_ms:.1f} ms = "
-            f"rtt {one.rtt_ms:.1f} + attach {one.attach_ms:.1f} + "
-            f"open {one.open_ms:.1f} + model {one.model_ms:.1f} + "
-            f"load {one.load_ms:.1f}; {one.free} free"
+            f"{one.region} {reason.value}{'' if one.blocked else _sum(one)}"
             for one, reason in pairs
         )
 
@@ -122,3 +119,11 @@ class RouteDecision(NamedTuple):
             }
             for one, reason in zip(self.candidates, self.reasons, strict=True)
         ]
+
+
+def _sum(one: Candidate) -> str:
+    return (
+        f": {one.predicted_ms:.1f} ms = rtt {one.rtt_ms:.1f} + "
+        f"attach {one.attach_ms:.1f} + open {one.open_ms:.1f} + "
+        f"model {one.model_ms:.1f} + load {one.load_ms:.1f}; {one.free} free"
+    )

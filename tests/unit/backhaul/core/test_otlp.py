@@ -104,3 +104,13 @@ def test_text_that_is_none_does_no_harm() -> None:
     broken = Span("tool", CONTEXT, 1.0, 2.0, attributes={"name": "a\ud800b"})
     (library,) = decoded(broken).scope_spans
     assert library.spans[0].attributes[0].value.string_value == "a?b"
+
+
+def test_what_is_too_long_is_cut() -> None:
+    endless = Span(
+        "tool", CONTEXT, 1.0, 2.0, attributes={"a": "x" * 9999, "b": ("y",) * 9999}
+    )
+    (library,) = decoded(endless).scope_spans
+    text, items = (one.value for one in library.spans[0].attributes)
+    assert text.string_value == "x" * 512
+    assert len(items.array_value.values) == 64

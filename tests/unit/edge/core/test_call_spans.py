@@ -3,9 +3,22 @@
 from backhaul.core.span_names import SpanName
 from edge.core.call_spans import StorySpan, spans_of
 from edge.core.call_story import AudioSource, CallStory, LeaseAttempt, SessionPlace
+from edge.core.routes import Candidate, RouteDecision, RouteReason
 
 HOME = SessionPlace("us-east", "us-east-1", "quic", 0.0204)
 AWAY = SessionPlace("eu-central", "")
+SLOWER = RouteReason.SLOWER
+REGION = Candidate("us-east", None, SLOWER, 32.0, 20.0, 2.0, 0.0, 10.0, 0.0, 5, 2)
+DECISION = RouteDecision("desk", None, (REGION,), (RouteReason.CHOSEN,))
+
+
+def test_a_decision_of_very_many_regions_is_cut() -> None:
+    many = RouteDecision("desk", None, (REGION,) * 300, (SLOWER,) * 300)
+    story = CallStory(now=10.0)
+    story.leg.routed(10.0, many, now=10.0)
+    (route,) = named(story, SpanName.ROUTE)
+    reasons = route.attributes["warmline.route.reasons"]
+    assert reasons == many.lines()[:32]
 
 
 def spans(story: CallStory) -> dict[tuple[int, SpanName], StorySpan]:
@@ -18,7 +31,7 @@ def named(story: CallStory, name: SpanName) -> list[StorySpan]:
 
 def begun() -> CallStory:
     story = CallStory(now=10.0)
-    story.leg.routed(10.0, ("us-east chosen: 32 ms",), now=10.0001)
+    story.leg.routed(10.0, DECISION, now=10.0001)
     story.leg.leased(LeaseAttempt(AWAY, "no_stock", 10.001, 10.002))
     story.leg.leased(LeaseAttempt(HOME, "warm", 10.002, 10.023, predicted_ms=32.04))
     story.answered(now=10.024)
@@ -41,7 +54,7 @@ def test_a_webhook_that_is_still_being_answered() -> None:
 
 def test_a_call_that_was_never_placed() -> None:
     story = CallStory(now=10.0)
-    story.leg.routed(10.0, (), now=10.0)
+    story.leg.routed(10.0, DECISION, now=10.0)
     story.ended("unplaced", now=10.5)
     told = spans(story)
     assert set(told) == {(1, SpanName.WEBHOOK), (1, SpanName.ROUTE)}
@@ -58,7 +71,7 @@ def test_a_call_that_was_answered() -> None:
     assert (webhook.start, webhook.end, webhook.error) == (10.0, 10.024, "")
     assert webhook.attributes == {"warmline.webhook.outcome": "placed"}
     route = told[1, SpanName.ROUTE]
-    assert route.attributes == {"warmline.route.reasons": ("us-east chosen: 32 ms",)}
+    assert route.attributes == {"warmline.route.reasons": DECISION.lines()}
     stream = told[1, SpanName.STREAM_START]
     assert (stream.start, stream.end) == (10.024, 10.2)
     attach = told[1, SpanName.ATTACH]
@@ -93,7 +106,7 @@ def test_every_lease_that_was_asked_for() -> None:
 def test_a_caller_on_hold() -> None:
     story = CallStory(now=10.0)
     story.answered(now=10.01)
-    story.leg.routed(10.02, (), now=10.02)
+    story.leg.routed(10.02, DECISION, now=10.02)
     story.leg.leased(LeaseAttempt(HOME, "cold", 10.02, 10.9, cold=True))
     told = spans(story)
     webhook = told[1, SpanName.WEBHOOK]
