@@ -1,0 +1,171 @@
+locals {
+  edge_host   = "edge.${var.domain}"
+  edge_hosts  = { for key in keys(var.edges) : key => "${key}.${local.edge_host}" }
+  agent_hosts = { for key in keys(var.regions) : key => "${key}.agents.${var.domain}" }
+
+  agent_regions = {
+    for key, edge in var.edges : key => length(edge.agent_regions) > 0 ? sort(edge.agent_regions) : keys(var.regions)
+  }
+  preferred_regions = {
+    for key, edge in var.edges : key => coalesce(
+      edge.preferred_region,
+      contains(local.agent_regions[key], key) ? key : local.agent_regions[key][0],
+    )
+  }
+
+  # The health of an edge as DNS sees it is measured in us-east-1 only, and so its alarms are there.
+  places = toset(concat(keys(var.regions), keys(var.edges), ["us-east-1"]))
+
+  link_port = 443
+}
+
+# Who is told, and the dashboard: one for each AWS region that has anything in it.
+module "observability" {
+  source   = "./modules/observability"
+  for_each = local.places
+
+  region        = each.key
+  name          = var.name
+  emails        = var.alarms.emails
+  agent_widgets = contains(keys(var.regions), each.key) ? module.agent[each.key].widgets : []
+  edge_widgets  = contains(keys(var.edges), each.key) ? module.edge[each.key].widgets : []
+  serious_alarms = concat(
+    contains(keys(var.regions), each.key) ? module.agent[each.key].serious_alarms : [],
+    contains(keys(var.edges), each.key) ? module.edge[each.key].serious_alarms : [],
+  )
+}
+
+module "agent" {
+  source   = "./modules/agent_region"
+  for_each = var.regions
+
+  region    = each.key
+  name      = var.name
+  image     = var.image
+  settings  = each.value
+  link_port = local.link_port
+  config = templatefile("${path.module}/templates/warmline.toml.tftpl", {
+    voices            = var.voices
+    link_port         = local.link_port
+    agent_hosts       = { (each.key) = local.agent_hosts[each.key] }
+    edge_host         = local.edge_host
+    edge_hosts        = {}
+    preferred_regions = {}
+  })
+
+  alarm_topic_arn     = module.observability[each.key].topic_arn
+  alarms              = var.alarms
+  collector_image     = var.collector_image
+  cpu_architecture    = var.cpu_architecture
+  deletion_protection = var.deletion_protection
+  log_retention_days  = var.log_retention_days
+  secret_names        = var.agent_secrets
+  recording_buckets   = var.recording_buckets
+}
+
+module "edge" {
+  source   = "./modules/edge"
+  for_each = var.edges
+
+  region   = each.key
+  name     = var.name
+  image    = var.image
+  settings = each.value
+  zone_id  = var.zone_id
+  hosts    = [local.edge_host, local.edge_hosts[each.key]]
+  config = templatefile("${path.module}/templates/warmline.toml.tftpl", {
+    voices      = var.voices
+    link_port   = local.link_port
+    agent_hosts = { for region in local.agent_regions[each.key] : region => local.agent_hosts[region] }
+    edge_host   = local.edge_host
+    # Every edge knows all of them: a call may be answered by one and stream to another.
+    edge_hosts        = local.edge_hosts
+    preferred_regions = local.preferred_regions
+  })
+
+  alarm_topic_arn     = module.observability[each.key].topic_arn
+  alarms              = var.alarms
+  collector_image     = var.collector_image
+  cpu_architecture    = var.cpu_architecture
+  deletion_protection = var.deletion_protection
+  log_retention_days  = var.log_retention_days
+}
+
+module "dns" {
+  source = "./modules/dns"
+
+  name            = var.name
+  zone_id         = var.zone_id
+  edge_host       = local.edge_host
+  alarm_topic_arn = module.observability["us-east-1"].topic_arn
+  edges           = { for key, edge in module.edge : key => { host = local.edge_hosts[key], balancer = edge.balancer } }
+  agents          = { for key, agent in module.agent : key => { host = local.agent_hosts[key], balancer = agent.balancer } }
+  accelerator     = one(module.accelerator[*].balancer)
+  accelerated     = var.accelerator
+}
+
+module "accelerator" {
+  source = "./modules/accelerator"
+  count  = var.accelerator ? 1 : 0
+
+  name  = var.name
+  edges = { for key, edge in module.edge : key => edge.balancer.arn }
+}
+
+resource "aws_cloudwatch_dashboard" "global" {
+  region         = var.home_region
+  dashboard_name = var.name
+  dashboard_body = jsonencode({
+    widgets = [
+      for index, widget in [
+        {
+          title = "Calls in progress, by region of agents"
+          metrics = [
+            for key in keys(var.regions) : ["Warmline", "active_calls", "Region", key, { region = key, stat = "Average", label = "${key}, per agent" }]
+          ]
+        },
+        {
+          title = "Calls in progress, by edge"
+          metrics = [
+            for key in keys(var.edges) : ["Warmline", "active_calls", "Edge", key, { region = key, stat = "Average", label = "${key}, per edge" }]
+          ]
+        },
+        {
+          title = "First audio of the model (s, p95)"
+          metrics = [
+            for key in keys(var.regions) : ["Warmline", "first_audio_seconds", "Region", key, { region = key, stat = "p95", label = key }]
+          ]
+        },
+        {
+          title = "First audio as the caller hears it (s, p95)"
+          metrics = [
+            for key in keys(var.edges) : ["Warmline", "first_audio_seconds", "Edge", key, { region = key, stat = "p95", label = key }]
+          ]
+        },
+        {
+          title = "Profiles without a warm session"
+          metrics = [
+            for key in keys(var.regions) : ["Warmline", "profiles_without_stock", "Region", key, { region = key, stat = "Maximum", label = key }]
+          ]
+        },
+        {
+          title = "Edges as Route 53 sees them (share of checkers that are content)"
+          metrics = [
+            for key in keys(var.edges) : ["AWS/Route53", "HealthCheckPercentageHealthy", "HealthCheckId", module.dns.health_check_ids[key], { region = "us-east-1", stat = "Minimum", label = key }]
+          ]
+        },
+        ] : {
+        type   = "metric"
+        x      = index % 2 * 12
+        y      = floor(index / 2) * 6
+        width  = 12
+        height = 6
+        properties = merge(widget, {
+          region = var.home_region
+          view   = "timeSeries"
+          period = 60
+        })
+      }
+    ]
+  })
+}

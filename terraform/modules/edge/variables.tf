@@ -1,0 +1,69 @@
+variable "region" {
+  description = "AWS region, and the edge's name."
+  type        = string
+}
+
+variable "name" {
+  description = "Name of the deployment."
+  type        = string
+}
+
+variable "image" {
+  description = "Image of both services."
+  type        = string
+}
+
+variable "settings" {
+  description = "This edge's entry in `edges`."
+  type = object({
+    cidr        = string
+    az_count    = number
+    autoscaling = object({ min = number, max = number })
+    task        = object({ cpu = number, memory = number })
+  })
+}
+
+variable "config" {
+  description = "Text of the configuration file."
+  type        = string
+}
+
+variable "hosts" {
+  description = "Names that the certificate must cover; the first is shared by all edges."
+  type        = list(string)
+}
+
+variable "zone_id" {
+  description = "Hosted zone of the names."
+  type        = string
+}
+
+variable "alarm_topic_arn" {
+  description = "SNS topic of this AWS region for alarms."
+  type        = string
+}
+
+variable "alarms" {
+  description = "From when on somebody is told (s)."
+  type        = object({ acquire_p95_s = number, first_audio_p95_s = number, webhook_p95_s = number })
+}
+
+variable "collector_image" {
+  description = "Image of the ADOT collector."
+  type        = string
+}
+
+variable "cpu_architecture" {
+  description = "ARM64 or X86_64."
+  type        = string
+}
+
+variable "deletion_protection" {
+  description = "Whether the load balancer refuses to be deleted."
+  type        = bool
+}
+
+variable "log_retention_days" {
+  description = "How long logs are kept."
+  type        = number
+}
