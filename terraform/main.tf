@@ -13,26 +13,19 @@ locals {
     )
   }
 
-  # The health of an edge as DNS sees it is measured in us-east-1 only, and so its alarms are there.
-  places = toset(concat(keys(var.regions), keys(var.edges), ["us-east-1"]))
+  places = distinct(concat(keys(var.regions), keys(var.edges)))
 
   link_port = 443
 }
 
-# Who is told, and the dashboard: one for each AWS region that has anything in it.
-module "observability" {
-  source   = "./modules/observability"
-  for_each = local.places
+# An alarm tells a topic of its own AWS region. What DNS thinks of the edges is measured in us-east-1 only.
+module "alarm_topic" {
+  source   = "./modules/alarm_topic"
+  for_each = toset(concat(local.places, ["us-east-1"]))
 
-  region        = each.key
-  name          = var.name
-  emails        = var.alarms.emails
-  agent_widgets = contains(keys(var.regions), each.key) ? module.agent[each.key].widgets : []
-  edge_widgets  = contains(keys(var.edges), each.key) ? module.edge[each.key].widgets : []
-  serious_alarms = concat(
-    contains(keys(var.regions), each.key) ? module.agent[each.key].serious_alarms : [],
-    contains(keys(var.edges), each.key) ? module.edge[each.key].serious_alarms : [],
-  )
+  region = each.key
+  name   = var.name
+  emails = var.alarms.emails
 }
 
 module "agent" {
@@ -53,7 +46,7 @@ module "agent" {
     preferred_regions = {}
   })
 
-  alarm_topic_arn     = module.observability[each.key].topic_arn
+  alarm_topic_arn     = module.alarm_topic[each.key].arn
   alarms              = var.alarms
   collector_image     = var.collector_image
   cpu_architecture    = var.cpu_architecture
@@ -83,7 +76,7 @@ module "edge" {
     preferred_regions = local.preferred_regions
   })
 
-  alarm_topic_arn     = module.observability[each.key].topic_arn
+  alarm_topic_arn     = module.alarm_topic[each.key].arn
   alarms              = var.alarms
   collector_image     = var.collector_image
   cpu_architecture    = var.cpu_architecture
@@ -97,7 +90,7 @@ module "dns" {
   name            = var.name
   zone_id         = var.zone_id
   edge_host       = local.edge_host
-  alarm_topic_arn = module.observability["us-east-1"].topic_arn
+  alarm_topic_arn = module.alarm_topic["us-east-1"].arn
   edges           = { for key, edge in module.edge : key => { host = local.edge_hosts[key], balancer = edge.balancer } }
   agents          = { for key, agent in module.agent : key => { host = local.agent_hosts[key], balancer = agent.balancer } }
   accelerator     = one(module.accelerator[*].balancer)
@@ -110,6 +103,21 @@ module "accelerator" {
 
   name  = var.name
   edges = { for key, edge in module.edge : key => edge.balancer.arn }
+}
+
+module "observability" {
+  source   = "./modules/observability"
+  for_each = toset(local.places)
+
+  region        = each.key
+  name          = var.name
+  topic_arn     = module.alarm_topic[each.key].arn
+  agent_widgets = contains(keys(var.regions), each.key) ? module.agent[each.key].widgets : []
+  edge_widgets  = contains(keys(var.edges), each.key) ? module.edge[each.key].widgets : []
+  serious_alarms = concat(
+    contains(keys(var.regions), each.key) ? module.agent[each.key].serious_alarms : [],
+    contains(keys(var.edges), each.key) ? module.edge[each.key].serious_alarms : [],
+  )
 }
 
 resource "aws_cloudwatch_dashboard" "global" {

@@ -30,8 +30,5 @@ output "deployment" {
 
 output "dashboards" {
   description = "Names of the dashboards, by AWS region; `global` shows all."
-  value       = merge(
-    { for key, place in module.observability : key => place.dashboard_name if place.dashboard_name != null },
-    { global = var.name },
-  )
+  value       = merge({ for key, place in module.observability : key => place.dashboard_name }, { global = var.name })
 }

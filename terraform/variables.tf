@@ -127,12 +127,6 @@ variable "regions" {
     error_message = "Every region's cidr must be an IPv4 network of /16 to /22, for example 10.0.0.0/20."
   }
   validation {
-    condition = length(distinct([
-      for place in concat(values(var.regions), values(var.edges)) : try(cidrsubnet(place.cidr, 0, 0), place.cidr)
-    ])) == length(var.regions) + length(var.edges)
-    error_message = "Every region and every edge needs a cidr of its own, or they could never be peered."
-  }
-  validation {
     condition     = alltrue([for region in values(var.regions) : contains([2, 3], region.az_count)])
     error_message = "Every region's az_count must be 2 or 3."
   }
@@ -205,6 +199,12 @@ variable "edges" {
       for edge in values(var.edges) : can(cidrnetmask(edge.cidr)) && can(regex("/(1[6-9]|2[0-2])$", edge.cidr))
     ])
     error_message = "Every edge's cidr must be an IPv4 network of /16 to /22, for example 10.1.0.0/20."
+  }
+  validation {
+    condition = length(distinct([
+      for place in concat(values(var.regions)[*].cidr, values(var.edges)[*].cidr) : try(cidrsubnet(place, 0, 0), place)
+    ])) == length(var.regions) + length(var.edges)
+    error_message = "Every region and every edge needs a cidr of its own, or they could never be peered."
   }
   validation {
     condition     = alltrue([for edge in values(var.edges) : contains([2, 3], edge.az_count)])

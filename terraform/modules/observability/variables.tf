@@ -8,9 +8,9 @@ variable "name" {
   type        = string
 }
 
-variable "emails" {
-  description = "Who is told of alarms."
-  type        = set(string)
+variable "topic_arn" {
+  description = "SNS topic of this AWS region for alarms."
+  type        = string
 }
 
 variable "agent_widgets" {
