@@ -14,13 +14,22 @@ from typing import Any
 
 from tests.terraform.provider import serving
 from tests.terraform.schema import TREE
+from tests.terraform.state_server import keeping_states
 
-__all__ = ["ENVIRONMENTS", "IMAGE", "Outcome", "Workspace", "workspace"]
+__all__ = ["IMAGE", "ROOTS", "Outcome", "Workspace", "workspace"]
 
 IMAGE = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/warmline@sha256:{'5' * 64}"
-ENVIRONMENTS = ("environments/dev", "environments/prod")
+_DOMAIN = {"domain": "voice.example.com", "zone_id": "Z0123456789EXAMPLE"}
+ROOTS = {
+    "bootstrap": {"github_repository": "example/voices"},
+    "environments/dev": {"image": IMAGE, **_DOMAIN},
+    "environments/prod": {"image": IMAGE, **_DOMAIN},
+    "examples/minimal": {"image": IMAGE},
+    "examples/complete": {"image": IMAGE, "deletion_protection": False},
+}
+"""The directories that can be applied, and values for their variables."""
 _CLI = Path(__file__).with_name("cli.py")
-_LOCAL = 'terraform {\n  backend "local" {}\n}\n'
+_BACKEND = 'terraform {\n  backend "http" {}\n}\n'
 _TIMEOUT_S = 120
 
 
@@ -45,8 +54,9 @@ class Outcome:
 class Workspace:
     """The copied tree, and Terraform run in its directories."""
 
-    def __init__(self, tree: Path, *, reattach: str) -> None:
+    def __init__(self, tree: Path, *, reattach: str, states: str) -> None:
         self.tree = tree
+        self._states = states
         self._environment = {
             "CHECKPOINT_DISABLE": "1",
             "HOME": str(tree),
@@ -61,7 +71,7 @@ class Workspace:
             # -P: files of this folder are not to be found in place of libraries.
             [sys.executable, "-P", str(_CLI), *arguments],
             cwd=self.tree / directory,
-            env=self._environment,
+            env=self._environment | {"TF_HTTP_ADDRESS": f"{self._states}/{directory}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -90,23 +100,18 @@ class Workspace:
 @contextmanager
 def workspace(tree: Path = TREE) -> Iterator[Workspace]:
     """Copy *tree* and serve the provider for as long as the context lasts."""
-    with TemporaryDirectory(prefix="warmline-terraform-") as folder, serving() as said:
+    with (
+        TemporaryDirectory(prefix="warmline-terraform-") as folder,
+        serving() as reattach,
+        keeping_states() as states,
+    ):
         copy = Path(folder) / "terraform"
         unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*", "__pycache__")
         shutil.copytree(tree, copy, ignore=unwanted)
-        # Their state is in a bucket, which nobody here has.
-        for directory in ENVIRONMENTS:
-            override = copy / directory / "local_override.tf"
-            override.write_text(_LOCAL, encoding="utf-8")
-        for path in (copy / "examples/minimal", copy / "examples/complete"):
-            _give(path, image=IMAGE)
-        for directory in ENVIRONMENTS:
-            own = {"domain": "voice.example.com", "zone_id": "Z0123456789EXAMPLE"}
-            _give(copy / directory, image=IMAGE, **own)
-        yield Workspace(copy, reattach=said)
-
-
-def _give(directory: Path, **values: str) -> None:
-    """Give the variables of *directory* their values."""
-    text = json.dumps(values)
-    (directory / "given.auto.tfvars.json").write_text(text, encoding="utf-8")
+        for directory, values in ROOTS.items():
+            # Whatever backend they have: nobody here can reach it.
+            override = copy / directory / "backend_override.tf"
+            override.write_text(_BACKEND, encoding="utf-8")
+            given = copy / directory / "given.auto.tfvars.json"
+            given.write_text(json.dumps(values), encoding="utf-8")
+        yield Workspace(copy, reattach=reattach, states=states)

@@ -8,7 +8,6 @@ module "warmline" {
   image               = var.image
   voices              = file("${path.module}/voices.toml")
   deletion_protection = false
-  log_retention_days  = 14
 
   regions = {
     us-east-1 = {

@@ -43,7 +43,7 @@ module "warmline" {
   recording_buckets   = ["example-recordings"]
   accelerator         = true
   deletion_protection = var.deletion_protection
-  log_retention_days  = 90
+  log_retention_days  = 400
 
   alarms = {
     emails            = ["on-call@example.com"]

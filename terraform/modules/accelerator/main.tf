@@ -1,5 +1,5 @@
-#checkov:skip=CKV_AWS_75:Every request is a log line of the edge it reaches
 resource "aws_globalaccelerator_accelerator" "this" {
+  #checkov:skip=CKV_AWS_75:Every request is a log line of the edge it reaches
   name            = var.name
   ip_address_type = "IPV4"
   enabled         = true

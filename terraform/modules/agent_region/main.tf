@@ -78,6 +78,8 @@ data "aws_iam_policy_document" "recordings" {
 }
 
 resource "aws_lb" "links" {
+  #checkov:skip=CKV_AWS_91:Access logs of a network balancer tell of TLS that ends in it, and here it ends in the agents
+  #checkov:skip=CKV_AWS_150:It is a variable, true unless somebody wants to destroy
   region                           = var.region
   name                             = local.name
   load_balancer_type               = "network"

@@ -5,9 +5,8 @@ resource "aws_elasticache_subnet_group" "this" {
   subnet_ids = module.network.private_subnet_ids
 }
 
-#checkov:skip=CKV_AWS_31:The token is set by put_secrets.py, so that it is in no state; access needs the agents' security group besides
-#checkov:skip=CKV_AWS_191:False positive; the key is a customer's, given by module.key
 resource "aws_elasticache_replication_group" "this" {
+  #checkov:skip=CKV_AWS_31:The token is set by put_secrets.py, so that it is in no state; access needs the agents' security group besides
   region                     = var.region
   replication_group_id       = local.name
   description                = "Store of ${local.name}"

@@ -4,6 +4,7 @@ locals {
 }
 
 resource "aws_security_group" "balancer" {
+  #checkov:skip=CKV2_AWS_5:It is attached, but checkov does not follow it through the module
   region      = var.region
   name        = "${local.name}-balancer"
   description = "Load balancer of the agents"
@@ -45,6 +46,7 @@ resource "aws_vpc_security_group_egress_rule" "balancer_health" {
 }
 
 resource "aws_security_group" "agent" {
+  #checkov:skip=CKV2_AWS_5:It is attached, but checkov does not follow it through the module
   region      = var.region
   name        = local.name
   description = "Agents"
@@ -82,6 +84,7 @@ resource "aws_vpc_security_group_egress_rule" "agent_out" {
 }
 
 resource "aws_security_group" "redis" {
+  #checkov:skip=CKV2_AWS_5:It is attached, but checkov does not follow it through the module
   region      = var.region
   name        = "${local.name}-redis"
   description = "The region's store"

@@ -62,9 +62,10 @@ module "service" {
   depends_on = [aws_lb_listener_rule.this]
 }
 
-#checkov:skip=CKV_AWS_91:Every request is a log line of the edge; access logs would keep callers' addresses besides
-#checkov:skip=CKV2_AWS_28:Twilio signs its requests, and comes from few addresses: a rate limit per address would turn calls away
 resource "aws_lb" "edge" {
+  #checkov:skip=CKV_AWS_150:It is a variable, true unless somebody wants to destroy
+  #checkov:skip=CKV_AWS_91:Every request is a log line of the edge; access logs would keep callers' addresses besides
+  #checkov:skip=CKV2_AWS_28:Twilio signs its requests, and comes from few addresses: a rate limit per address would turn calls away
   region                     = var.region
   name                       = local.name
   load_balancer_type         = "application"
@@ -76,8 +77,8 @@ resource "aws_lb" "edge" {
   idle_timeout = 4000
 }
 
-#checkov:skip=CKV_AWS_378:TLS ends at the balancer; between it and the tasks is the VPC's own network, and Twilio's signature covers the requests
 resource "aws_lb_target_group" "this" {
+  #checkov:skip=CKV_AWS_378:TLS ends at the balancer; between it and the tasks is the VPC's own network, and Twilio's signature covers the requests
   for_each = local.ports
 
   region               = var.region

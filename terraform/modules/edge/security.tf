@@ -1,4 +1,5 @@
 resource "aws_security_group" "balancer" {
+  #checkov:skip=CKV2_AWS_5:It is attached, but checkov does not follow it through the module
   region      = var.region
   name        = "${local.name}-balancer"
   description = "Load balancer of the edge"
@@ -29,6 +30,7 @@ resource "aws_vpc_security_group_egress_rule" "balancer_edge" {
 }
 
 resource "aws_security_group" "edge" {
+  #checkov:skip=CKV2_AWS_5:It is attached, but checkov does not follow it through the module
   region      = var.region
   name        = local.name
   description = "Edges"

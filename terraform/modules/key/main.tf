@@ -16,10 +16,10 @@ resource "aws_kms_alias" "this" {
   target_key_id = aws_kms_key.this.key_id
 }
 
-#checkov:skip=CKV_AWS_109:A key policy speaks of its own key only
-#checkov:skip=CKV_AWS_111:A key policy speaks of its own key only
-#checkov:skip=CKV_AWS_356:A key policy speaks of its own key only
 data "aws_iam_policy_document" "this" {
+  #checkov:skip=CKV_AWS_109:A key policy speaks of its own key only
+  #checkov:skip=CKV_AWS_111:A key policy speaks of its own key only
+  #checkov:skip=CKV_AWS_356:A key policy speaks of its own key only
   statement {
     # Whoever may use it is said by IAM policies of the account.
     sid       = "Account"

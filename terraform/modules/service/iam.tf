@@ -94,9 +94,9 @@ resource "aws_iam_role_policy" "task" {
   policy = data.aws_iam_policy_document.task.json
 }
 
-#checkov:skip=CKV_AWS_356:PutMetricData and the X-Ray actions know no resources; the first is held to our namespace
-#checkov:skip=CKV_AWS_111:PutMetricData and the X-Ray actions know no resources; the first is held to our namespace
 data "aws_iam_policy_document" "task" {
+  #checkov:skip=CKV_AWS_356:PutMetricData and the X-Ray actions know no resources; the first is held to our namespace
+  #checkov:skip=CKV_AWS_111:PutMetricData and the X-Ray actions know no resources; the first is held to our namespace
   source_policy_documents = var.task_statements
 
   statement {

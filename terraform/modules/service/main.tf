@@ -113,8 +113,8 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 # Only the container of the secret: its value is put by put_secrets.py and never passes through Terraform.
-#checkov:skip=CKV2_AWS_57:The values are issued by others (Twilio, OpenAI, the operator's own CA), which no rotation function can do
 resource "aws_secretsmanager_secret" "this" {
+  #checkov:skip=CKV2_AWS_57:The values are issued by others (Twilio, OpenAI, the operator's own CA), which no rotation function can do
   region                  = var.region
   name                    = var.name
   description             = "Keys, tokens and the link certificate of ${var.name}, as one JSON object."
@@ -156,8 +156,8 @@ resource "aws_ecs_task_definition" "this" {
   }
 }
 
-#checkov:skip=CKV_AWS_333:Tasks have public addresses instead of a NAT gateway; their security groups decide who may reach them
 resource "aws_ecs_service" "this" {
+  #checkov:skip=CKV_AWS_333:Tasks have public addresses instead of a NAT gateway; their security groups decide who may reach them
   region          = var.region
   name            = var.name
   cluster         = aws_ecs_cluster.this.arn
