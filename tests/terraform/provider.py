@@ -151,10 +151,17 @@ class _Provider(wire_rpc.ProviderServicer):
         )
 
     def ApplyResourceChange(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
-        planned = _unpack(request.planned_state)
+        planned, kind = _unpack(request.planned_state), request.type_name
+        # What leans on the values of others, as containers on their secrets, is known
+        # only now.
+        refused = _diagnostics(kind, planned)
+        if refused:
+            return wire.ApplyResourceChange.Response(
+                new_state=request.prior_state, diagnostics=refused
+            )
         if planned is not None:
-            block = self._schema["resources"][request.type_name]
-            planned = _resolved(request.type_name, block, planned, planned)
+            block = self._schema["resources"][kind]
+            planned = _resolved(kind, block, planned, planned)
         return wire.ApplyResourceChange.Response(new_state=_pack(planned))
 
     def ReadDataSource(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002

@@ -52,15 +52,14 @@ module "service" {
   cpu_architecture  = var.cpu_architecture
   subnet_ids        = module.network.public_subnet_ids
   security_group_id = aws_security_group.agent.id
-  target_groups     = [{ arn = aws_lb_target_group.links.arn, port = var.link_port }]
-  kms_key_arn       = module.key.arn
-  task_statements   = data.aws_iam_policy_document.recordings[*].json
+  # Taken from the listener: a target group takes targets only once a listener leads to it. (A `depends_on` would have every
+  # region's policies read anew whenever one is added.)
+  target_groups   = [{ arn = aws_lb_listener.links.default_action[0].target_group_arn, port = var.link_port }]
+  kms_key_arn     = module.key.arn
+  task_statements = data.aws_iam_policy_document.recordings[*].json
 
   collector_image    = var.collector_image
   log_retention_days = var.log_retention_days
-
-  # A target group takes targets only once a listener leads to it.
-  depends_on = [aws_lb_listener.links]
 }
 
 data "aws_partition" "current" {}

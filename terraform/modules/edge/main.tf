@@ -52,14 +52,13 @@ module "service" {
   cpu_architecture  = var.cpu_architecture
   subnet_ids        = module.network.public_subnet_ids
   security_group_id = aws_security_group.edge.id
-  target_groups     = [for key, port in local.ports : { arn = aws_lb_target_group.this[key].arn, port = port }]
-  kms_key_arn       = module.key.arn
+  # Taken from the rules: a target group takes targets only once a listener leads to it. (A `depends_on` would have every
+  # edge's policies read anew whenever one is added.)
+  target_groups = [for key, port in local.ports : { arn = aws_lb_listener_rule.this[key].action[0].target_group_arn, port = port }]
+  kms_key_arn   = module.key.arn
 
   collector_image    = var.collector_image
   log_retention_days = var.log_retention_days
-
-  # A target group takes targets only once a listener leads to it.
-  depends_on = [aws_lb_listener_rule.this]
 }
 
 resource "aws_lb" "edge" {
