@@ -18,6 +18,18 @@ output "agent_endpoints" {
   value       = { for key, host in local.agent_hosts : key => "${host}:${local.link_port}" }
 }
 
+output "config" {
+  description = "The configuration file of the whole deployment, for `warmline pki` and `warmline doctor`."
+  value = templatefile("${path.module}/templates/warmline.toml.tftpl", {
+    voices            = var.voices
+    link_port         = local.link_port
+    agent_hosts       = local.agent_hosts
+    edge_host         = local.edge_host
+    edge_hosts        = local.edge_hosts
+    preferred_regions = local.preferred_regions
+  })
+}
+
 output "deployment" {
   description = "What put_secrets.py needs to know: the services, and where their secrets and stores are."
   value = {

@@ -117,7 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
         if "REDIS_URL" in service.facts["secret_names"] and "REDIS_URL" not in values:
             values["REDIS_URL"] = service.protect_store()
         service.put(values)
-        sys.stdout.write(f"{service.region}: {service.facts['service']} has its secrets\n")
+        sys.stdout.write(
+            f"{service.region}: {service.facts['service']} has its secrets\n"
+        )
     return 0
 
 

@@ -274,7 +274,7 @@ variable "alarms" {
 }
 
 variable "accelerator" {
-  description = "Put AWS Global Accelerator in front of the edges: other edges take over in about 30 s instead of 90 s, for about 18 dollars a month."
+  description = "Put AWS Global Accelerator in front of the edges: another edge takes over without waiting for DNS, for a fixed price per month."
   type        = bool
   default     = false
 }

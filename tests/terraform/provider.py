@@ -94,7 +94,8 @@ class _Provider(wire_rpc.ProviderServicer):
         return wire.GetProviderSchema.Response(
             provider=_schema(self._schema["provider"]),
             resource_schemas={
-                kind: _schema(block) for kind, block in self._schema["resources"].items()
+                kind: _schema(block)
+                for kind, block in self._schema["resources"].items()
             },
             data_source_schemas={
                 kind: _schema(block) for kind, block in self._schema["data"].items()

@@ -103,9 +103,7 @@ class _Source:
     def _struct(self, name: str) -> str:
         return self._structs.get(name, "")
 
-    def _nested_block(
-        self, field: re.Match[str], entry: re.Match[str]
-    ) -> _Json:
+    def _nested_block(self, field: re.Match[str], entry: re.Match[str]) -> _Json:
         nesting = "single" if entry["kind"] == "struct" else entry["kind"]
         many = nesting in {"list", "set"}
         nested = _NESTED.search(field["code"])
@@ -166,9 +164,7 @@ def _object(block: _Json) -> list[Any]:
     members = {name: one["type"] for name, one in block["attributes"].items()}
     for name, one in block["blocks"].items():
         inner = _object(one["block"])
-        members[name] = (
-            inner if one["nesting"] == "single" else [one["nesting"], inner]
-        )
+        members[name] = inner if one["nesting"] == "single" else [one["nesting"], inner]
     return ["object", members]
 
 

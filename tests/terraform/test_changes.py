@@ -46,8 +46,12 @@ def test_regions_come_and_go_by_themselves() -> None:
     assert [where for where in created if not of_region.match(where)] == []
     # Edges learn of it by their configuration; nothing else of theirs is touched.
     assert {where: what for where, what in added.items() if where not in created} == {
-        'module.edge["eu-west-1"].module.service.aws_ecs_task_definition.this': ["update"],
-        'module.edge["us-east-1"].module.service.aws_ecs_task_definition.this': ["update"],
+        'module.edge["eu-west-1"].module.service.aws_ecs_task_definition.this': [
+            "update"
+        ],
+        'module.edge["us-east-1"].module.service.aws_ecs_task_definition.this': [
+            "update"
+        ],
         "aws_cloudwatch_dashboard.global": ["update"],
     }
 

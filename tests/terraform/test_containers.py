@@ -227,7 +227,9 @@ def test_services_have_no_rights_and_nowhere_to_write(containers: Containers) ->
         assert writable == {"/tmp", "/var/lib/warmline"}  # noqa: S108 - its own volume
 
 
-def test_secrets_come_from_the_secret_of_the_same_region(containers: Containers) -> None:
+def test_secrets_come_from_the_secret_of_the_same_region(
+    containers: Containers,
+) -> None:
     for name, task in containers.items():
         region, family = name.split("/")
         for container in task.values():

@@ -68,7 +68,8 @@ def test_everything_that_can_have_tags_has_them(
     untagged = [
         one["address"]
         for one in taggable
-        if not {"Project", "Environment", "ManagedBy"} <= one["values"]["tags_all"].keys()
+        if not {"Project", "Environment", "ManagedBy"}
+        <= one["values"]["tags_all"].keys()
     ]
     assert untagged == []
 

@@ -40,7 +40,7 @@ MUTANTS = {
     ),
     "missing argument": Mutant(
         "modules/agent_region/main.tf",
-        '  load_balancer_arn = aws_lb.links.arn\n',
+        "  load_balancer_arn = aws_lb.links.arn\n",
         "",
         'The argument "load_balancer_arn" is required',
     ),

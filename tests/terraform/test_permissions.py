@@ -17,7 +17,12 @@ EVERYWHERE = {
 }
 """Actions that know no resources; IAM accepts them with * only."""
 MODELS = {"logs": "logs", "cloudwatch": "cloudwatch", "elasticloadbalancing": "elbv2"}
-NOT_OPERATIONS = {"ecr:BatchGetImage", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:*"}
+NOT_OPERATIONS = {
+    "ecr:BatchGetImage",
+    "kms:ReEncrypt*",
+    "kms:GenerateDataKey*",
+    "kms:*",
+}
 
 
 def statements(resources: Resources, *kinds: str) -> Iterator[tuple[str, Statement]]:

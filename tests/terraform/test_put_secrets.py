@@ -151,7 +151,10 @@ def test_tasks_start_anew_in_their_own_region(account: Account) -> None:
 
 def test_no_secret_is_on_a_command_line_or_printed(account: Account) -> None:
     done = account.put(KEYS)
-    values = {*account.secret("arn:edge").values(), *account.secret("arn:agent").values()}
+    values = {
+        *account.secret("arn:edge").values(),
+        *account.secret("arn:agent").values(),
+    }
     shown = done.stdout + done.stderr
     shown += " ".join(word for words, _ in account.calls() for word in words)
     assert not [value for value in values if value in shown]

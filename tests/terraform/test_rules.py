@@ -27,7 +27,10 @@ def task(**changed: Any) -> dict[str, Any]:
     [
         ("aws_lb_listener", {"protocol": "TCP_UDP"}),
         ("aws_cloudwatch_metric_alarm", ALARM),
-        ("aws_cloudwatch_metric_alarm", ALARM | {"period": 120, "namespace": "AWS/ECS"}),
+        (
+            "aws_cloudwatch_metric_alarm",
+            ALARM | {"period": 120, "namespace": "AWS/ECS"},
+        ),
         ("aws_ecs_task_definition", task()),
         ("aws_ecs_task_definition", {"container_definitions": None}),
         ("aws_vpc", {"cidr_block": "10.0.0.0/20"}),

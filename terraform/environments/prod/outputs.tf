@@ -13,6 +13,11 @@ output "dashboards" {
   value       = module.warmline.dashboards
 }
 
+output "config" {
+  description = "For `warmline pki` and `warmline doctor`."
+  value       = module.warmline.config
+}
+
 output "deployment" {
   description = "For put_secrets.py."
   value       = module.warmline.deployment

@@ -78,6 +78,11 @@ module "warmline" {
   }
 }
 
+output "config" {
+  description = "For `warmline pki` and `warmline doctor`."
+  value       = module.warmline.config
+}
+
 output "deployment" {
   description = "For put_secrets.py."
   value       = module.warmline.deployment

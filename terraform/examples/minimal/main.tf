@@ -47,6 +47,11 @@ output "voice_webhook_url" {
   value       = module.warmline.voice_webhook_url
 }
 
+output "config" {
+  description = "For `warmline pki` and `warmline doctor`."
+  value       = module.warmline.config
+}
+
 output "deployment" {
   description = "For put_secrets.py."
   value       = module.warmline.deployment
