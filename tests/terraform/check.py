@@ -23,6 +23,14 @@ LARGEST = "examples/complete"
 _CHECKOV = os.environ.get("CHECKOV", "")
 """The command that runs checkov; it lives in an environment of its own."""
 
+_CHECKOV_OPTIONS = (
+    "--framework",
+    "terraform",
+    "--compact",
+    "--quiet",
+    "--skip-download",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -141,8 +149,7 @@ def _readme(_: Workspace) -> str:
 
 def _checkov(_: Workspace) -> str:
     done = subprocess.run(  # noqa: S603 - the command is the Makefile's
-        [*_CHECKOV.split(), "--directory", str(TREE), "--framework", "terraform"]
-        + ["--compact", "--quiet", "--skip-download"],
+        [*_CHECKOV.split(), "--directory", str(TREE), *_CHECKOV_OPTIONS],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

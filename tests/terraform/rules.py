@@ -101,8 +101,7 @@ def problems(kind: str, values: Mapping[str, Any]) -> Iterator[str]:
     for path, enum in _ENUMS.get(kind, {}).items():
         shape = _shape(*enum.split("."))
         for value in _at(values, path.split(".")):
-            if value not in shape.enum:
-                yield f"{path}: {value!r} is not one of {', '.join(shape.enum)}"
+            yield from _not_one_of(shape.enum, value, path)
     name = values.get("name")
     if kind in _PATTERNED and isinstance(name, str) and len(name) > _PATTERNED[kind]:
         yield f"name: {name!r} is longer than {_PATTERNED[kind]} characters"
@@ -118,7 +117,7 @@ def _session() -> botocore.session.Session:
 
 
 @functools.cache
-def _shape(service: str, name: str) -> Any:  # noqa: ANN401 - botocore's, untyped
+def _shape(service: str, name: str) -> Any:
     return _session().get_service_model(service).shape_for(name)
 
 
@@ -166,9 +165,13 @@ def _enum_problems(shape: Shape, value: object, path: str) -> Iterator[str]:
     elif isinstance(shape, ListShape) and isinstance(value, list):
         for index, one in enumerate(value):
             yield from _enum_problems(shape.member, one, f"{path}[{index}]")
-    elif isinstance(shape, StringShape) and shape.enum and isinstance(value, str):
-        if value not in shape.enum:
-            yield f"{path}: {value!r} is not one of {', '.join(shape.enum)}"
+    elif isinstance(shape, StringShape) and isinstance(value, str):
+        yield from _not_one_of(shape.enum, value, path)
+
+
+def _not_one_of(enum: list[str], value: str, path: str) -> Iterator[str]:
+    if enum and value not in enum:
+        yield f"{path}: {value!r} is not one of {', '.join(enum)}"
 
 
 def _alarm_problems(values: Mapping[str, Any]) -> Iterator[str]:

@@ -109,7 +109,7 @@ class _Source:
         nested = _NESTED.search(field["code"])
         if nested is None:  # the provider's own blocks have no classes
             struct = re.search(r"(\w+)ToHclTerraform", entry["value"])
-            assert struct is not None  # noqa: S101 - every block has a struct
+            assert struct is not None
             return {
                 "nesting": nesting,
                 "min": 0,
@@ -130,7 +130,7 @@ class _Source:
         }
         return {"attributes": attributes, "blocks": {}}
 
-    def _type(self, field: re.Match[str], entry: re.Match[str] | None) -> Any:  # noqa: ANN401 - a type as JSON
+    def _type(self, field: re.Match[str], entry: re.Match[str] | None) -> Any:
         nested = _NESTED.search(field["code"])
         if nested is not None and nested["name"] + "OutputReference" in self.classes:
             of = _object(self.block(nested["name"] + "OutputReference"))
@@ -153,7 +153,7 @@ def _entries(text: str) -> dict[str, re.Match[str]]:
     return {match["name"]: match for match in _ENTRY.finditer(text)}
 
 
-def _stored(entry: re.Match[str]) -> Any:  # noqa: ANN401 - a type as JSON
+def _stored(entry: re.Match[str]) -> Any:
     """Return the type of an argument by how the bindings write it."""
     of = _STORED.get(entry["storage"].removesuffix("List"), "string")
     return [entry["kind"], of] if entry["kind"] in {"list", "set"} else of
@@ -177,7 +177,7 @@ def read_bundle(wheel: Path) -> Iterator[str]:
         for member in files:
             if member.name.startswith("package/lib/") and member.name.endswith(".js"):
                 file = files.extractfile(member)
-                assert file is not None  # noqa: S101 - it is a file
+                assert file is not None
                 yield file.read().decode()
 
 
@@ -220,16 +220,19 @@ def used_types(tree: Path = TREE) -> set[str]:
 
 def _write(schema: _Json) -> None:
     """Write *schema* with one type a line, so that a difference can be read."""
-    compact = {"separators": (",", ":"), "sort_keys": True}
     lines = [f'"version":{json.dumps(schema["version"])}']
-    lines.append(f'"provider":{json.dumps(schema["provider"], **compact)}')
+    lines.append(f'"provider":{_compact(schema["provider"])}')
     for part in ("resources", "data"):
         types = ",\n".join(
-            f"{json.dumps(kind)}:{json.dumps(block, **compact)}"
+            f"{json.dumps(kind)}:{_compact(block)}"
             for kind, block in sorted(schema[part].items())
         )
         lines.append(f'"{part}":{{\n{types}\n}}')
     SCHEMA.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
+
+
+def _compact(block: _Json) -> str:
+    return json.dumps(block, separators=(",", ":"), sort_keys=True)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ def keeping_states() -> Iterator[str]:
     states: dict[str, bytes] = {}
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        def do_GET(self) -> None:
             state = states.get(self.path)
             self._answer(404 if state is None else 200, state or b"")
 
-        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             states[self.path] = self.rfile.read(length)
             self._answer(200, b"")

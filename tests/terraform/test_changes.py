@@ -7,7 +7,10 @@ from typing import Any
 from tests.terraform.workspace import Workspace, workspace
 
 EXAMPLE = "examples/minimal"
-NEW = 'eu-west-1 = { cidr = "10.0.16.0/20" }\n    ap-southeast-2 = { cidr = "10.0.32.0/20" }'
+OLD = 'eu-west-1 = { cidr = "10.0.16.0/20" }'
+NEW = 'ap-southeast-2 = { cidr = "10.0.32.0/20" }'
+END = "\n  }\n\n  edges"
+TASK = "module.service.aws_ecs_task_definition.this"
 
 
 def changes(work: Workspace, edit: tuple[str, str]) -> dict[str, Any]:
@@ -31,27 +34,18 @@ def test_regions_come_and_go_by_themselves() -> None:
         work.init(EXAMPLE).require()
         work.plan(EXAMPLE).require()
         work.run(EXAMPLE, "apply", "-no-color", "plan.bin").require()
-        added = changes(work, ('eu-west-1 = { cidr = "10.0.16.0/20" }', NEW))
-        removed = changes(
-            work,
-            (
-                'eu-west-1 = { cidr = "10.0.16.0/20" }\n  }\n\n  edges',
-                'ap-southeast-2 = { cidr = "10.0.32.0/20" }\n  }\n\n  edges',
-            ),
-        )
+        added = changes(work, (OLD, f"{OLD}\n{NEW}"))
+        removed = changes(work, (OLD + END, NEW + END))
 
     created = {where for where, what in added.items() if what == ["create"]}
     of_region = re.compile(r'.*\["(agents-)?ap-southeast-2"\]')
     assert len(created) > 50
     assert [where for where in created if not of_region.match(where)] == []
     # Edges learn of it by their configuration; nothing else of theirs is touched.
-    assert {where: what for where, what in added.items() if where not in created} == {
-        'module.edge["eu-west-1"].module.service.aws_ecs_task_definition.this': [
-            "update"
-        ],
-        'module.edge["us-east-1"].module.service.aws_ecs_task_definition.this': [
-            "update"
-        ],
+    others = {where: what for where, what in added.items() if where not in created}
+    assert others == {
+        f'module.edge["eu-west-1"].{TASK}': ["update"],
+        f'module.edge["us-east-1"].{TASK}': ["update"],
         "aws_cloudwatch_dashboard.global": ["update"],
     }
 

@@ -22,7 +22,7 @@ from tests.terraform.schema import TREE
 Containers = dict[str, dict[str, Any]]
 
 ROOT = TREE.parent
-SERVICES = {
+SERVICES: dict[str, tuple[str, type[msgspec.Struct], dict[str, str]]] = {
     "edge": ("EDGE_", edge.settings.EdgeSettings, edge.settings._ALIASES),
     "region_agent": (
         "REGION_AGENT_",

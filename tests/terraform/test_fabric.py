@@ -1,4 +1,4 @@
-"""What the whole fabric is made of, read from the applied state of the largest example."""
+"""What the whole fabric is made of: the applied state of the largest example."""
 
 import json
 import re
@@ -26,7 +26,7 @@ METRICS = {
         "webhook_seconds",
     },
 }
-"""What agents and edges publish in the namespace Warmline, by the metric's dimension."""
+"""What agents and edges publish in the namespace Warmline, by dimension."""
 AGENT_ALARMS = {
     "acquire-slow",
     "at-capacity",
@@ -87,7 +87,7 @@ def test_what_belongs_to_a_region_is_in_it(resources: Resources) -> None:
 def test_every_regional_resource_says_its_region(
     complete: dict[str, Any], schema: dict[str, Any]
 ) -> None:
-    # One that does not would be made in the region of the provider, whatever its module.
+    # One that does not would be made in the region of the provider.
     silent = []
 
     def look(module: dict[str, Any], path: str) -> None:
@@ -215,5 +215,6 @@ def test_a_european_edge_knows_european_agents_only(
 ) -> None:
     unpack = containers["eu-west-1/voices-edge"]["unpack"]
     environment = {one["name"]: one["value"] for one in unpack["environment"]}
-    tables = re.findall(r"^\[regions\.(.*)\]$", environment["WARMLINE_CONFIG"], re.M)
+    config = environment["WARMLINE_CONFIG"]
+    tables = re.findall(r"^\[regions\.(.*)\]$", config, re.MULTILINE)
     assert tables == ["eu-west-1"]

@@ -11,7 +11,7 @@ EXAMPLE = "examples/minimal"
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake: *old* is replaced by *new* in *path*, and *said* is in what is said."""
+    """A mistake: *new* in place of *old*; *said* is part of what is said of it."""
 
     path: str
     old: str

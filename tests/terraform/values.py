@@ -17,7 +17,7 @@ _HOSTED_ZONE = "Z2FDTNDATAQYW2"
 _Json = dict[str, Any]
 
 
-def computed(kind: str, name: str, type_: Any, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any value of Terraform's
+def computed(kind: str, name: str, type_: Any, known: Mapping[str, Any]) -> Any:
     """Return what the attribute *name* of a new resource would be.
 
     Args:
@@ -37,7 +37,7 @@ def computed(kind: str, name: str, type_: Any, known: Mapping[str, Any]) -> Any:
 
 def _computed_many(
     kind: str, name: str, type_: list[Any], known: Mapping[str, Any]
-) -> Any:  # noqa: ANN401 - any value of Terraform's
+) -> Any:
     if kind == "aws_acm_certificate" and name == "domain_validation_options":
         return [_validation(host) for host in _hosts(known)]
     if type_[0] == "map":
@@ -59,15 +59,16 @@ def _text(kind: str, name: str, known: Mapping[str, Any]) -> str:
         return arn
     if name in {"id", "key_id"}:
         return _identity(kind, label, region, known) or arn
-    if name == "arn_suffix":
-        return f"{resource}/{region}/{label}"
-    if name in {"zone_id", "hosted_zone_id"}:
-        return _HOSTED_ZONE
-    if name in {"dns_name", "fqdn", "primary_endpoint_address"}:
-        return known["name"] if name == "fqdn" else f"{label}.{region}.example.aws"
-    if name == "repository_url":
-        return f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com/{label}"
-    return f"{name}-{region}-{label}"
+    texts = {
+        "arn_suffix": f"{resource}/{region}/{label}",
+        "dns_name": f"{label}.{region}.example.aws",
+        "fqdn": label,
+        "hosted_zone_id": _HOSTED_ZONE,
+        "primary_endpoint_address": f"{label}.{region}.example.aws",
+        "repository_url": f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com/{label}",
+        "zone_id": _HOSTED_ZONE,
+    }
+    return texts.get(name, f"{name}-{region}-{label}")
 
 
 def _label(kind: str, known: Mapping[str, Any]) -> str:

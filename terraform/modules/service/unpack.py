@@ -59,7 +59,7 @@ def public_address() -> str | None:
             with urllib.request.urlopen(  # noqa: S310 - the URL is Terraform's
                 os.environ["ADDRESS_URL"], timeout=_TIMEOUT_S
             ) as answer:
-                return answer.read(64).decode("ascii").strip()
+                return str(answer.read(64), "ascii").strip()
         except (OSError, UnicodeDecodeError) as exc:
             sys.stderr.write(f"address of this task is unknown: {exc}\n")
     return None
