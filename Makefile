@@ -19,7 +19,7 @@ up: $(STAMP)     ## start the local fabric and leave it running
 	$(BIN)/warmline up
 
 test: $(TERRAFORM) ## run every test
-	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	CHECKOV="$(CHECKOV)" $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff check .

@@ -66,6 +66,8 @@ module "edge" {
   settings = each.value
   zone_id  = var.zone_id
   hosts    = [local.edge_host, local.edge_hosts[each.key]]
+  # The first edge proves the name that all share.
+  proven_hosts = concat([local.edge_hosts[each.key]], each.key == keys(var.edges)[0] ? [local.edge_host] : [])
   config = templatefile("${path.module}/templates/warmline.toml.tftpl", {
     voices      = var.voices
     link_port   = local.link_port

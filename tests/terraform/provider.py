@@ -237,7 +237,9 @@ def _error(text: str) -> Any:
 
 
 def _diagnostics(kind: str, values: Mapping[str, Any] | None) -> list[Any]:
-    return [_error(f"{kind}: {line}") for line in problems(kind, values or {})]
+    if values is None:
+        return []  # it is being destroyed
+    return [_error(f"{kind}: {line}") for line in problems(kind, values)]
 
 
 def _with_unknowns(block: _Json, values: _Json) -> _Json:

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.terraform.workspace import Workspace, workspace
 
 EXAMPLE = "examples/minimal"
@@ -29,6 +31,7 @@ def changes(work: Workspace, edit: tuple[str, str]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.timeout(180)
 def test_regions_come_and_go_by_themselves() -> None:
     with workspace() as work:
         work.init(EXAMPLE).require()

@@ -124,6 +124,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_planted_mistake_is_found(name: str) -> None:
     mutant = MUTANTS[name]

@@ -25,6 +25,7 @@ def without(text: str, number: int) -> str:
 
 
 @pytest.mark.parametrize("directory", [".", "bootstrap"])
+@pytest.mark.timeout(300)
 def test_every_validation_is_needed(directory: str) -> None:
     with workspace() as work:
         # The copy has a file where the tree has a link to the root's variables.

@@ -150,20 +150,23 @@ resource "aws_acm_certificate" "edge" {
   }
 }
 
+# The record that proves a name is the same for every certificate of an account. So one edge has that of the shared name,
+# and the record does not go when another edge does.
 resource "aws_route53_record" "validation" {
-  for_each = toset(var.hosts)
+  for_each = toset(var.proven_hosts)
 
-  zone_id = var.zone_id
-  name    = one([for option in aws_acm_certificate.edge.domain_validation_options : option.resource_record_name if option.domain_name == each.key])
-  type    = one([for option in aws_acm_certificate.edge.domain_validation_options : option.resource_record_type if option.domain_name == each.key])
-  records = [one([for option in aws_acm_certificate.edge.domain_validation_options : option.resource_record_value if option.domain_name == each.key])]
-  ttl     = 60
-  # The record of the shared name is the same for every certificate of this account.
+  zone_id         = var.zone_id
+  name            = one([for option in aws_acm_certificate.edge.domain_validation_options : option.resource_record_name if option.domain_name == each.key])
+  type            = one([for option in aws_acm_certificate.edge.domain_validation_options : option.resource_record_type if option.domain_name == each.key])
+  records         = [one([for option in aws_acm_certificate.edge.domain_validation_options : option.resource_record_value if option.domain_name == each.key])]
+  ttl             = 60
   allow_overwrite = true
 }
 
+# It waits until the certificate is issued, for a name that another edge proves as well.
 resource "aws_acm_certificate_validation" "edge" {
-  region                  = var.region
-  certificate_arn         = aws_acm_certificate.edge.arn
-  validation_record_fqdns = [for record in aws_route53_record.validation : record.fqdn]
+  region          = var.region
+  certificate_arn = aws_acm_certificate.edge.arn
+
+  depends_on = [aws_route53_record.validation]
 }

@@ -33,6 +33,11 @@ variable "hosts" {
   type        = list(string)
 }
 
+variable "proven_hosts" {
+  description = "Those of the names whose proof for the certificate this edge puts into DNS."
+  type        = list(string)
+}
+
 variable "zone_id" {
   description = "Hosted zone of the names."
   type        = string

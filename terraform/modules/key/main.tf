@@ -53,10 +53,5 @@ data "aws_iam_policy_document" "this" {
       type        = "Service"
       identifiers = ["cloudwatch.amazonaws.com"]
     }
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [data.aws_caller_identity.current.account_id]
-    }
   }
 }
