@@ -1,6 +1,7 @@
 """When links send what they gathered: one clock for all links of a process."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from backhaul.clock import monotonic_s
@@ -31,24 +32,43 @@ class Batcher:
         self.tick = FlushTick(now=monotonic_s())
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Callable[[], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon_at = math.inf
 
     def due(self, flush: Callable[[], None]) -> None:
         """Call *flush* once with the next tick, or at the end of this turn."""
         if not self._waiting:
             # uvloop rounds timers to whole milliseconds, as the tick is anyway.
-            wait_s = self.tick.wait_s(now=monotonic_s())
+            now = monotonic_s()
+            wait_s = self.tick.wait_s(now=now)
             if not wait_s:
                 self._loop.call_soon(flush)
                 return
-            self._loop.call_later(wait_s, self._flush_all)
+            self._soon_at = now + wait_s / 2
+            self._timer = self._loop.call_later(wait_s, self._flush_all)
         self._waiting.append(flush)
 
+    def seize(self) -> None:
+        """Flush now if the tick is half over: the process is awake anyway.
+
+        To wake a process costs more than to send a batch, so two sides that talk to
+        each other fall into step: each answers when it has heard, and needs no timer.
+        """
+        if self._waiting and monotonic_s() >= self._soon_at and self._timer:
+            self._timer.cancel()
+            self._flush_all()
+
     def _flush_all(self) -> None:
-        (first, *others), self._waiting = self._waiting, []
-        for flush in others:
-            # By way of the loop: a link that fails must not hold up the others.
-            self._loop.call_soon(flush)
-        first()  # most often there is one only, and a turn of the loop is dear
+        waiting, self._waiting = self._waiting, []
+        for flush in waiting:
+            # Not by way of the loop, whose turns are dear; but a link that fails must
+            # not hold up the others, nor the one that seized the moment.
+            try:
+                flush()
+            except Exception as exc:  # noqa: BLE001 - handed on
+                self._loop.call_exception_handler(
+                    {"message": "a link failed to flush", "exception": exc}
+                )
 
 
 class Batch:

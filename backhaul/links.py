@@ -288,6 +288,7 @@ class Link:
                 channel.receive(frame, self)
             else:
                 self._receive(frame)
+        self._tables.batcher.seize()
 
     def _refuse(self, error: RemoteProtocolError) -> None:
         self.counters.batches_refused += 1

@@ -70,3 +70,22 @@ async def test_a_link_that_fails_does_not_hold_up_the_others() -> None:
     batcher.due(partial(flushed.append, "second"))
     await until_flushed(flushed, 1)
     assert [type(error) for error in failed] == [LookupError]
+
+
+async def test_whoever_hears_answers_at_once_when_the_tick_is_half_over() -> None:
+    batcher, flushed = await busy_batcher(), list[str]()
+    batcher.due(partial(flushed.append, "first"))
+    batcher.seize()
+    assert flushed == []  # others may still come
+    wait_s = batcher.tick.wait_s(now=monotonic_s())
+    ends_at = monotonic_s() + wait_s / 2
+    while monotonic_s() < ends_at:
+        pass  # no turn of the loop, so the timer cannot have rung
+    batcher.seize()
+    assert flushed == ["first"]
+
+
+async def test_nothing_to_seize_is_no_error() -> None:
+    batcher, flushed = await busy_batcher(), list[str]()
+    batcher.seize()
+    assert flushed == []
