@@ -103,7 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path, help="where terraform was applied")
     parser.add_argument("--pki", type=Path, default=Path("pki"))
     options = parser.parse_args(arguments)
-    plans, missing = [], []
+    plans: list[tuple[Service, dict[str, str]]] = []
+    missing: list[str] = []
     for service in _services(options.directory):
         held = service.secret()
         values = held | dict(_given(service, held, options.pki))

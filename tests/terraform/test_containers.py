@@ -17,6 +17,8 @@ import pytest
 
 import edge.settings
 import region_agent.settings
+from backhaul.pki import Role
+from backhaul.settings import read_deployment
 from tests.terraform.schema import TREE
 
 Containers = dict[str, dict[str, Any]]
@@ -148,6 +150,18 @@ def test_the_key_of_a_link_is_for_its_service_only(
     key = tmp_path / "pki/region-agent-us-east-1-key.pem"
     assert key.read_text() == SECRETS["LINK_KEY"]
     assert key.stat().st_mode & 0o077 == 0
+
+
+def test_every_task_has_the_certificate_that_pki_issues_for_it(
+    complete: dict[str, Any], containers: Containers, tmp_path: Path
+) -> None:
+    path = tmp_path / "warmline.toml"
+    path.write_text(complete["applied"]["values"]["outputs"]["config"]["value"])
+    deployment = read_deployment(path)
+    issued = {f"{Role.EDGE.value}-{name}" for name in deployment.edges}
+    issued |= {f"{Role.REGION_AGENT.value}-{name}" for name in deployment.regions}
+    given = {environment(task["unpack"])["LINK_NAME"] for task in containers.values()}
+    assert given == issued
 
 
 def test_an_agent_that_does_not_learn_its_address_is_reached_as_a_seed(

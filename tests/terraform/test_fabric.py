@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.terraform.schema import TREE
+
 Resources = list[dict[str, Any]]
 
 REGIONS = {"us-east-1", "eu-west-1", "ap-southeast-2"}
@@ -179,6 +181,14 @@ def test_alarms_and_dashboards_read_metrics_that_are_published(
                     read.add((dimension, name))
     published = {(key, name) for key, names in METRICS.items() for name in names}
     assert read == published
+
+
+def test_the_readme_says_what_is_published() -> None:
+    text = (TREE / "README.md").read_text(encoding="utf-8")
+    said = re.findall(r"^\| `(Region|Edge)` \| `(\w+)` \|", text, re.MULTILINE)
+    assert set(said) == {
+        (key, name) for key, names in METRICS.items() for name in names
+    }
 
 
 def test_there_is_a_dashboard_per_region_and_one_for_all(resources: Resources) -> None:
