@@ -34,6 +34,7 @@ module "service" {
   environment = merge({
     region          = var.region
     listen_port     = tostring(var.link_port)
+    target_calls    = tostring(var.settings.autoscaling.target_calls)
     max_calls       = tostring(var.settings.max_calls)
     recording_spool = "/var/lib/warmline/recordings"
   }, var.settings.realtime_url == null ? {} : { realtime_url = var.settings.realtime_url })
