@@ -1,20 +1,21 @@
 locals {
   edge_host   = "edge.${var.domain}"
-  edge_hosts  = { for key in keys(var.edges) : key => "${key}.${local.edge_host}" }
   agent_hosts = { for key in keys(var.regions) : key => "${key}.agents.${var.domain}" }
+
+  # Every edge is one process; it has a name and a host of its own.
+  edge_hosts = {
+    for region, place in var.edges : region => {
+      for number in range(1, place.edges + 1) : "${region}-${number}" => "${region}-${number}.${local.edge_host}"
+    }
+  }
+
+  edges = merge([for region, hosts in local.edge_hosts : { for name in keys(hosts) : name => region }]...)
 
   agent_regions = {
     for key, edge in var.edges : key => length(edge.agent_regions) > 0 ? sort(edge.agent_regions) : keys(var.regions)
   }
-  preferred_regions = {
-    for key, edge in var.edges : key => coalesce(
-      edge.preferred_region,
-      contains(local.agent_regions[key], key) ? key : local.agent_regions[key][0],
-    )
-  }
 
-  places = distinct(concat(keys(var.regions), keys(var.edges)))
-
+  places    = distinct(concat(keys(var.regions), keys(var.edges)))
   link_port = 443
 }
 
@@ -38,12 +39,11 @@ module "agent" {
   settings  = each.value
   link_port = local.link_port
   config = templatefile("${path.module}/templates/warmline.toml.tftpl", {
-    voices            = var.voices
-    link_port         = local.link_port
-    agent_hosts       = { (each.key) = local.agent_hosts[each.key] }
-    edge_host         = local.edge_host
-    edge_hosts        = {}
-    preferred_regions = {}
+    voices      = var.voices
+    link_port   = local.link_port
+    agent_hosts = { (each.key) = local.agent_hosts[each.key] }
+    edge_hosts  = {}
+    coordinates = local.coordinates
   })
 
   alarm_topic_arn     = module.alarm_topic[each.key].arn
@@ -60,22 +60,23 @@ module "edge" {
   source   = "./modules/edge"
   for_each = var.edges
 
-  region   = each.key
-  name     = var.name
-  image    = var.image
-  settings = each.value
-  zone_id  = var.zone_id
-  hosts    = [local.edge_host, local.edge_hosts[each.key]]
-  # The first edge proves the name that all share.
-  proven_hosts = concat([local.edge_hosts[each.key]], each.key == keys(var.edges)[0] ? [local.edge_host] : [])
+  region      = each.key
+  name        = var.name
+  image       = var.image
+  settings    = each.value
+  zone_id     = var.zone_id
+  shared_host = local.edge_host
+  # The record that proves the shared name is the same for all.
+  proves_shared_host = each.key == keys(var.edges)[0]
+  region_host        = "${each.key}.${local.edge_host}"
+  hosts              = local.edge_hosts[each.key]
   config = templatefile("${path.module}/templates/warmline.toml.tftpl", {
     voices      = var.voices
     link_port   = local.link_port
     agent_hosts = { for region in local.agent_regions[each.key] : region => local.agent_hosts[region] }
-    edge_host   = local.edge_host
     # Every edge knows all of them: a call may be answered by one and stream to another.
-    edge_hosts        = local.edge_hosts
-    preferred_regions = local.preferred_regions
+    edge_hosts  = local.edge_hosts
+    coordinates = local.coordinates
   })
 
   alarm_topic_arn     = module.alarm_topic[each.key].arn
@@ -93,7 +94,8 @@ module "dns" {
   zone_id         = var.zone_id
   edge_host       = local.edge_host
   alarm_topic_arn = module.alarm_topic["us-east-1"].arn
-  edges           = { for key, edge in module.edge : key => { host = local.edge_hosts[key], balancer = edge.balancer } }
+  edges           = { for key, edge in module.edge : key => { host = "${key}.${local.edge_host}", balancer = edge.balancer } }
+  edge_hosts      = merge([for region, hosts in local.edge_hosts : { for host in values(hosts) : host => region }]...)
   agents          = { for key, agent in module.agent : key => { host = local.agent_hosts[key], balancer = agent.balancer } }
   accelerator     = one(module.accelerator[*].balancer)
   accelerated     = var.accelerator
@@ -137,7 +139,7 @@ resource "aws_cloudwatch_dashboard" "global" {
         {
           title = "Calls in progress, by edge"
           metrics = [
-            for key in keys(var.edges) : ["Warmline", "active_calls", "Edge", key, { region = key, stat = "Average", label = "${key}, per edge" }]
+            for name, region in local.edges : ["Warmline", "active_calls", "Edge", name, { region = region, stat = "Average", label = name }]
           ]
         },
         {
@@ -149,7 +151,7 @@ resource "aws_cloudwatch_dashboard" "global" {
         {
           title = "First audio as the caller hears it (s, p95)"
           metrics = [
-            for key in keys(var.edges) : ["Warmline", "first_audio_seconds", "Edge", key, { region = key, stat = "p95", label = key }]
+            for name, region in local.edges : ["Warmline", "first_audio_seconds", "Edge", name, { region = region, stat = "p95", label = name }]
           ]
         },
         {

@@ -8,9 +8,14 @@ output "status_callback_url" {
   value       = "https://${local.edge_host}/twilio/status"
 }
 
+output "voice_fallback_url" {
+  description = "Set the numbers' fallback URL to this: an edge as far from the first one as there is."
+  value       = "https://${values(local.edge_hosts[reverse(keys(var.edges))[0]])[0]}/twilio/voice"
+}
+
 output "edge_hosts" {
-  description = "Where Media Streams arrive, by edge."
-  value       = local.edge_hosts
+  description = "Where each edge is reached, by name."
+  value       = merge(values(local.edge_hosts)...)
 }
 
 output "agent_endpoints" {
@@ -21,12 +26,11 @@ output "agent_endpoints" {
 output "config" {
   description = "The configuration file of the whole deployment, for `warmline pki` and `warmline doctor`."
   value = templatefile("${path.module}/templates/warmline.toml.tftpl", {
-    voices            = var.voices
-    link_port         = local.link_port
-    agent_hosts       = local.agent_hosts
-    edge_host         = local.edge_host
-    edge_hosts        = local.edge_hosts
-    preferred_regions = local.preferred_regions
+    voices      = var.voices
+    link_port   = local.link_port
+    agent_hosts = local.agent_hosts
+    edge_hosts  = local.edge_hosts
+    coordinates = local.coordinates
   })
 }
 
@@ -36,7 +40,7 @@ output "deployment" {
     name          = var.name
     agent_secrets = sort(var.agent_secrets)
     agents        = { for key, agent in module.agent : key => agent.deployment }
-    edges         = { for key, edge in module.edge : key => edge.deployment }
+    edges         = merge(values(module.edge)[*].deployments...)
   }
 }
 

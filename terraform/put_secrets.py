@@ -108,8 +108,10 @@ def main(arguments: list[str] | None = None) -> int:
     for service in _services(options.directory):
         held = service.secret()
         values = held | dict(_given(service, held, options.pki))
-        absent = set(service.facts["secret_names"]) - values.keys() - {"REDIS_URL"}
-        missing += [f"{service.region}: {name}" for name in sorted(absent)]
+        facts = service.facts
+        absent = set(facts["secret_names"]) - values.keys() - {"REDIS_URL"}
+        where = f"{facts['service']} in {service.region}"
+        missing += [f"{where}: {name}" for name in sorted(absent)]
         plans.append((service, values))
     if missing:
         sys.stderr.writelines(f"missing: {line}\n" for line in missing)
@@ -132,8 +134,8 @@ def _services(directory: Path) -> Iterator[Service]:
         raise SystemExit(said)
     deployment = json.loads(said)
     for kind in ("agents", "edges"):
-        for region, facts in deployment[kind].items():
-            yield Service(region, facts)
+        for facts in deployment[kind].values():
+            yield Service(facts["region"], facts)
 
 
 def _given(

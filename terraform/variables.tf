@@ -167,22 +167,18 @@ variable "regions" {
 variable "edges" {
   description = <<-EOT
     Where Twilio reaches you, by AWS region; README.md says which are near Twilio's.
-    `cidr`, `az_count`, `task`: as in `regions`. `autoscaling`: edges (`min`, `max`), kept at a CPU use of 60 %.
-    `agent_regions`: the regions whose agents it links to; empty: all. `preferred_region`: the one that takes calls first; by default its
-    own AWS region if agents are there.
+    `cidr`, `az_count`, `task`: as in `regions`. `edges`: how many edges there are, 1 to 9. An edge is one process with a name and a
+    host name of its own, for what Twilio asks about a call it must ask where the call is; two are spare for each other.
+    `agent_regions`: the regions whose agents they link to; empty: all.
   EOT
   type = map(object({
-    cidr             = string
-    az_count         = optional(number, 2)
-    agent_regions    = optional(set(string), [])
-    preferred_region = optional(string)
-    autoscaling = optional(object({
-      min = optional(number, 2)
-      max = optional(number, 6)
-    }), {})
+    cidr          = string
+    az_count      = optional(number, 2)
+    edges         = optional(number, 2)
+    agent_regions = optional(set(string), [])
     task = optional(object({
-      cpu    = optional(number, 512)
-      memory = optional(number, 1024)
+      cpu    = optional(number, 1024)
+      memory = optional(number, 2048)
     }), {})
   }))
 
@@ -211,20 +207,12 @@ variable "edges" {
     error_message = "Every edge's az_count must be 2 or 3."
   }
   validation {
-    condition     = alltrue([for edge in values(var.edges) : 1 <= edge.autoscaling.min && edge.autoscaling.min <= edge.autoscaling.max])
-    error_message = "Every edge's autoscaling needs 1 <= min <= max."
+    condition     = alltrue([for edge in values(var.edges) : contains(range(1, 10), edge.edges)])
+    error_message = "Every place needs 1 to 9 edges."
   }
   validation {
     condition     = alltrue([for edge in values(var.edges) : length(setsubtract(edge.agent_regions, keys(var.regions))) == 0])
     error_message = "Every edge's agent_regions must be keys of regions."
-  }
-  validation {
-    condition = alltrue([
-      for edge in values(var.edges) : edge.preferred_region == null || contains(
-        length(edge.agent_regions) > 0 ? tolist(edge.agent_regions) : keys(var.regions), coalesce(edge.preferred_region, "-")
-      )
-    ])
-    error_message = "Every edge's preferred_region must be one of the regions that it links to."
   }
 }
 

@@ -29,6 +29,10 @@ run "two_regions_and_an_edge" {
     error_message = "Every region of agents has a name of its own."
   }
   assert {
+    condition     = output.voice_fallback_url == "https://us-east-1-1.edge.voice.example.com/twilio/voice"
+    error_message = "What Twilio cannot ask there it asks an edge by its own name."
+  }
+  assert {
     condition     = keys(output.dashboards) == ["eu-west-1", "global", "us-east-1"]
     error_message = "Every AWS region in use has a dashboard, and one shows all."
   }
@@ -54,7 +58,7 @@ run "a_region_more_is_one_entry" {
     error_message = "The new region has a dashboard."
   }
   assert {
-    condition     = keys(output.edge_hosts) == ["us-east-1"]
+    condition     = keys(output.edge_hosts) == ["us-east-1-1", "us-east-1-2"]
     error_message = "No edge came with it."
   }
 }

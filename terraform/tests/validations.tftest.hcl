@@ -432,7 +432,7 @@ run "an_edge_in_four_zones" {
   expect_failures = [var.edges]
 }
 
-run "an_edge_with_min_above_max" {
+run "a_place_without_edges" {
   command = plan
 
   module {
@@ -440,7 +440,7 @@ run "an_edge_with_min_above_max" {
   }
 
   variables {
-    edges = { us-east-1 = { cidr = "10.1.0.0/20", autoscaling = { min = 3, max = 2 } } }
+    edges = { us-east-1 = { cidr = "10.1.0.0/20", edges = 0 } }
   }
 
   expect_failures = [var.edges]
@@ -455,20 +455,6 @@ run "an_edge_that_links_to_no_region" {
 
   variables {
     edges = { us-east-1 = { cidr = "10.1.0.0/20", agent_regions = ["eu-north-1"] } }
-  }
-
-  expect_failures = [var.edges]
-}
-
-run "an_edge_that_prefers_what_it_does_not_link_to" {
-  command = plan
-
-  module {
-    source = "./tests/variables"
-  }
-
-  variables {
-    edges = { us-east-1 = { cidr = "10.1.0.0/20", agent_regions = ["eu-west-1"], preferred_region = "us-east-1" } }
   }
 
   expect_failures = [var.edges]

@@ -23,6 +23,6 @@ module "warmline" {
   }
 
   edges = {
-    us-east-1 = { cidr = "10.65.0.0/20", autoscaling = { min = 1, max = 2 } }
+    us-east-1 = { cidr = "10.65.0.0/20", edges = 1 }
   }
 }

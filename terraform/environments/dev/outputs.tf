@@ -3,6 +3,11 @@ output "voice_webhook_url" {
   value       = module.warmline.voice_webhook_url
 }
 
+output "voice_fallback_url" {
+  description = "Set the numbers' fallback URL to this."
+  value       = module.warmline.voice_fallback_url
+}
+
 output "status_callback_url" {
   description = "Set the numbers' status callback to this."
   value       = module.warmline.status_callback_url

@@ -71,10 +71,10 @@ module "warmline" {
   }
 
   edges = {
-    us-east-1 = { cidr = "10.1.0.0/20", az_count = 3, autoscaling = { min = 3, max = 12 } }
+    us-east-1 = { cidr = "10.1.0.0/20", az_count = 3, edges = 3 }
     # European callers are answered from Europe only.
     eu-west-1      = { cidr = "10.1.16.0/20", agent_regions = ["eu-west-1"] }
-    ap-southeast-2 = { cidr = "10.1.32.0/20", preferred_region = "ap-southeast-2", task = { cpu = 1024, memory = 2048 } }
+    ap-southeast-2 = { cidr = "10.1.32.0/20", edges = 1, task = { cpu = 2048, memory = 4096 } }
   }
 }
 
@@ -91,9 +91,10 @@ output "deployment" {
 output "urls" {
   description = "Where Twilio is led, and where edges look for agents."
   value = {
-    voice  = module.warmline.voice_webhook_url
-    status = module.warmline.status_callback_url
-    edges  = module.warmline.edge_hosts
-    agents = module.warmline.agent_endpoints
+    voice    = module.warmline.voice_webhook_url
+    fallback = module.warmline.voice_fallback_url
+    status   = module.warmline.status_callback_url
+    edges    = module.warmline.edge_hosts
+    agents   = module.warmline.agent_endpoints
   }
 }

@@ -1,4 +1,4 @@
-# Asked every 10 s from all over the world: can a caller who comes to this edge be answered by a warm session?
+# Asked every 10 s from all over the world: can a caller who comes to this region's edges be answered by a warm session?
 resource "aws_route53_health_check" "edge" {
   for_each = var.edges
 
@@ -50,12 +50,13 @@ resource "aws_route53_record" "accelerated" {
   }
 }
 
-# One name per edge and per region of agents: where it leads is not for DNS to choose.
+# A name per edge, per region of edges and per region of agents: where it leads is not for DNS to choose.
 resource "aws_route53_record" "place" {
   #checkov:skip=CKV2_AWS_23:It leads to a load balancer or the accelerator, but checkov does not follow it through the module
   for_each = merge(
     { for key, edge in var.edges : "edge-${key}" => edge },
     { for key, agent in var.agents : "agents-${key}" => agent },
+    { for host, key in var.edge_hosts : host => { host = host, balancer = var.edges[key].balancer } },
   )
 
   zone_id = var.zone_id
@@ -74,7 +75,7 @@ resource "aws_cloudwatch_metric_alarm" "edge" {
 
   region              = "us-east-1"
   alarm_name          = "${var.name}-dns-${each.key}"
-  alarm_description   = "Route 53 sends callers past the edge ${each.key}: it cannot answer them with a warm session."
+  alarm_description   = "Route 53 sends callers past the edges in ${each.key}: they cannot answer with a warm session."
   namespace           = "AWS/Route53"
   metric_name         = "HealthCheckStatus"
   dimensions          = { HealthCheckId = aws_route53_health_check.edge[each.key].id }

@@ -13,8 +13,13 @@ variable "edge_host" {
   type        = string
 }
 
+variable "edge_hosts" {
+  description = "AWS region of every edge, by its host name."
+  type        = map(string)
+}
+
 variable "edges" {
-  description = "Name and load balancer of every edge, by AWS region."
+  description = "Name and load balancer of the edges of every AWS region."
   type = map(object({
     host     = string
     balancer = object({ dns_name = string, zone_id = string })

@@ -1,60 +1,67 @@
 locals {
-  own      = { Edge = var.region }
-  balancer = { LoadBalancer = aws_lb.edge.arn_suffix }
-
-  # One minute each, two of three.
-  alarms = {
-    acquire-slow = {
-      description = "Calls wait longer than ${var.alarms.acquire_p95_s} s for a link (p95): the edge is overloaded."
-      namespace   = "Warmline", metric = "link_acquisition_seconds", dimensions = local.own
-      statistic   = "p95", operator = "GreaterThanThreshold", threshold = var.alarms.acquire_p95_s
-      silence     = "notBreaching", serious = false
-    }
-    first-audio-slow = {
-      description = "Callers hear the first audio later than ${var.alarms.first_audio_p95_s} s after their stream starts (p95)."
-      namespace   = "Warmline", metric = "first_audio_seconds", dimensions = local.own
-      statistic   = "p95", operator = "GreaterThanThreshold", threshold = var.alarms.first_audio_p95_s
-      silence     = "notBreaching", serious = true
-    }
-    webhook-slow = {
-      description = "The voice webhook takes longer than ${var.alarms.webhook_p95_s} s (p95): callers hear nothing meanwhile."
-      namespace   = "Warmline", metric = "webhook_seconds", dimensions = local.own
-      statistic   = "p95", operator = "GreaterThanThreshold", threshold = var.alarms.webhook_p95_s
-      silence     = "notBreaching", serious = false
-    }
-    calls-without-voice = {
-      description = "Callers were told that nobody can answer."
-      namespace   = "Warmline", metric = "calls_without_voice", dimensions = local.own
-      statistic   = "Sum", operator = "GreaterThanThreshold", threshold = 0
-      silence     = "notBreaching", serious = true
-    }
-    no-metrics = {
-      description = "Edges have told nothing: none runs, or they cannot reach CloudWatch."
-      namespace   = "Warmline", metric = "active_calls", dimensions = local.own
-      statistic   = "SampleCount", operator = "LessThanThreshold", threshold = 1
-      silence     = "breaching", serious = true
-    }
+  # One minute each, two of three. What only an edge itself can tell, and what the balancer sees of all.
+  alarms = merge(merge([
+    for edge, part in local.parts : { for key, alarm in {
+      acquire-slow = {
+        description = "Calls wait longer than ${var.alarms.acquire_p95_s} s for a link (p95): the edge is overloaded."
+        namespace   = "Warmline", metric = "link_acquisition_seconds", dimensions = { Edge = edge }
+        statistic   = "p95", operator = "GreaterThanThreshold", threshold = var.alarms.acquire_p95_s
+        silence     = "notBreaching", serious = false
+      }
+      first-audio-slow = {
+        description = "Callers hear the first audio later than ${var.alarms.first_audio_p95_s} s after their stream starts (p95)."
+        namespace   = "Warmline", metric = "first_audio_seconds", dimensions = { Edge = edge }
+        statistic   = "p95", operator = "GreaterThanThreshold", threshold = var.alarms.first_audio_p95_s
+        silence     = "notBreaching", serious = true
+      }
+      webhook-slow = {
+        description = "The voice webhook takes longer than ${var.alarms.webhook_p95_s} s (p95): callers hear nothing meanwhile."
+        namespace   = "Warmline", metric = "webhook_seconds", dimensions = { Edge = edge }
+        statistic   = "p95", operator = "GreaterThanThreshold", threshold = var.alarms.webhook_p95_s
+        silence     = "notBreaching", serious = false
+      }
+      calls-without-voice = {
+        description = "Callers were told that nobody can answer."
+        namespace   = "Warmline", metric = "calls_without_voice", dimensions = { Edge = edge }
+        statistic   = "Sum", operator = "GreaterThanThreshold", threshold = 0
+        silence     = "notBreaching", serious = true
+      }
+      no-metrics = {
+        description = "The edge has told nothing: it does not run, or cannot reach CloudWatch."
+        namespace   = "Warmline", metric = "active_calls", dimensions = { Edge = edge }
+        statistic   = "SampleCount", operator = "LessThanThreshold", threshold = 1
+        silence     = "breaching", serious = false
+      }
+      cpu-high = {
+        description = "The edge is busy: the place needs another one, or a larger task."
+        namespace   = "AWS/ECS", metric = "CPUUtilization"
+        dimensions  = { ClusterName = module.service[edge].cluster_name, ServiceName = module.service[edge].service_name }
+        statistic   = "Average", operator = "GreaterThanThreshold", threshold = 70
+        silence     = "notBreaching", serious = false
+      }
+    } : "${trimprefix(part, "${local.name}-")}-${key}" => alarm }
+    ]...), {
     unhealthy-hosts = {
       description = "The load balancer finds edges that do not answer."
       namespace   = "AWS/ApplicationELB", metric = "UnHealthyHostCount"
-      dimensions  = merge(local.balancer, { TargetGroup = aws_lb_target_group.this["http"].arn_suffix })
+      dimensions  = { LoadBalancer = aws_lb.edge.arn_suffix, TargetGroup = aws_lb_target_group.this["calls"].arn_suffix }
       statistic   = "Maximum", operator = "GreaterThanThreshold", threshold = 0
       silence     = "notBreaching", serious = true
     }
+    none-healthy = {
+      description = "No edge here answers: Twilio is led to other regions, and calls here are lost."
+      namespace   = "AWS/ApplicationELB", metric = "HealthyHostCount"
+      dimensions  = { LoadBalancer = aws_lb.edge.arn_suffix, TargetGroup = aws_lb_target_group.this["calls"].arn_suffix }
+      statistic   = "Minimum", operator = "LessThanThreshold", threshold = 1
+      silence     = "breaching", serious = true
+    }
     errors = {
-      description = "Twilio is answered with errors (5xx), by edges or by the balancer for want of one."
-      namespace   = "AWS/ApplicationELB", metric = "HTTPCode_ELB_5XX_Count", dimensions = local.balancer
+      description = "Twilio is answered with errors (5xx) by the balancer, for want of an edge."
+      namespace   = "AWS/ApplicationELB", metric = "HTTPCode_ELB_5XX_Count", dimensions = { LoadBalancer = aws_lb.edge.arn_suffix }
       statistic   = "Sum", operator = "GreaterThanThreshold", threshold = 0
       silence     = "notBreaching", serious = true
     }
-    at-capacity = {
-      description = "There are as many edges as autoscaling.max allows: no more will be added."
-      namespace   = "ECS/ContainerInsights", metric = "RunningTaskCount"
-      dimensions  = { ClusterName = module.service.cluster_name, ServiceName = module.service.service_name }
-      statistic   = "Minimum", operator = "GreaterThanOrEqualToThreshold", threshold = var.settings.autoscaling.max
-      silence     = "notBreaching", serious = false
-    }
-  }
+  })
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {

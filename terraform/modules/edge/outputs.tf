@@ -1,7 +1,3 @@
-locals {
-  cluster = ["ClusterName", module.service.cluster_name, "ServiceName", module.service.service_name]
-}
-
 output "balancer" {
   description = "The load balancer, for a DNS alias or an accelerator."
   value       = { arn = aws_lb.edge.arn, dns_name = aws_lb.edge.dns_name, zone_id = aws_lb.edge.zone_id }
@@ -12,41 +8,39 @@ output "serious_alarms" {
   value       = [for key, alarm in local.alarms : aws_cloudwatch_metric_alarm.this[key].alarm_name if alarm.serious]
 }
 
-output "deployment" {
-  description = "What put_secrets.py needs to know."
-  value       = module.service.deployment
+output "deployments" {
+  description = "What put_secrets.py needs to know, by edge."
+  value       = { for edge, service in module.service : edge => service.deployment }
+}
+
+# Graphs of one metric each, with a line per edge.
+locals {
+  graphs = {
+    "Edges: calls in progress"                 = { metric = "active_calls", stat = "Average" }
+    "Edges: first audio (s, p95)"              = { metric = "first_audio_seconds", stat = "p95" }
+    "Edges: voice webhook (s, p95)"            = { metric = "webhook_seconds", stat = "p95" }
+    "Edges: getting a link (s, p95)"           = { metric = "link_acquisition_seconds", stat = "p95" }
+    "Edges: calls that heard no voice of ours" = { metric = "calls_without_voice", stat = "Sum" }
+  }
 }
 
 output "widgets" {
   description = "Graphs for the region's dashboard: titles and metrics."
-  value = [
-    {
-      title = "Edges: calls in progress, mean of an edge, and edges"
+  value = concat(
+    [
+      for title, graph in local.graphs : {
+        title = title
+        metrics = jsonencode([
+          for edge in keys(var.hosts) : ["Warmline", graph.metric, "Edge", edge, { stat = graph.stat, label = edge }]
+        ])
+      }
+    ],
+    [{
+      title = "Edges: CPU (%)"
       metrics = jsonencode([
-        ["Warmline", "active_calls", "Edge", var.region, { stat = "Average", period = 10, label = "per edge" }],
-        concat(["ECS/ContainerInsights", "RunningTaskCount"], local.cluster, [{ stat = "Average", label = "edges", yAxis = "right" }]),
+        for edge, service in module.service :
+        ["AWS/ECS", "CPUUtilization", "ClusterName", service.cluster_name, "ServiceName", service.service_name, { stat = "Maximum", label = edge }]
       ])
-    },
-    {
-      title = "Edges: first audio, voice webhook (s, p95)"
-      metrics = jsonencode([
-        ["Warmline", "first_audio_seconds", "Edge", var.region, { stat = "p95", label = "first audio" }],
-        ["Warmline", "webhook_seconds", "Edge", var.region, { stat = "p95", label = "webhook" }],
-      ])
-    },
-    {
-      title = "Edges: getting a link (s, p95), calls without a voice"
-      metrics = jsonencode([
-        ["Warmline", "link_acquisition_seconds", "Edge", var.region, { stat = "p95", label = "link" }],
-        ["Warmline", "calls_without_voice", "Edge", var.region, { stat = "Sum", label = "without a voice", yAxis = "right" }],
-      ])
-    },
-    {
-      title = "Edges: CPU and memory (%)"
-      metrics = jsonencode([
-        concat(["AWS/ECS", "CPUUtilization"], local.cluster, [{ stat = "Maximum", label = "CPU" }]),
-        concat(["AWS/ECS", "MemoryUtilization"], local.cluster, [{ stat = "Maximum", label = "memory" }]),
-      ])
-    },
-  ]
+    }],
+  )
 }

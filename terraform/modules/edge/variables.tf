@@ -1,5 +1,5 @@
 variable "region" {
-  description = "AWS region, and the edge's name."
+  description = "AWS region."
   type        = string
 }
 
@@ -14,12 +14,11 @@ variable "image" {
 }
 
 variable "settings" {
-  description = "This edge's entry in `edges`."
+  description = "This region's entry in `edges`."
   type = object({
-    cidr        = string
-    az_count    = number
-    autoscaling = object({ min = number, max = number })
-    task        = object({ cpu = number, memory = number })
+    cidr     = string
+    az_count = number
+    task     = object({ cpu = number, memory = number })
   })
 }
 
@@ -28,14 +27,24 @@ variable "config" {
   type        = string
 }
 
-variable "hosts" {
-  description = "Names that the certificate must cover; the first is shared by all edges."
-  type        = list(string)
+variable "shared_host" {
+  description = "The name that all edges of all regions share, for webhooks of new calls. Every other name is one label below it."
+  type        = string
 }
 
-variable "proven_hosts" {
-  description = "Those of the names whose proof for the certificate this edge puts into DNS."
-  type        = list(string)
+variable "proves_shared_host" {
+  description = "Whether the proof for the certificate is put into DNS here."
+  type        = bool
+}
+
+variable "region_host" {
+  description = "The name of this region, for health checks."
+  type        = string
+}
+
+variable "hosts" {
+  description = "Host names of the edges here, by their names."
+  type        = map(string)
 }
 
 variable "zone_id" {

@@ -16,6 +16,7 @@ output "log_group_name" {
 output "deployment" {
   description = "What put_secrets.py needs to know of the service."
   value = {
+    region       = var.region
     cluster      = aws_ecs_cluster.this.name
     service      = aws_ecs_service.this.name
     secret       = aws_secretsmanager_secret.this.arn
