@@ -10,7 +10,7 @@ output "status_callback_url" {
 
 output "voice_fallback_url" {
   description = "Set the numbers' fallback URL to this: an edge as far from the first one as there is."
-  value       = "https://${values(local.edge_hosts[reverse(keys(var.edges))[0]])[0]}/twilio/voice"
+  value       = "https://${reverse(values(local.edge_hosts[reverse(keys(var.edges))[0]]))[0]}/twilio/voice"
 }
 
 output "edge_hosts" {

@@ -29,7 +29,7 @@ run "two_regions_and_an_edge" {
     error_message = "Every region of agents has a name of its own."
   }
   assert {
-    condition     = output.voice_fallback_url == "https://us-east-1-1.edge.voice.example.com/twilio/voice"
+    condition     = output.voice_fallback_url == "https://us-east-1-2.edge.voice.example.com/twilio/voice"
     error_message = "What Twilio cannot ask there it asks an edge by its own name."
   }
   assert {

@@ -12,7 +12,7 @@ EXAMPLE = "examples/minimal"
 OLD = 'eu-west-1 = { cidr = "10.0.16.0/20" }'
 NEW = 'ap-southeast-2 = { cidr = "10.0.32.0/20" }'
 END = "\n  }\n\n  edges"
-TASK = "module.service.aws_ecs_task_definition.this"
+TASK = "aws_ecs_task_definition.this"
 
 
 def changes(work: Workspace, edit: tuple[str, str]) -> dict[str, Any]:
@@ -47,8 +47,13 @@ def test_regions_come_and_go_by_themselves() -> None:
     # Edges learn of it by their configuration; nothing else of theirs is touched.
     others = {where: what for where, what in added.items() if where not in created}
     assert others == {
-        f'module.edge["eu-west-1"].{TASK}': ["update"],
-        f'module.edge["us-east-1"].{TASK}': ["update"],
+        **{
+            f'module.edge["{place}"].module.service["{place}-{number}"].{TASK}': [
+                "update"
+            ]
+            for place in ("eu-west-1", "us-east-1")
+            for number in (1, 2)
+        },
         "aws_cloudwatch_dashboard.global": ["update"],
     }
 

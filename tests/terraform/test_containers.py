@@ -34,14 +34,17 @@ SERVICES: dict[str, tuple[str, type[msgspec.Struct], dict[str, str]]] = {
 }
 AWAITED = {
     "EDGE_CLOUDWATCH_NAMESPACE",
+    "EDGE_SHARED_URL",
     "REGION_AGENT_CLOUDWATCH_NAMESPACE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 }
 """What the services do not read yet. Remove a name here when they do."""
 TASKS = [
-    f"{region}/voices-{service}"
-    for region in ("us-east-1", "eu-west-1", "ap-southeast-2")
-    for service in ("edge", "agent")
+    *(f"{region}/voices-agent" for region in ("us-east-1", "eu-west-1")),
+    "ap-southeast-2/voices-agent",
+    *(f"us-east-1/voices-edge-{number}" for number in (1, 2, 3)),
+    *(f"eu-west-1/voices-edge-{number}" for number in (1, 2)),
+    "ap-southeast-2/voices-edge-1",
 ]
 SECRETS = {
     "LINK_CA": "-----BEGIN CERTIFICATE-----\nca\n",
@@ -132,12 +135,15 @@ def test_the_service_accepts_what_its_task_is_given(
     done = check_config(task, unpack(task, tmp_path, address_service), tmp_path)
     assert done.returncode == 0, done.stderr
     settings = json.loads(done.stdout)
-    region, _ = name.split("/")
+    region, family = name.split("/")
     if kind_of(task) == "edge":
-        assert settings["name"] == region
-        assert settings["public_url"] == "https://edge.voice.example.com"
-        assert settings["media_url"] == f"wss://{region}.edge.voice.example.com"
-        assert settings["preferred_region"] == region
+        edge_name = f"{region}-{family.removeprefix('voices-edge-')}"
+        host = f"{edge_name}.edge.voice.example.com"
+        assert settings["name"] == edge_name
+        assert settings["public_url"] == f"https://{host}"
+        # All know each other, and where they are: so calls can be handed over.
+        assert len(settings["edges"]) == 6
+        assert settings["latitude"] is not None
     else:
         assert settings["region"] == region
         assert settings["advertise_address"] == "198.51.100.7:443"
@@ -215,16 +221,31 @@ def test_agents_take_links_over_tcp_and_udp(containers: Containers) -> None:
 
 
 def test_media_streams_go_past_the_webhooks(resources: list[dict[str, Any]]) -> None:
-    rules = {
-        one["values"]["priority"]: one["values"]["condition"][0]["path_pattern"][0]
-        for one in resources
-        if one["type"] == "aws_lb_listener_rule"
+    rules: dict[str, list[tuple[str, str]]] = {}
+    for one in sorted(resources, key=lambda one: one["values"].get("priority") or 0):
+        values = one["values"]
+        if one["type"] == "aws_lb_listener_rule" and values["region"] == "eu-west-1":
+            (host,) = (each for each in values["condition"] if each["host_header"])
+            (path,) = (each for each in values["condition"] if each["path_pattern"])
+            (name,) = host["host_header"][0]["values"]
+            target = values["action"][0]["target_group_arn"].rpartition("/")[2]
+            for pattern in path["path_pattern"][0]["values"]:
+                rules.setdefault(name, []).append((pattern, target))
+    domain = "edge.voice.example.com"
+    assert rules == {
+        domain: [
+            ("/twilio/status", "voices-edge-calls"),
+            ("/twilio/voice", "voices-edge-calls"),
+        ],
+        f"eu-west-1.{domain}": [("/readyz", "voices-edge-ready")],
+        **{
+            f"eu-west-1-{number}.{domain}": [
+                ("/twilio/media/*", f"voices-edge-{number}-media"),
+                ("/twilio/*", f"voices-edge-{number}-http"),
+            ]
+            for number in (1, 2)
+        },
     }
-    assert [rules[priority]["values"] for priority in sorted(rules)] == [
-        ["/twilio/media/*"],
-        ["/twilio/*"],
-        ["/readyz"],
-    ]
 
 
 def test_services_have_no_rights_and_nowhere_to_write(containers: Containers) -> None:

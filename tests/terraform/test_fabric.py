@@ -11,7 +11,8 @@ from tests.terraform.schema import TREE
 Resources = list[dict[str, Any]]
 
 REGIONS = {"us-east-1", "eu-west-1", "ap-southeast-2"}
-EDGES = {"us-east-1", "eu-west-1", "ap-southeast-2"}
+PLACES = {"us-east-1": 3, "eu-west-1": 2, "ap-southeast-2": 1}
+"""Edges by AWS region."""
 METRICS = {
     "Region": {
         "active_calls",
@@ -43,14 +44,13 @@ AGENT_ALARMS = {
 }
 EDGE_ALARMS = {
     "acquire-slow",
-    "at-capacity",
     "calls-without-voice",
-    "errors",
+    "cpu-high",
     "first-audio-slow",
     "no-metrics",
-    "unhealthy-hosts",
     "webhook-slow",
 }
+PLACE_ALARMS = {"errors", "none-healthy", "unhealthy-hosts"}
 GLOBAL = {"aws_cloudwatch_dashboard", "aws_cloudwatch_composite_alarm"}
 
 
@@ -125,7 +125,7 @@ def test_the_world_reaches_nothing_but_443(resources: Resources) -> None:
     ports = {(one["from_port"], one["to_port"]) for one in world}
     assert ports == {(443, 443)}
     # An edge's balancer by TCP; an agent's, and the agents, by TCP and UDP.
-    assert len(world) == len(EDGES) + 4 * len(REGIONS)
+    assert len(world) == len(PLACES) + 4 * len(REGIONS)
 
 
 def test_no_security_group_has_rules_of_its_own(resources: Resources) -> None:
@@ -139,26 +139,26 @@ def test_no_security_group_has_rules_of_its_own(resources: Resources) -> None:
 def test_only_load_balancers_reach_the_health_of_a_task(resources: Resources) -> None:
     rules = of_type(resources, "aws_vpc_security_group_ingress_rule")
     health = [one for one in rules if one["from_port"] in {8082, 9090}]
-    assert len(health) == len(EDGES) + len(REGIONS)
+    assert len(health) == len(PLACES) + len(REGIONS)
     assert all(one["referenced_security_group_id"] for one in health)
 
 
-@pytest.mark.parametrize(
-    ("service", "places", "names"),
-    [("agent", REGIONS, AGENT_ALARMS), ("edge", EDGES, EDGE_ALARMS)],
-)
-def test_every_place_has_its_alarms(
-    resources: Resources, service: str, places: set[str], names: set[str]
-) -> None:
-    alarms = of_type(resources, "aws_cloudwatch_metric_alarm")
-    for place in places:
-        found = {
-            one["alarm_name"].removeprefix(f"voices-{service}-")
-            for one in alarms
-            if one["region"] == place
-            and one["alarm_name"].startswith(f"voices-{service}-")
-        }
-        assert found == names
+@pytest.mark.parametrize("place", sorted(REGIONS))
+def test_every_place_has_its_alarms(resources: Resources, place: str) -> None:
+    found = {
+        one["alarm_name"]
+        for one in of_type(resources, "aws_cloudwatch_metric_alarm")
+        if one["region"] == place and not one["alarm_name"].startswith("voices-dns-")
+    }
+    assert found == {
+        *(f"voices-agent-{alarm}" for alarm in AGENT_ALARMS),
+        *(f"voices-edge-{alarm}" for alarm in PLACE_ALARMS),
+        *(
+            f"voices-edge-{number}-{alarm}"
+            for number in range(1, PLACES[place] + 1)
+            for alarm in EDGE_ALARMS
+        ),
+    }
 
 
 def test_every_alarm_acts(resources: Resources) -> None:
@@ -194,7 +194,7 @@ def test_the_readme_says_what_is_published() -> None:
 def test_there_is_a_dashboard_per_region_and_one_for_all(resources: Resources) -> None:
     dashboards = of_type(resources, "aws_cloudwatch_dashboard")
     names = {one["dashboard_name"] for one in dashboards}
-    assert names == {"voices", *(f"voices-{region}" for region in REGIONS | EDGES)}
+    assert names == {"voices", *(f"voices-{region}" for region in REGIONS)}
 
 
 def test_agents_are_counted_every_10_s(resources: Resources) -> None:
@@ -223,7 +223,7 @@ def test_no_value_of_a_secret_is_anywhere(resources: Resources) -> None:
 def test_a_european_edge_knows_european_agents_only(
     containers: dict[str, dict[str, Any]],
 ) -> None:
-    unpack = containers["eu-west-1/voices-edge"]["unpack"]
+    unpack = containers["eu-west-1/voices-edge-1"]["unpack"]
     environment = {one["name"]: one["value"] for one in unpack["environment"]}
     config = environment["WARMLINE_CONFIG"]
     tables = re.findall(r"^\[regions\.(.*)\]$", config, re.MULTILINE)

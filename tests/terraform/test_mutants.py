@@ -45,11 +45,10 @@ MUTANTS = {
         'The argument "load_balancer_arn" is required',
     ),
     "missing block": Mutant(
-        "modules/edge/main.tf",
-        """  condition {
-    path_pattern {
-      values = each.value.paths
-    }
+        "modules/agent_region/main.tf",
+        """  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.links.arn
   }
 """,
         "",

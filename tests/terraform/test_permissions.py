@@ -1,6 +1,7 @@
 """Who may do what: every policy of the largest example, statement by statement."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_metrics_are_put_into_our_namespace_only(resources: Resources) -> None:
         if "cloudwatch:PutMetricData" in one["Action"]
     ]
     wanted = {"StringEquals": {"cloudwatch:namespace": ["Warmline"]}}
-    assert len(conditions) == 6
+    assert len(conditions) == 9  # three regions of agents, six edges
     assert all(one == wanted for one in conditions)
 
 
@@ -94,9 +95,9 @@ def test_a_task_protects_tasks_of_its_own_cluster_only(resources: Resources) -> 
         if "ecs:UpdateTaskProtection" in one["Action"]
         for resource in listed(one["Resource"])
     }
-    assert len(reach) == 6
+    assert len(reach) == 9
     assert all(
-        resource.endswith((":task/voices-edge/*", ":task/voices-agent/*"))
+        re.search(":task/voices-(agent|edge-[123])/[*]$", resource)
         for resource in reach
     )
 

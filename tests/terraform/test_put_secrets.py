@@ -12,6 +12,7 @@ import pytest
 from tests.terraform.schema import TREE
 
 SERVICE = {
+    "region": "eu-west-1",
     "cluster": "warmline-edge",
     "service": "warmline-edge",
     "secret": "arn:edge",
@@ -25,6 +26,7 @@ SERVICE = {
     ],
 }
 AGENT = {
+    "region": "us-east-1",
     "cluster": "warmline-agent",
     "service": "warmline-agent",
     "secret": "arn:agent",
@@ -41,7 +43,7 @@ AGENT = {
         "REGION_AGENT_ADMIN_TOKEN",
     ],
 }
-DEPLOYMENT = {"agents": {"us-east-1": AGENT}, "edges": {"eu-west-1": SERVICE}}
+DEPLOYMENT = {"agents": {"us-east-1": AGENT}, "edges": {"eu-west-1-1": SERVICE}}
 KEYS = {
     "TWILIO_AUTH_TOKEN": "auth-token-1",
     "OPENAI_API_KEY": "sk-secret-1",
@@ -172,7 +174,7 @@ def test_nothing_is_put_while_something_is_missing(account: Account) -> None:
     done = account.put({"OPENAI_API_KEY": "sk-secret-1"})
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "missing: us-east-1: BOOKING_TOKEN",
-        "missing: eu-west-1: TWILIO_AUTH_TOKEN",
+        "missing: warmline-agent in us-east-1: BOOKING_TOKEN",
+        "missing: warmline-edge in eu-west-1: TWILIO_AUTH_TOKEN",
     ]
     assert all("get-secret-value" in words for words, _ in account.calls())
