@@ -135,7 +135,11 @@ def _second_plan(work: Workspace) -> str:
 
 
 def _destroy(work: Workspace) -> str:
-    text = work.run(LARGEST, "destroy", "-no-color", "-auto-approve").require().text
+    text = (
+        work.run(LARGEST, "destroy", "-no-color", "-auto-approve", "-refresh=false")
+        .require()
+        .text
+    )
     left = work.shown(LARGEST).get("values", {})
     assert not left.get("root_module"), f"left behind: {left}"
     return f"{_count(r'Resources: ([0-9]+) destroyed', text)} destroyed, nothing left"

@@ -72,7 +72,7 @@ module "warmline" {
 
   edges = {
     us-east-1 = { cidr = "10.1.0.0/20", az_count = 3, edges = 3 }
-    # European callers are answered from Europe only.
+    # These link to European agents only.
     eu-west-1      = { cidr = "10.1.16.0/20", agent_regions = ["eu-west-1"] }
     ap-southeast-2 = { cidr = "10.1.32.0/20", edges = 1, task = { cpu = 2048, memory = 4096 } }
   }

@@ -16,7 +16,7 @@ resource "aws_route53_health_check" "edge" {
 # Twilio's requests go to the nearest edge that can answer them: with the health checks, another after 20 s and the record's 60 s.
 resource "aws_route53_record" "nearest" {
   #checkov:skip=CKV2_AWS_23:It leads to a load balancer or the accelerator, but checkov does not follow it through the module
-  for_each = var.accelerated ? {} : var.edges
+  for_each = var.edges
 
   zone_id         = var.zone_id
   name            = var.edge_host
@@ -28,24 +28,10 @@ resource "aws_route53_record" "nearest" {
     region = each.key
   }
 
+  # The same records with an accelerator, which they all lead to then: to have one is a change of them, not of their kind.
   alias {
-    name                   = each.value.balancer.dns_name
-    zone_id                = each.value.balancer.zone_id
-    evaluate_target_health = true
-  }
-}
-
-resource "aws_route53_record" "accelerated" {
-  #checkov:skip=CKV2_AWS_23:It leads to a load balancer or the accelerator, but checkov does not follow it through the module
-  count = var.accelerated ? 1 : 0
-
-  zone_id = var.zone_id
-  name    = var.edge_host
-  type    = "A"
-
-  alias {
-    name                   = var.accelerator.dns_name
-    zone_id                = var.accelerator.zone_id
+    name                   = var.accelerated ? var.accelerator.dns_name : each.value.balancer.dns_name
+    zone_id                = var.accelerated ? var.accelerator.zone_id : each.value.balancer.zone_id
     evaluate_target_health = true
   }
 }
