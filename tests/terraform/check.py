@@ -119,13 +119,18 @@ def _test(work: Workspace) -> str:
 
 
 def _plan(work: Workspace) -> str:
-    planned = work.plan(LARGEST).require()
-    return f"{_count(r'Plan: ([0-9]+) to add, 0 to change', planned.text)} resources"
+    planned = {}
+    # The largest comes last: what it plans is applied.
+    for directory in sorted(ROOTS, key=LARGEST.__eq__):
+        text = work.plan(directory).require().text
+        found = _count(r"Plan: ([0-9]+) to add, 0 to change, 0 to destroy", text)
+        planned[directory] = found
+    return ", ".join(f"{directory} {count}" for directory, count in planned.items())
 
 
 def _apply(work: Workspace) -> str:
     text = work.run(LARGEST, "apply", "-no-color", "plan.bin").require().text
-    return f"{_count(r'Resources: ([0-9]+) added', text)} created"
+    return f"{LARGEST}: {_count(r'Resources: ([0-9]+) added', text)} created"
 
 
 def _second_plan(work: Workspace) -> str:

@@ -97,7 +97,7 @@ def unpack(task: dict[str, Any], directory: Path, address_url: str) -> Path:
         "ADDRESS_URL": address_url,
         "UNPACK_DIRECTORY": str(directory),
         "UNPACK_OWNER": str(os.getuid()),
-        "UNPACK_SPOOL": str(directory / "spool"),
+        "UNPACK_VOLUMES": str(directory / "spool"),
     }
     command = [sys.executable, *task["unpack"]["command"]]
     subprocess.run(command, env=given, check=True, timeout=30)  # noqa: S603
@@ -260,6 +260,19 @@ def test_services_have_no_rights_and_nowhere_to_write(containers: Containers) ->
             if not one.get("readOnly")
         }
         assert writable == {"/tmp", "/var/lib/warmline"}  # noqa: S108 - its own volume
+
+
+def test_what_a_service_writes_to_was_given_to_it(containers: Containers) -> None:
+    for task in containers.values():
+        writable = {
+            one["containerPath"]
+            for one in task["service"]["mountPoints"]
+            if not one.get("readOnly")
+        }
+        assert set(environment(task["unpack"])["UNPACK_VOLUMES"].split(":")) == writable
+        assert writable <= {
+            one["containerPath"] for one in task["unpack"]["mountPoints"]
+        }
 
 
 def test_secrets_come_from_the_secret_of_the_same_region(

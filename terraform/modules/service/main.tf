@@ -42,7 +42,7 @@ locals {
         LINK_NAME        = var.certificate
         UNPACK_DIRECTORY = local.directory
         UNPACK_OWNER     = local.owner
-        UNPACK_SPOOL     = local.spool
+        UNPACK_VOLUMES   = "${local.spool}:/tmp"
         WARMLINE_CONFIG  = var.config
       }, var.advertise_port == null ? {} : { ADVERTISE_PORT = tostring(var.advertise_port) }) :
       { name = name, value = value }
@@ -53,6 +53,7 @@ locals {
     mountPoints = [
       { sourceVolume = "run", containerPath = local.directory, readOnly = false },
       { sourceVolume = "spool", containerPath = local.spool, readOnly = false },
+      { sourceVolume = "tmp", containerPath = "/tmp", readOnly = false },
     ]
     readonlyRootFilesystem = true
     logConfiguration       = local.logging

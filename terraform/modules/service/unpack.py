@@ -32,8 +32,9 @@ def main() -> None:
     for path, text in files.items():
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
-    spool = Path(os.environ["UNPACK_SPOOL"])
-    for path in (directory, pki, *files, spool):
+    # Volumes begin as root's.
+    volumes = os.environ["UNPACK_VOLUMES"].split(":")
+    for path in (directory, pki, *files, *volumes):
         os.chown(path, owner, owner)
 
 
