@@ -34,8 +34,8 @@ def main() -> None:
         path.write_text(text, encoding="utf-8")
     # Volumes begin as root's.
     volumes = os.environ["UNPACK_VOLUMES"].split(":")
-    for path in (directory, pki, *files, *volumes):
-        os.chown(path, owner, owner)
+    for each in (directory, pki, *files, *volumes):
+        os.chown(each, owner, owner)
 
 
 def configuration() -> str:
