@@ -33,7 +33,7 @@ def main() -> None:
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
     # Volumes begin as root's.
-    volumes = os.environ["UNPACK_VOLUMES"].split(":")
+    volumes = map(Path, os.environ["UNPACK_VOLUMES"].split(":"))
     for each in (directory, pki, *files, *volumes):
         os.chown(each, owner, owner)
 
