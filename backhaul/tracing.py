@@ -30,7 +30,7 @@ class Trace:
         root: The outermost span of this process; the others are its children.
     """
 
-    __slots__ = ("_parent", "_rng", "_take", "_to_unix_s", "root")
+    __slots__ = ("_exporter", "_parent", "_rng", "_to_unix_s", "root")
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Trace:
         """Begin; *parent* is the span of another process that *root* belongs to."""
         self.root = root
         self._parent = parent
-        self._take = exporter
+        self._exporter = exporter
         self._rng = rng
         # One anchor for all of a call: steps of the wall clock do not bend its spans.
         self._to_unix_s = unix_s() - monotonic_s()
@@ -50,7 +50,7 @@ class Trace:
     @property
     def recorded(self) -> bool:
         """Whether anybody wants the spans."""
-        return self.root.sampled and self._take is not None
+        return self.root.sampled and self._exporter is not None
 
     @property
     def traceparent(self) -> str:
@@ -89,7 +89,7 @@ class Trace:
             error: Why it failed, a stable label.
         """
         context = context or self.new_span()
-        if self._take is None or not context.sampled:
+        if self._exporter is None or not context.sampled:
             return context
         is_root = context is self.root
         above = self._parent if is_root else parent or self.root
@@ -105,7 +105,7 @@ class Trace:
             links=links,
             error=error,
         )
-        self._take.offer(encode_span(span))
+        self._exporter.offer(encode_span(span))
         return context
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import structlog
 import uvloop
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
@@ -262,6 +263,7 @@ def main() -> None:
         port = chosen.collect or chosen.hang
         uvloop.run(collect(port, answer=bool(chosen.collect)))
         return
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     rows = uvloop.run(measure(chosen))
     if chosen.json:
         print(json.dumps(rows))
