@@ -316,6 +316,7 @@ class Call:
             {
                 "warmline.call_sid": self.call_sid,
                 "warmline.profile": self.profile,
+                **self.caller.place.facts(),
                 "warmline.region": lease.agent.region if lease else "",
                 "warmline.clears": self.line.clears,
                 "warmline.transfers": self.totals.transfers,
@@ -330,6 +331,7 @@ class Call:
             "profile": self.profile,
             "state": self.state.value,
             **self.session.summary(),
+            **self.caller.place.summary(),
             "session_ids": list(self.session_ids),
             "end_reason": end.value if end else None,
             "caller_bytes": self.totals.caller_bytes,

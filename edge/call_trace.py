@@ -136,13 +136,26 @@ class CallTrace:
             reason: Why it ended, a stable label.
             attributes: Of the call as a whole.
         """
+        if self._is_ended(reason):
+            self._delays.observe(self.story)
+            self._tell(attributes)
+
+    def give(self, attributes: Attributes) -> None:
+        """Tell what happened here of a call whose rest another edge tells.
+
+        Args:
+            attributes: Of what happened here.
+        """
+        self.story.answered(now=monotonic_s())
+        if self._is_ended("given"):
+            self._tell(attributes)
+
+    def _is_ended(self, reason: str) -> bool:
+        """Take note of the end; tell whether it is the first."""
         if self.story.ended_at is not None:
-            return
-        now = monotonic_s()
-        self.story.ended(reason, now=now)
-        self._delays.observe(self.story)
-        if self._trace.recorded:
-            self._tell(attributes, now)
+            return False
+        self.story.ended(reason, now=monotonic_s())
+        return True
 
     def timeline(self) -> list[dict[str, Any]]:
         """Return the story for people, in milliseconds after the webhook."""
@@ -162,8 +175,11 @@ class CallTrace:
             for span in spans_of(self.story, now=monotonic_s())
         ]
 
-    def _tell(self, attributes: Attributes, now: float) -> None:
+    def _tell(self, attributes: Attributes) -> None:
         trace, story = self._trace, self.story
+        now = story.ended_at
+        if now is None or not trace.recorded:
+            return
         told: dict[tuple[int, SpanName], SpanContext] = {}
         for span in spans_of(story, now=now):
             failover = span.name is SpanName.FAILOVER

@@ -11,6 +11,7 @@ from typing import Final
 from backhaul.clock import monotonic_s
 from backhaul.core.g711 import MULAW_RATE_HZ
 from edge import twiml
+from edge.arrivals import caller_of, lease_of, search_of, times_of
 from edge.call import Call
 from edge.call_facts import Caller, CallTimes
 from edge.call_help import CallHelp
@@ -22,11 +23,15 @@ from edge.carrier_form import Action, Addresses, CarrierForm
 from edge.cold_opens import ColdOpens
 from edge.core.call_events import GivenUp, HandedOver, Resumed
 from edge.core.call_machine import CallConfig
+from edge.handover import HandOver
 from edge.links import AgentLinks
+from edge.locate import CallerLocator
 from edge.metrics import EdgeMetrics
+from edge.neighbours import Neighbours
 from edge.placement import COLD_TRIES, Placement
 from edge.search import Search
 from edge.settings import EdgeSettings
+from edge.tickets import TicketRefusal
 
 __all__ = ["Desk"]
 
@@ -42,6 +47,8 @@ class Desk:
     Attributes:
         placement: Finds sessions.
         draining: Whether no new call is given a session.
+        neighbours: The other edges.
+        hand_over: Gives them calls.
     """
 
     def __init__(
@@ -50,10 +57,17 @@ class Desk:
         *,
         links: AgentLinks,
         calls: Calls,
+        locator: CallerLocator,
         metrics: EdgeMetrics,
         traces: CallTraces,
     ) -> None:
         self.draining = False
+        self.neighbours = Neighbours(
+            settings, agents=lambda: links.agents, is_draining=lambda: self.draining
+        )
+        self.hand_over = HandOver(settings, neighbours=self.neighbours, metrics=metrics)
+        self._locator = locator
+        self._links = links
         self._settings = settings
         self._calls = calls
         self._metrics = metrics
@@ -64,21 +78,39 @@ class Desk:
             settings, links=links, cares=self._cares, metrics=metrics
         )
         self._cold_opens = ColdOpens(self.placement)
-        self._addresses = Addresses(settings)
+        self._addresses = Addresses(settings.site)
 
     async def aclose(self) -> None:
         """Stop all searches."""
+        await self.neighbours.aclose()
         await self._cold_opens.aclose()
 
     async def take(self, form: CarrierForm, profile: str) -> str:
         """Return TwiML for a new call of *profile*."""
         times = CallTimes(webhook_at=monotonic_s())
-        caller = Caller(form.caller, form.called, over_sip=form.over_sip)
+        place = self._locator.locate(form)
+        caller = Caller(form.caller, form.called, over_sip=form.over_sip, place=place)
         trace = self._traces.begin(now=times.webhook_at)
-        search = Search(form.call_sid, profile, leg=trace.story.leg)
+        leg = trace.story.leg
         if self.draining:
+            search = Search(form.call_sid, profile, leg=leg)
             return self._turn_away(search, caller, trace)
+        if form.failed:  # the edge that was to have the call, perhaps
+            self.hand_over.take_back(form.call_sid)
+        edge = "" if form.failed else self.hand_over.choose(form.call_sid, place)
+        epoch = 2 if form.failed else 1
+        search = Search(form.call_sid, profile, epoch, leg=leg, edge=edge)
         lease = await self.placement.warm(search)
+        if lease is not None and edge:
+            text = self.hand_over.give(
+                edge, search, lease, caller=caller, times=times, trace=trace
+            )
+            if text is not None:
+                return text
+        if lease is None and edge:
+            # Nobody has one for that edge: this one does what it can itself.
+            search = Search(form.call_sid, profile, leg=leg)
+            lease = await self.placement.warm(search)
         help_ = self._help(profile)
         if lease is None and not (search.hopeful or help_.script_audio(profile)):
             return self._turn_away(search, caller, trace)
@@ -91,10 +123,48 @@ class Desk:
             metrics=self._metrics,
             trace=trace,
         )
-        call = self._new_call(session, caller=caller, times=times, help_=help_)
+        call = self._new_call(
+            session,
+            caller=caller,
+            times=times,
+            help_=help_,
+            token=secrets.token_urlsafe(24),
+        )
         self._calls.add(call)
         trace.story.answered(now=monotonic_s())
         return call.twiml
+
+    def take_over(self, text: str) -> Call | TicketRefusal:
+        """Return the call that another edge has answered and wrote a ticket for.
+
+        Args:
+            text: The ticket, as it came from the network.
+        """
+        ticket = self.hand_over.redeem(text)
+        if isinstance(ticket, TicketRefusal):
+            return ticket
+        known = self._calls.get(ticket.call_sid) or self._calls.ended(ticket.call_sid)
+        if known is not None:
+            return TicketRefusal.USED
+        lease, caller = lease_of(ticket, self._links), caller_of(ticket)
+        times = times_of(ticket)
+        trace = self._traces.begin(now=times.webhook_at, traceparent=ticket.traceparent)
+        trace.story.taken_over(answered_at=times.webhook_at + ticket.leased_s)
+        help_ = self._help(ticket.profile)
+        session = CallSession(
+            search_of(ticket, lease, leg=trace.story.leg),
+            lease,
+            caller=caller,
+            help=help_,
+            metrics=self._metrics,
+            trace=trace,
+        )
+        call = self._new_call(
+            session, caller=caller, times=times, help_=help_, token=text
+        )
+        self._calls.add(call)
+        self._calls.take_token(text)  # it is used now
+        return call
 
     def _turn_away(self, search: Search, caller: Caller, trace: CallTrace) -> str:
         """Return TwiML for a new call that is given no session, and none is sought."""
@@ -151,8 +221,8 @@ class Desk:
         caller: Caller,
         times: CallTimes,
         help_: CallHelp,
+        token: str,
     ) -> Call:
-        token = secrets.token_urlsafe(24)
         search = session.search
         return Call(
             call_sid=search.call_sid,

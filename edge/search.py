@@ -38,6 +38,7 @@ class Search:
         decision: The last one of the router, None before the first.
         attempts: Agents that were asked, in order.
         wanted: Whether the call still waits for what is found.
+        edge: Another edge that should have the call; nothing: it stays here.
         leg: What is told of it afterwards.
     """
 
@@ -48,6 +49,7 @@ class Search:
     decision: RouteDecision | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     wanted: bool = True
+    edge: str = ""
     leg: Leg = field(default_factory=Leg)
 
     @property

@@ -5,6 +5,7 @@ import contextlib
 import random
 import ssl
 from pathlib import Path
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -22,18 +23,24 @@ from backhaul.version import VERSION
 from edge.admin import EdgeViews
 from edge.agent_finder import AgentFinder, AgentFinderCollector
 from edge.call_trace import CallTraces
+from edge.caller_number import load_numbering_plans
 from edge.calls import Calls
 from edge.core.call_events import StreamLost
 from edge.desk import Desk
 from edge.fabric_collector import FabricCollector
+from edge.geo_database import GeoDatabase, GeoDatabaseCollector
 from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
+from edge.locate import CallerLocator
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
 from edge.webhook import Webhook
 
 __all__ = ["Edge"]
+
+_STILL_TO_COME_S: Final = 2.0
+"""From another edge's answer to a webhook to the Media Stream here (s), as a rule."""
 
 _log = structlog.get_logger()
 
@@ -61,15 +68,28 @@ class Edge:
         )
         self._finder = AgentFinder(settings, links=self.links)
         self.links.listener = self._finder
-        self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)
+        self._geo_database = GeoDatabase(
+            settings.geo_database, settings.geo_database_check_s
+        )
         self._tracer = _tracer(settings, rng=rng)
         self._runtime = RuntimeMetrics(self.metrics.registry)
         self._desk = Desk(
             settings,
             links=self.links,
             calls=self.calls,
+            locator=CallerLocator(
+                database=self._geo_database,
+                edge=settings.site.point,
+                metrics=self.metrics,
+            ),
             metrics=self.metrics,
             traces=CallTraces(self._tracer, self.metrics.registry),
+        )
+        self._media = MediaStreams(
+            settings,
+            calls=self.calls,
+            take_over=self._desk.take_over,
+            metrics=self.metrics,
         )
         self._webhook = Webhook(
             settings, desk=self._desk, calls=self.calls, metrics=self.metrics
@@ -77,6 +97,7 @@ class Edge:
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
         self.metrics.registry.register(AgentFinderCollector(self._finder))
+        self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
         self.metrics.registry.register(self._tracer.collector)
         public = web.Application(
             client_max_size=settings.max_message_bytes,
@@ -88,6 +109,7 @@ class Edge:
             settings,
             links=self.links,
             calls=self.calls,
+            neighbours=self._desk.neighbours,
             routes=self._desk.placement.recent,
             is_draining=lambda: self._desk.draining,
         )
@@ -118,6 +140,8 @@ class Edge:
         """Open the listeners and begin to dial the agents."""
         settings = self._settings
         context = self._public_context
+        await asyncio.to_thread(load_numbering_plans)
+        await self._geo_database.start()
         self._tracer.start()
         self._runtime.start()
         await self._public.start(
@@ -130,11 +154,16 @@ class Edge:
             _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
         self._finder.start()
+        self._desk.neighbours.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
     async def drain(self) -> None:
         """Refuse new calls and wait until the live ones have ended, within limits."""
         self._desk.draining = True
+        if self._desk.neighbours.sites:
+            # Others have written tickets until now, and these calls are still to come.
+            self._desk.neighbours.tell()
+            await asyncio.sleep(min(_STILL_TO_COME_S, self._settings.drain_timeout_s))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_timeout_s):
                 await self.calls.wait_empty()
@@ -150,6 +179,7 @@ class Edge:
         await self._public.aclose()
         await self._admin.aclose()
         await self.links.aclose()
+        await self._geo_database.aclose()
         self._runtime.close()
         await self._tracer.aclose()
 

@@ -161,6 +161,10 @@ class CallStory:
         """The carrier was told to stream the call."""
         self.leg.answered_at = now
 
+    def taken_over(self, *, answered_at: float) -> None:
+        """Another edge has told the carrier to stream the call; it tells of that."""
+        self.leg.asked_at, self.leg.answered_at = None, answered_at
+
     def stream_started(self, *, now: float) -> None:
         """The leg's first Media Stream has started."""
         if self.leg.stream_started_at is None:

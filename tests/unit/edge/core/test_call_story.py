@@ -73,3 +73,11 @@ def test_a_story_does_not_grow_for_ever() -> None:
     for _ in range(100):
         story.next_leg(now=1.0)
     assert len(story.legs) == 16
+
+
+def test_a_call_that_another_edge_answered_begins_with_its_stream() -> None:
+    story = CallStory(now=10.0)
+    story.taken_over(answered_at=10.2)
+    story.stream_started(now=10.5)
+    assert (story.leg.asked_at, story.leg.answered_at) == (None, 10.2)
+    assert story.leg.stream_started_at == 10.5
