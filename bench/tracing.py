@@ -32,7 +32,7 @@ import structlog
 import uvloop
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
-from span_export import cost_us, ours
+from span_export import cost_us, traced
 
 from lab.fabric import Fabric, FabricOptions
 from lab.figures import percentile
@@ -229,7 +229,7 @@ async def measure(chosen: argparse.Namespace) -> dict[str, Any]:
 
 async def span_cost_us(endpoint: str) -> float:
     """Return the process time (us) of a span, its export included."""
-    make, end = ours(endpoint)
+    make, end = traced(endpoint)
     cost = await cost_us(make)
     await end()
     return cost
