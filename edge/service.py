@@ -71,7 +71,7 @@ class Edge:
         self._geo_database = GeoDatabase(
             settings.geo_database, settings.geo_database_check_s
         )
-        self._tracer = _tracer(settings, rng=rng)
+        self._tracer = _tracer(settings)
         self._runtime = RuntimeMetrics(self.metrics.registry)
         self._desk = Desk(
             settings,
@@ -142,7 +142,6 @@ class Edge:
         context = self._public_context
         await asyncio.to_thread(load_numbering_plans)
         await self._geo_database.start()
-        self._tracer.start()
         self._runtime.start()
         await self._public.start(
             settings.listen_host, settings.http_port, context=context
@@ -193,7 +192,7 @@ class Edge:
         }
 
 
-def _tracer(settings: EdgeSettings, *, rng: random.Random) -> Tracer:
+def _tracer(settings: EdgeSettings) -> Tracer:
     return Tracer(
         OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
         {
@@ -202,7 +201,6 @@ def _tracer(settings: EdgeSettings, *, rng: random.Random) -> Tracer:
             "service.instance.id": settings.name,
         },
         ratio=settings.trace_ratio,
-        rng=rng,
     )
 
 

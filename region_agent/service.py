@@ -118,7 +118,6 @@ class RegionAgent:
         services.feeds.start()
         services.recordings.start()
         services.tools.start()
-        services.tracer.start()
         await self.listener.start(
             self.sessions,
             self.services,
@@ -210,11 +209,11 @@ class RegionAgent:
             ),
             prices=settings.all_prices(),
             model=settings.model,
-            tracer=self._tracer(rng),
+            tracer=self._tracer(),
             metrics=CallMetrics(),
         )
 
-    def _tracer(self, rng: random.Random) -> Tracer:
+    def _tracer(self) -> Tracer:
         settings = self._settings
         return Tracer(
             OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
@@ -225,7 +224,6 @@ class RegionAgent:
                 "cloud.region": settings.region,
             },
             ratio=settings.trace_ratio,
-            rng=rng,
         )
 
     def _admin_listener(self) -> HttpListener:
