@@ -69,13 +69,8 @@ def roots_possible() -> None:
     """Go on only where roots can be made; CI has to be such a place."""
     tried = "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/r && mount -t overlay"
     tried += " none -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/r"
-    possible = shutil.which("setpriv") and shutil.which("ip")
-    if possible and os.geteuid() == 0:
-        done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", tried], check=False, capture_output=True
-        )
-        possible = None if done.returncode else possible
-    if possible and os.geteuid() == 0:
+    possible = bool(shutil.which("setpriv") and shutil.which("ip"))
+    if possible and os.geteuid() == 0 and not _unshared("-c", tried).returncode:
         return
     reason = "needs root and mount namespaces"
     if os.environ.get("CI"):
@@ -113,18 +108,7 @@ class Image:
         (directory / "checks.sh").write_text("\n".join([*lines[-1:], checks]))
         script = "\n".join([*lines[:-1], "cd ..", "unshare --net bash -eu checks.sh"])
         (directory / "build.sh").write_text(script)
-        done = subprocess.run(
-            ["unshare", "--mount", "bash", "-eu", str(directory / "build.sh")],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            env={
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("PYTHON", "VIRTUAL_ENV", "UV_PROJECT"))
-            },
-        )
+        done = _unshared(str(directory / "build.sh"))
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         rows = (line.split("\t", 1) for line in done.stdout.splitlines())
         return {row[0]: json.loads(row[1]) for row in rows if len(row) == 2}
@@ -153,14 +137,16 @@ class Image:
                 yield self._copy(root, directory, value)
             elif instruction == "RUN":
                 command = re.sub(r"--mount=\S+\s+", "", value)
-                words = " ".join(f"{k}={shlex.quote(v)}" for k, v in environment.items())
+                words = _words(environment)
                 inner = f"cd {directory}; {command}"
                 yield f"chroot {root} env {words} sh -euc {shlex.quote(inner)} >&2"
 
     def _copy(self, root: str, directory: str, value: str) -> str:
         *sources, target = value.split()
-        into = f"{root}{target}" if target.startswith("/") else (
-            f"{root}{directory}/{target.removeprefix('./')}"
+        into = (
+            f"{root}{target}"
+            if target.startswith("/")
+            else (f"{root}{directory}/{target.removeprefix('./')}")
         )
         if sources[0].startswith("--from="):
             stage = sources.pop(0).removeprefix("--from=")
@@ -170,8 +156,9 @@ class Image:
         if target.endswith("/"):
             return f"mkdir -p {into}; cp -a {' '.join(paths)} {into}"
         return (
-            f"mkdir -p $(dirname {into}); cp -aT {paths[0]} {into};"
-            f" find {into} -name __pycache__ -path '{root}/src/*' -prune -exec rm -r {{}} +"
+            f"mkdir -p $(dirname {into}); cp -aT {paths[0]} {into}; "
+            f"find {into} -name __pycache__ -path '{root}/src/*' -prune "
+            "-exec rm -r {} +"
         )
 
 
@@ -180,10 +167,7 @@ def _sealed(
 ) -> list[str]:
     """Return what makes the last root what a careful runtime makes of it."""
     user, group = stage.last("USER").split(":")
-    words = " ".join(
-        f"{name}={shlex.quote(value)}"
-        for name, value in {**stage.environment(), **environment}.items()
-    )
+    words = _words({**stage.environment(), **environment})
     name = stage.name
     root = f"$PWD/mnt/{name}/root"
     return [
@@ -196,9 +180,31 @@ def _sealed(
 root="{root}"
 in_image() {{
   exec chroot "$root" setpriv --reuid={user} --regid={group} --clear-groups \\
-    --no-new-privs --bounding-set=-all env -i --chdir={stage.last("WORKDIR")} {words} "$@"
+    --no-new-privs --bounding-set=-all \\
+    env -i --chdir={stage.last("WORKDIR")} {words} "$@"
 }}""",
     ]
+
+
+def _unshared(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the shell with mounts of its own."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV", "UV_PROJECT"))
+    }
+    return subprocess.run(  # noqa: S603 - the tests' own words
+        [str(shutil.which("unshare")), "--mount", "bash", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env=environment,
+    )
+
+
+def _words(environment: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={shlex.quote(value)}" for key, value in environment.items())
 
 
 def _quoted(path: Path) -> str:
