@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from backhaul.clock import monotonic_s
+from backhaul.core.estimators import SmoothedMean
 from backhaul.core.messages import Greeting
 from backhaul.core.profile import CallLength, Profile, Recording, Silence
 from backhaul.core.tools import Tool
@@ -13,6 +14,7 @@ from backhaul.settings import Secret
 from lab.realtime import RealtimeServer, RealtimeServerSettings
 from lab.realtime_faults import Fault
 from lab.speech_files import load_line
+from region_agent.core.open_limiter import OpenLimiter
 from region_agent.phrases import Phrases
 from region_agent.realtime import RealtimeCounters
 from region_agent.realtime_open import RealtimeEndpoint
@@ -72,6 +74,10 @@ async def bench_with(
             recorded or {},
             endpoint=RealtimeEndpoint(model.url, "gpt-realtime", Secret("sk-lab")),
             counters=RealtimeCounters(),
+            limiter=OpenLimiter(
+                opens_per_s=100.0, rng=random.Random(1), now=monotonic_s()
+            ),
+            first_audio=lambda _: SmoothedMean(),
             on_ready=pushed.append,
             rng=random.Random(1),
         )

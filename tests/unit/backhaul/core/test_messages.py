@@ -30,6 +30,7 @@ from backhaul.core.messages import (
     Open,
     Opened,
     Played,
+    ProfileStock,
     Receipt,
     Returned,
     SendDigits,
@@ -45,15 +46,16 @@ MESSAGES: list[Message] = [
     Hello(version=1, name="edge-1", capabilities=("a",)),
     Heartbeat(1, Receipt(0.01, 0.001, 0.04), (Arrived(7, 2, 150),)),
     HeartbeatReply(1, 3),
-    LeaseRequest("l1", "CA1", "front-desk"),
+    LeaseRequest("l1", "CA1", "front-desk", epoch=2, cold=True),
     LeaseGranted("l1", warm=True),
     LeaseRefused("l1", CloseReason.AT_CAPACITY),
     LeaseRelease("l1"),
     Greeting("front-desk", "Grüß Gott", b"\x00\xff" * 1000),
-    Stock(warm={"front-desk": 3}, active_calls=2, draining=True),
+    Stock({"front-desk": ProfileStock(3, 0.4, 0.3)}, 2, 30, 50, draining=True),
     Members((Member("10.0.0.7:443", "home-1", {"front-desk": 3}, 2),)),
     Moved(Arrived(7, 2, 150)),
     ChannelUnknown(7),
+    Open("l1", "CA1", "front-desk", 2, f"00-{1:032x}-{2:016x}-01"),
     Open("l1", "CA1", "front-desk", greeting_text="Hello", resumed=True),
     Opened("sess_1"),
     Clear(),
@@ -106,3 +108,10 @@ def test_anything_else_is_the_peers_fault(payload: bytes) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         decode_message(payload)
     assert str(caught.value) == "control message does not decode"
+
+
+def test_a_profile_nobody_spoke_of_has_no_stock() -> None:
+    stock = Stock({"front-desk": ProfileStock(3)})
+    assert stock.warm("front-desk") == 3
+    assert stock.warm("night-line") == 0
+    assert Stock().warm("front-desk") == 0
