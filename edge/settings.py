@@ -26,7 +26,10 @@ _Port = Annotated[int, Meta(ge=0, le=65535)]
 LinkStandby = Literal["websocket", "http2", "none"]
 """The transports that may stand by: where UDP may be what failed, over TCP."""
 
-_ALIASES = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens"}
+_ALIASES = {
+    "TWILIO_AUTH_TOKEN": "twilio_auth_tokens",
+    "ECS_AGENT_URI": "ecs_agent_uri",
+}
 
 
 class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,8 +136,18 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not wait for so long."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
+    drain_notice_s: Annotated[float, Meta(ge=0)] = 0.0
+    """How long, of that time, calls are still taken while /readyz says no already (s).
+    Too low turns away callers whom a balancer still sends here; too high takes calls
+    that have no time left."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."
     """Spoken by Twilio when no region can answer."""
+    cloudwatch_namespace: str = ""
+    """Where CloudWatch keeps this process's metrics: a line of the log holds them every
+    10 s, which CloudWatch Logs takes them from. Empty: no such lines."""
+    ecs_agent_uri: str = ""
+    """ECS_AGENT_URI, which ECS sets: while calls are live, ECS is asked there not to
+    take this task away. Empty outside of ECS."""
     log_json: bool = True
     """JSON lines on stdout; false: readable lines."""
 
@@ -177,6 +190,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seeds = [seed for one in self.regions.values() for seed in set(one.agents)]
         twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
         found += [f"regions: {seed} cannot be in two of them" for seed in twice]
+        if self.drain_notice_s > self.drain_timeout_s:
+            found.append("drain_notice_s: above drain_timeout_s")
+        if self.cloudwatch_namespace and not self.log_json:
+            found.append("cloudwatch_namespace: needs log_json")
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         if (self.tls_certificate == Path()) != (self.tls_key == Path()):

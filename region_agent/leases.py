@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from backhaul.clock import monotonic_s
 from backhaul.core.messages import (
     CloseReason,
     Hello,
@@ -14,6 +15,7 @@ from backhaul.core.messages import (
     Open,
 )
 from backhaul.links import Link
+from backhaul.recent import Recent
 from region_agent.core.epoch_fence import EpochFence
 from region_agent.realtime import RealtimeSession
 from region_agent.sessions import ProfileSessions, Sessions
@@ -28,6 +30,7 @@ class _Lease:
     link: Link
     request: LeaseRequest
     sessions: ProfileSessions
+    asked_at: float
     granted: bool = False
 
 
@@ -48,6 +51,7 @@ class Leases:
 
     Attributes:
         refused: Requests that were refused, by reason.
+        acquired: How long it took lately to get a warm session (s).
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Leases:
             on_ended: Called when a lease is over.
         """
         self.refused: Counter[CloseReason] = Counter()
+        self.acquired = Recent()
         self._orphan_grace_s = orphan_grace_s
         self._is_linked = is_linked
         self._on_ended = on_ended
@@ -100,7 +105,7 @@ class Leases:
             return
         key = _key(link.peer, request.lease_id)
         self._release(key)  # asked for twice; the first answer is void
-        self._leases[key] = _Lease(link, request, sessions)
+        self._leases[key] = _Lease(link, request, sessions, asked_at=monotonic_s())
         sessions.request(key, cold=request.cold)
 
     def release(self, peer: Hello, lease_id: str) -> None:
@@ -143,6 +148,8 @@ class Leases:
         """A session is reserved; see LeaseAnswers."""
         lease = self._leases[lease_id]
         lease.granted = True
+        if warm:
+            self.acquired.add(monotonic_s() - lease.asked_at)
         lease.link.send(LeaseGranted(lease.request.lease_id, warm))
 
     def on_lease_refused(self, lease_id: str, reason: CloseReason) -> None:

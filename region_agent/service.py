@@ -21,6 +21,7 @@ from backhaul.settings import DeploymentFile
 from backhaul.store import AgentRecord
 from region_agent.admin import AgentViews
 from region_agent.call_services import CallServices
+from region_agent.cloud import AgentCloud
 from region_agent.core.pool_config import Capacity
 from region_agent.event_feeds import EventFeeds
 from region_agent.greetings import read_greetings
@@ -94,6 +95,9 @@ class RegionAgent:
         self._started_unix_s = unix_s()
         self._version = version("warmline")
         self.services = self._call_services(deployment, endpoint, environ, rng=rng)
+        self._cloud = AgentCloud(
+            settings, sessions=self.sessions, listener=self.listener, rng=rng
+        )
         self._admin = self._admin_listener()
 
     @property
@@ -128,6 +132,7 @@ class RegionAgent:
         services.phrases.start()
         self.registration.start(self._record)
         self.membership.start()
+        self._cloud.start()
         _log.info(
             "agent.started",
             agent=settings.agent_id,
@@ -143,6 +148,7 @@ class RegionAgent:
     async def stop(self) -> None:
         """Close everything."""
         services = self.services
+        await self._cloud.aclose()
         await services.phrases.aclose()
         await self.listener.aclose()
         await self.sessions.aclose()

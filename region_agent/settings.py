@@ -19,7 +19,11 @@ from region_agent.core.usage import DEFAULT_PRICES, ModelPrices
 
 __all__ = ["RegionAgentSettings", "load_settings"]
 
-_ALIASES = {"OPENAI_API_KEY": "openai_api_key", "REDIS_URL": "redis_url"}
+_ALIASES = {
+    "OPENAI_API_KEY": "openai_api_key",
+    "REDIS_URL": "redis_url",
+    "ECS_AGENT_URI": "ecs_agent_uri",
+}
 
 _MAX_PROOF_SHARE = 0.25
 """What is left of an interval after the latest question, less the time to replace."""
@@ -133,6 +137,12 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     prices: dict[str, ModelPrices] = {}
     """By model, in dollars per million tokens, for the cost of a call; file only. It
     adds to, and wins over, the list prices this version knows."""
+    cloudwatch_namespace: str = ""
+    """Where CloudWatch keeps this process's metrics: a line of the log holds them every
+    10 s, which CloudWatch Logs takes them from. Empty: no such lines."""
+    ecs_agent_uri: str = ""
+    """ECS_AGENT_URI, which ECS sets: while calls are live, ECS is asked there not to
+    take this task away. Empty outside of ECS."""
     log_json: bool = True
     """JSON lines on stdout; false: readable lines."""
 
@@ -141,6 +151,8 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         found = [*_endpoint_problems(self.realtime_url), *self._pool_problems()]
         if not self.openai_api_key:
             found.append("openai_api_key: empty; set OPENAI_API_KEY")
+        if self.cloudwatch_namespace and not self.log_json:
+            found.append("cloudwatch_namespace: needs log_json")
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         if self.advertise_address and not is_dialable(self.advertise_address):
