@@ -18,11 +18,11 @@ from backhaul.core.messages import (
     Members,
     Message,
     Open,
+    Script,
     Stock,
 )
 from backhaul.links import Link, LinkCounters
 from edge.core.link_load import MoveReason
-from edge.core.router import AgentSnapshot
 from edge.link_pool import LinkPool
 from edge.seats import Seats
 
@@ -42,6 +42,14 @@ class Fleet(Protocol):
 
     def on_agent_lost(self, agent: "Agent") -> None:
         """Its last link is gone."""
+        ...
+
+    def on_stock(self, agent: "Agent") -> None:
+        """It says what it has."""
+        ...
+
+    def on_phrase(self, phrase: Greeting | Script) -> None:
+        """It has rendered what callers may hear without it."""
         ...
 
     def on_members(self, agent: "Agent", members: Members) -> None:
@@ -161,17 +169,11 @@ class Agent:
         """Return every link that is ready."""
         return tuple(self._ready)
 
-    def snapshot(self, profile: str) -> AgentSnapshot:
-        """Return what the router needs to know for a call of *profile*."""
+    @property
+    def smoothed_rtt_s(self) -> float | None:
+        """Round trip to it (s), None before the first one was measured."""
         link = self.link
-        return AgentSnapshot(
-            agent_id=self.address,
-            region=self.region,
-            ready=link is not None,
-            draining=self.stock.draining,
-            warm=self.stock.warm(profile),
-            smoothed_rtt_s=(link.smoothed_rtt_s if link else None) or 0.0,
-        )
+        return None if link is None else link.smoothed_rtt_s
 
     # Leases
 
@@ -241,8 +243,12 @@ class Agent:
         match message:
             case Stock():
                 self.stock = message
+                self._fleet.on_stock(self)
             case Greeting(profile):
                 self.greetings[profile] = message
+                self._fleet.on_phrase(message)
+            case Script():
+                self._fleet.on_phrase(message)
             case LeaseGranted() | LeaseRefused():
                 self._settle(message, link)
             case Members():

@@ -35,6 +35,7 @@ class CallTimes:
 
     webhook_at: float
     leased_at: float | None = None
+    """The first session was had."""
     stream_started_at: float | None = None
     first_audio_at: float | None = None
     opened_at: float | None = None

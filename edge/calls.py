@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from backhaul.core.messages import CloseReason
 from edge.call import Call
 from edge.core.errand import Errand
-from edge.links import Lease
 
 __all__ = ["Calls", "EndedCall", "Whisper"]
 
@@ -82,10 +81,10 @@ class Calls:
         self._empty.clear()
         self._by_token[call.token] = call
 
-    def renew(self, call: Call, *, lease: Lease, token: str, twiml: str) -> None:
-        """Give a call another session and token; the old token admits nothing."""
+    def renew(self, call: Call, *, token: str, twiml: str) -> None:
+        """Give a call another stream and token; the old token admits nothing."""
         self._by_token.pop(call.token, None)
-        call.renew(lease=lease, token=token, twiml=twiml)
+        call.renew(token=token, twiml=twiml)
         self._by_token[token] = call
 
     def take_token(self, token: str) -> Call | None:
@@ -114,10 +113,11 @@ class Calls:
         label = reason.value if reason else "unknown"
         self.ended_total[label] = self.ended_total.get(label, 0) + 1
         self._summaries.append({"call_sid": call.call_sid, **call.summary()})
-        handed_over = reason is CloseReason.TRANSFERRED
+        # The caller may live on, and the carrier may ask again.
+        lives_on = reason is CloseReason.TRANSFERRED or call.machine.fell_back
         self._ended[call.call_sid] = (
             EndedCall(reason, call.last_action, call.twiml)
-            if handed_over
+            if lives_on
             else EndedCall(reason)
         )
         if len(self._ended) > _ENDED_KEPT:

@@ -31,6 +31,8 @@ class Action(StrEnum):
     DIALED = "dialed"
     REFERRED = "referred"
     QUEUED = "queued"
+    FALLBACK = "fallback"
+    """A human was rung, as no session could be had."""
 
 
 class BadFormError(Exception):

@@ -96,7 +96,7 @@ class Errands:
             self._addresses.action(Action.RESUME, number + 1),
             digits=tones.target if tones else "",
         )
-        self._calls.renew(call, lease=call.lease, token=token, twiml=text)
+        self._calls.renew(call, token=token, twiml=text)
         call.note_answer(action, number, text)
         call.feed(Recalled(outcome, takes_s=tones.plays_s if tones else 0.0))
         return text

@@ -44,6 +44,14 @@ MEDIA_PATH = "/twilio/media/"
 _PAUSE_BYTES, _RESUME_BYTES = 128 * 1024, 32 * 1024
 """Write buffer (bytes) at which the agent is asked to hold its audio, and to go on."""
 
+_STREAMED = frozenset(
+    {
+        call_events.CallState.HOLDING,
+        call_events.CallState.BRIDGED,
+        call_events.CallState.FALLBACK,
+    }
+)
+
 _log = structlog.get_logger()
 
 _UpgradeAnswer = WSUpgradeResponseWithListener
@@ -216,7 +224,8 @@ class _MediaStream(WSListener):
                     self._fail("token of another call")
                     return
                 self._call.on_stream_started(self)
-                if self._call.state is not call_events.CallState.BRIDGED:
+                is_on = self._call.line.is_on(self)  # it may be over politely by now
+                if is_on and self._call.state not in _STREAMED:
                     self._fail("the call is over")
             case StreamMark(name):
                 self._call.line.on_mark(name)

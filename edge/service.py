@@ -18,7 +18,8 @@ from backhaul.transports.connectors import connector
 from edge.admin import EdgeViews
 from edge.agent_finder import AgentFinder, AgentFinderCollector
 from edge.calls import Calls
-from edge.core.call_events import ChannelClosed
+from edge.core.call_events import StreamLost
+from edge.desk import Desk
 from edge.fabric_collector import FabricCollector
 from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
@@ -56,8 +57,11 @@ class Edge:
         self._finder = AgentFinder(settings, links=self.links)
         self.links.listener = self._finder
         self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)
+        self._desk = Desk(
+            settings, links=self.links, calls=self.calls, metrics=self.metrics
+        )
         self._webhook = Webhook(
-            settings, links=self.links, calls=self.calls, metrics=self.metrics, rng=rng
+            settings, desk=self._desk, calls=self.calls, metrics=self.metrics
         )
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
@@ -72,7 +76,8 @@ class Edge:
             settings,
             links=self.links,
             calls=self.calls,
-            is_draining=lambda: self._webhook.draining,
+            routes=self._desk.placement.recent,
+            is_draining=lambda: self._desk.draining,
         )
         self._admin = HttpListener(
             admin_application(
@@ -115,7 +120,7 @@ class Edge:
 
     async def drain(self) -> None:
         """Refuse new calls and wait until the live ones have ended, within limits."""
-        self._webhook.draining = True
+        self._desk.draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_timeout_s):
                 await self.calls.wait_empty()
@@ -124,7 +129,8 @@ class Edge:
     async def stop(self) -> None:
         """Close everything; calls that are still live come back to the action URL."""
         for call in self.calls.live():
-            call.feed(ChannelClosed(CloseReason.DRAINED))
+            call.feed(StreamLost(CloseReason.DRAINED))
+        await self._desk.aclose()
         await self._media.aclose()
         await self._public.aclose()
         await self._admin.aclose()

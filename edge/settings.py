@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from backhaul.core.profile import Profile
 from backhaul.settings import (
     DeploymentFile,
     Region,
@@ -40,8 +41,6 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_url: str
     """Where Twilio reaches the webhooks, for example https://voice.example.com.
     Signatures are checked against it, so it must be exact."""
-    preferred_region: str
-    """The region that takes calls while it has warm sessions."""
     twilio_auth_tokens: tuple[Secret, ...]
     """TWILIO_AUTH_TOKEN: one or more auth tokens, separated by commas. Several are
     needed while a token is being rotated, and for several Twilio Regions."""
@@ -50,6 +49,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     media_url: str = ""
     """Where Twilio reaches the Media Streams; empty: `public_url` with wss. A proxy
     must lead /twilio/media/ to `media_port` and all else to `http_port`."""
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    """Where the edge is (degrees), with `longitude`; see `backhaul.settings.Region`."""
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    """Degrees, east is positive."""
     account_sid: str = ""
     """Accept webhooks of this Twilio account only; empty: of any that signs."""
     listen_host: str = "0.0.0.0"  # noqa: S104 - the carrier's side is public
@@ -78,13 +81,21 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the purposeful end of a Media Stream, for a transfer or to send touch
     tones, to Twilio's next request (s); the ringing comes on top. Too low ends calls
     that are being transferred; too high keeps sessions for callers who are gone."""
-    lease_timeout_s: _Positive = 4.0
-    """For one agent to answer a lease request (s), a cold session included. Twilio
-    itself gives up on a webhook after 15 s."""
-    webhook_budget_s: Annotated[float, Meta(gt=0, le=14)] = 10.0
-    """For all agents together to answer a webhook (s); then the caller hears the
-    apology. Twilio's own patience ends after 15 s, and then the caller hears
-    Twilio's error."""
+    lease_timeout_s: _Positive = 1.0
+    """For one agent to answer whether it has a warm session (s): a round trip. Too low
+    passes over regions that are far away; too high keeps callers waiting for an agent
+    that hangs."""
+    webhook_budget_s: Annotated[float, Meta(gt=0, le=14)] = 2.5
+    """For all agents together to answer a webhook (s); then the call is answered, and
+    a session is opened for it behind the hold tone. Twilio's own patience ends after
+    15 s, and then the caller hears Twilio's error."""
+    open_timeout_s: _Positive = 4.0
+    """For one agent to open a session for a caller (s); three are tried. Too low gives
+    up sessions that are nearly there; too high keeps callers on hold."""
+    hysteresis: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    """Share by which another region must be faster than the one that calls go to now.
+    Too low: calls flap between regions that are alike; too high: they stay away from
+    the nearest."""
     request_timeout_s: _Positive = 5.0
     """For a webhook's head, and then for its body, to arrive (s)."""
     media_idle_timeout_s: _Positive = 10.0
@@ -141,7 +152,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Too low turns away callers whom a balancer still sends here; too high takes calls
     that have no time left."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."
-    """Spoken by Twilio when no region can answer."""
+    """Said when no region can answer, by profiles without a `fallback.script`."""
     cloudwatch_namespace: str = ""
     """Where CloudWatch keeps this process's metrics: a line of the log holds them every
     10 s, which CloudWatch Logs takes them from. Empty: no such lines."""
@@ -155,6 +166,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the file's ``[regions]``."""
     numbers: dict[str, str] = {}
     """From the file's ``[numbers]``."""
+    profiles: dict[str, Profile] = {}
+    """From the file's ``[profiles]``."""
 
     @property
     def link_transports(self) -> tuple[LinkTransport, ...]:
@@ -183,8 +196,14 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         if not any(self.twilio_auth_tokens):
             found.append("twilio_auth_tokens: empty; set TWILIO_AUTH_TOKEN")
-        if self.preferred_region not in self.regions:
-            found.append(f"preferred_region: no region {self.preferred_region!r}")
+        if (self.latitude is None) != (self.longitude is None):
+            found.append("latitude and longitude: both or none")
+        found += [
+            f"profiles.{name}.regions: no region {region!r}"
+            for name, profile in self.profiles.items()
+            for region in profile.regions
+            if region not in self.regions
+        ]
         if not self.numbers:
             found.append("numbers: empty; no call could be answered")
         seeds = [seed for one in self.regions.values() for seed in set(one.agents)]
@@ -240,7 +259,11 @@ def load_settings(
         EdgeSettings, prefix="EDGE_", aliases=_ALIASES, environ=environ
     )
     name = name or given.get("name") or _only(deployment.edges)
-    shared = {"regions": deployment.regions, "numbers": deployment.numbers}
+    shared = {
+        "regions": deployment.regions,
+        "numbers": deployment.numbers,
+        "profiles": deployment.profiles,
+    }
     own = deployment.edges.get(name, {})
     values = {**deployment.edge, **own, **given, **shared, "name": name}
     values.setdefault("pki_dir", "pki")

@@ -11,6 +11,8 @@ from twilio.twiml.voice_response import (
     VoiceResponse,
 )
 
+from backhaul.core.messages import TransferKind
+from backhaul.core.tools import transfer_kind
 from edge.core.errand import Errand, ErrandKind
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "dial",
     "enqueue",
     "hang_up",
+    "last_resort",
     "refer",
     "reject",
     "say",
@@ -89,6 +92,38 @@ def say_and_hang_up(text: str) -> str:
     response: Any = VoiceResponse()
     response.say(text)
     response.hangup()
+    return str(response)
+
+
+def last_resort(
+    text: str,
+    *,
+    target: str,
+    rings_s: int,
+    shown_number: str | None,
+    action_url: str,
+) -> str:
+    """Return TwiML for a call without a session: some words, then perhaps a human.
+
+    Args:
+        text: Said in Twilio's own voice; empty: nothing.
+        target: Who is rung, E.164 or ``sip:`` URI; empty: nobody.
+        rings_s: For how long (s).
+        shown_number: Who seems to call; None: the caller.
+        action_url: What Twilio requests when that is over.
+    """
+    response: Any = VoiceResponse()
+    if text:
+        response.say(text)
+    if not target:
+        response.hangup()
+        return str(response)
+    verb: Any = Dial(
+        action=action_url, method="POST", timeout=rings_s, caller_id=shown_number
+    )
+    is_sip = transfer_kind(target) is TransferKind.SIP
+    (verb.sip if is_sip else verb.number)(target)
+    response.append(verb)
     return str(response)
 
 

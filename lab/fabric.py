@@ -105,10 +105,6 @@ class Fabric:
         """Return the one-way delay (ms) between an edge and a region."""
         return one_way_delay_ms(edge, region) if self._options.realistic else 0.0
 
-    def nearest_region(self, edge: Place) -> Place:
-        """Return the region that an edge prefers."""
-        return min(self.regions, key=lambda region: one_way_delay_ms(edge, region))
-
     def describe(self) -> dict[str, Any]:
         """Return what a program outside needs to use the fabric."""
         return {
@@ -210,7 +206,9 @@ class Fabric:
                 "agents": [
                     f"127.0.0.1:{self._relay_port(edge, name)}"
                     for name in self._agent_names(region)
-                ]
+                ],
+                "latitude": region.latitude,
+                "longitude": region.longitude,
             }
             for region in self.regions
         }
@@ -218,7 +216,8 @@ class Fabric:
         own = {
             "public_url": f"http://127.0.0.1:{http_port}",
             "media_url": f"ws://127.0.0.1:{media_port}",
-            "preferred_region": self.nearest_region(edge).name,
+            "latitude": edge.latitude,
+            "longitude": edge.longitude,
         }
         config = self._write_config(edge.name, edges={edge.name: own}, regions=regions)
         await self._run(

@@ -18,6 +18,7 @@ from backhaul.core.messages import (
     LeaseRequest,
     Message,
     Open,
+    Script,
     Stock,
 )
 from backhaul.credentials import LinkCredentials
@@ -61,7 +62,6 @@ class LinkListener:
         self._hello = hello
         self._config = config
         self._stock_interval_s = stock_interval_s
-        self._greetings: Mapping[str, Greeting] = {}
         self._sessions: Sessions
         self._services: CallServices
         self._links: dict[Link, None] = {}
@@ -122,7 +122,6 @@ class LinkListener:
             context: Of the TCP listener.
             quic: Who we are on UDP; None: do not listen there.
         """
-        self._greetings = services.phrases.ready
         self._sessions = sessions
         self.leases.start(sessions)
         self._services = services
@@ -162,10 +161,10 @@ class LinkListener:
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                     await self._server.wait_closed()
 
-    def push_greeting(self, greeting: Greeting) -> None:
-        """Send a greeting that has just become ready to every edge."""
+    def push_phrase(self, phrase: Greeting | Script) -> None:
+        """Send what has just become ready to every edge."""
         for link in self._links:
-            push_greetings(link, deque((greeting,)))
+            push_greetings(link, deque((phrase,)))
 
     def push_to_edges(self, message: Message) -> None:
         """Send *message* to every edge, on the newest of its links."""
@@ -189,7 +188,10 @@ class LinkListener:
     def on_link_ready(self, link: Link) -> None:
         """An edge said hello; see LinkOwner."""
         self._links[link] = None
-        push_greetings(link, deque(self._greetings.values()))
+        phrases = self._services.phrases
+        ready: deque[Greeting | Script] = deque(phrases.ready.values())
+        ready.extend(phrases.scripts.values())
+        push_greetings(link, ready)
         link.send(self._stock())
 
     def on_link_message(self, link: Link, message: Message) -> None:

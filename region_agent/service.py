@@ -188,7 +188,7 @@ class RegionAgent:
                 counters=self.sessions.counters,
                 limiter=self.sessions.limiter,
                 first_audio=lambda name: self.sessions.by_profile[name].first_audio,
-                on_ready=self.listener.push_greeting,
+                on_ready=self.listener.push_phrase,
                 rng=rng,
             ),
             tools=Tools(profiles, environ=environ, rng=rng),

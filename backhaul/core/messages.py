@@ -41,6 +41,7 @@ __all__ = [
     "ProfileStock",
     "Receipt",
     "Returned",
+    "Script",
     "SendDigits",
     "Stock",
     "Transfer",
@@ -149,6 +150,15 @@ class LeaseRelease(_Message, tag="release", frozen=True):
 
 class Greeting(_Message, tag="greeting", frozen=True):
     """The rendered greeting of a profile, kept by the edge for its first frame."""
+
+    profile: str
+    text: str
+    audio: bytes
+    """Raw mu-law, 8 kHz mono."""
+
+
+class Script(_Message, tag="script", frozen=True):
+    """The rendered fallback script of a profile, for calls that find no session."""
 
     profile: str
     text: str
@@ -345,6 +355,7 @@ Message = (
     | LeaseRefused
     | LeaseRelease
     | Greeting
+    | Script
     | Stock
     | Members
     | Moved

@@ -29,6 +29,7 @@ from backhaul.core.messages import (
     Open,
     Opened,
     ProfileStock,
+    Script,
     Stock,
 )
 from backhaul.credentials import LinkCredentials
@@ -83,6 +84,12 @@ class ScriptedAgent:
 
     region: str
     refuse_with: CloseReason | None = None
+    refuse_cold_with: CloseReason | None = None
+    open_s: float = 0.0
+    """How long a session takes that is not warm (s)."""
+    rank: int = 0
+    """Among the agents of a test: the later ones are slower."""
+    script_audio: bytes = b""
     silent: bool = False
     requests: list[LeaseRequest] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
@@ -92,6 +99,7 @@ class ScriptedAgent:
     tcp: asyncio.Server | None = None
     quic: QuicListener | None = None
     warm: int = 100
+    max_calls: int = 50
     tables: ChannelTables = field(default_factory=lambda: ChannelTables(grace_s=0))
 
     def accept(self) -> Link:
@@ -109,13 +117,19 @@ class ScriptedAgent:
 
     def on_link_ready(self, link: Link) -> None:
         link.send(Greeting("greeted", "Hello.", GREETING_AUDIO))
-        link.send(
-            Stock(
-                {name: ProfileStock(self.warm) for name in ("greeted", "plain")},
-                target_calls=30,
-                max_calls=50,
-            )
+        if self.script_audio:
+            link.send(Script("greeted", "Please call again.", self.script_audio))
+        link.send(self.stock())
+
+    def stock(self) -> Stock:
+        one = ProfileStock(self.warm, open_s=0.4, first_audio_s=0.2 + 0.2 * self.rank)
+        return Stock(
+            {"greeted": one, "plain": one}, target_calls=30, max_calls=self.max_calls
         )
+
+    def push_stock(self) -> None:
+        for link in self.links:
+            link.send(self.stock())
 
     def on_link_message(self, link: Link, message: Message) -> None:
         if isinstance(message, LeaseRelease):
@@ -125,8 +139,12 @@ class ScriptedAgent:
         self.requests.append(message)
         if self.silent:
             return
-        if self.refuse_with:
-            link.send(LeaseRefused(message.lease_id, self.refuse_with))
+        refusal = self.refuse_cold_with if message.cold else self.refuse_with
+        if refusal:
+            link.send(LeaseRefused(message.lease_id, refusal))
+        elif message.cold:
+            granted = LeaseGranted(message.lease_id, warm=False)
+            asyncio.get_running_loop().call_later(self.open_s, link.send, granted)
         else:
             link.send(LeaseGranted(message.lease_id, warm=True))
 
@@ -207,27 +225,32 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
     benches: list[Bench] = []
     create_authority(tmp_path)
 
-    async def start_agent(region: str) -> tuple[ScriptedAgent, str]:
-        agent = ScriptedAgent(region)
+    async def start_agent(agent: ScriptedAgent) -> str:
+        region = agent.region
         files = issue(tmp_path, Role.REGION_AGENT, region)
         context = server_context(files)
         quic = await asyncio.to_thread(LinkCredentials.load, files)
         agent.tcp, agent.quic = await listen_everywhere(
             agent.accept, "127.0.0.1", 0, context=context, quic=quic
         )
-        return agent, f"127.0.0.1:{agent.tcp.sockets[0].getsockname()[1]}"
+        return f"127.0.0.1:{agent.tcp.sockets[0].getsockname()[1]}"
 
-    async def make(regions: tuple[str, ...] = ("home",), **changes: Any) -> Bench:
+    async def make(
+        names: tuple[str, ...] = ("home",),
+        *,
+        agent: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> Bench:
         issue(tmp_path, Role.EDGE, "edge-1")
         agents: dict[str, ScriptedAgent] = {}
         addresses: dict[str, Region] = {}
-        for region in regions:
-            agents[region], address = await start_agent(region)
+        for rank, region in enumerate(names):
+            agents[region] = ScriptedAgent(region, rank=rank, **(agent or {}))
+            address = await start_agent(agents[region])
             addresses[region] = Region(agents=(address,))
         values: dict[str, Any] = {
             "name": "edge-1",
             "public_url": "https://voice.example.com",
-            "preferred_region": regions[0],
             "twilio_auth_tokens": (Secret(AUTH_TOKEN), Secret(OLD_TOKEN)),
             "admin_token": Secret("admin"),
             "listen_host": "127.0.0.1",
@@ -246,7 +269,10 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
         await bench.edge.start()
         known = bench.edge.links.agents.values()
         await eventually(
-            lambda: all(agent.greetings and agent.stock.profiles for agent in known)
+            lambda: all(
+                one.greetings and one.stock.profiles and one.smoothed_rtt_s is not None
+                for one in known
+            )
         )
         return bench
 

@@ -97,6 +97,16 @@ def test_an_address_needs_host_and_port(tmp_path: Path, address: str) -> None:
         read_deployment(written(tmp_path, text))
 
 
+def test_a_region_may_say_where_it_is(tmp_path: Path) -> None:
+    place = 'agents = ["a:1"]\nlatitude = 39.0\n'
+    text = GOOD.replace('agents = ["127.0.0.1:8443", "[::1]:8443"]\n', place)
+    with pytest.raises(SettingsError, match="latitude and longitude: both or none"):
+        read_deployment(written(tmp_path, text))
+    whole = text.replace("latitude", "longitude = -77.5\nlatitude")
+    region = read_deployment(written(tmp_path, whole)).regions["us-east"]
+    assert (region.latitude, region.longitude) == (39.0, -77.5)
+
+
 @pytest.mark.parametrize("text", ["a = ", "\udcff"])
 def test_a_file_that_is_no_toml(tmp_path: Path, text: str) -> None:
     path = tmp_path / "warmline.toml"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
 from backhaul.settings import DeploymentFile, Region
 from edge.settings import EdgeSettings, load_settings
@@ -14,7 +15,7 @@ SECRETS = {"TWILIO_AUTH_TOKEN": "one,two", "EDGE_ADMIN_TOKEN": "admin"}
 
 
 def deployment(**edge: Any) -> DeploymentFile:
-    own = {"public_url": "https://voice.example.com", "preferred_region": "us-east"}
+    own = {"public_url": "https://voice.example.com"}
     return DeploymentFile(
         regions={"us-east": Region(agents=("127.0.0.1:1",))},
         profiles={},
@@ -79,12 +80,15 @@ def test_the_name_may_come_from_the_environment() -> None:
         ({"public_url": "https://h?x=1"}, "query"),
         ({"public_url": "https://h:99999"}, "is not a URL"),
         ({"media_url": "https://h"}, "media_url"),
-        ({"preferred_region": "mars"}, "no region 'mars'"),
         ({"heartbeat_timeout_s": 0.1}, "heartbeat_timeout_s"),
         ({"tls_certificate": "x.pem"}, "both or none"),
         ({"http_port": -5}, "http_port"),
         ({"token_ttl_s": 600}, "token_ttl_s"),
         ({"heartbeat_interval_s": 0}, "heartbeat_interval_s"),
+        ({"latitude": 39.0}, "latitude and longitude: both or none"),
+        ({"latitude": 99.0, "longitude": 0.0}, "latitude"),
+        ({"hysteresis": 1.0}, "hysteresis"),
+        ({"open_timeout_s": 0}, "open_timeout_s"),
         ({"link_standby": "quic"}, "link_standby"),
         ({"link_floor": 0}, "link_floor"),
         ({"link_headroom": -1}, "link_headroom"),
@@ -104,6 +108,18 @@ def test_an_address_belongs_to_one_region() -> None:
     twice = replace(known, regions=regions)
     with pytest.raises(SettingsError, match=r"127\.0\.0\.1:1 cannot be in two"):
         load_settings(twice, "edge-1", environ=SECRETS)
+
+
+def test_residency_names_regions_that_there_are() -> None:
+    home = Profile("Help.", regions=("us-east",))
+    typo = Profile("Help.", regions=("us-east", "us-eats"))
+    known = replace(deployment(), profiles={"desk": home})
+    settings = load_settings(known, "edge-1", environ=SECRETS)
+    assert settings.profiles["desk"].regions == ("us-east",)
+    with pytest.raises(SettingsError, match=r"desk\.regions: no region 'us-eats'"):
+        load_settings(
+            replace(known, profiles={"desk": typo}), "edge-1", environ=SECRETS
+        )
 
 
 def test_missing_secrets_are_named() -> None:
