@@ -201,7 +201,7 @@ class Call:
         self.session.spoken = True
         self.hold.end()
         if self.times.first_audio_at is None:
-            self.times.first_audio_at = monotonic_s()
+            self._note_first_audio()
 
     # What the machine orders
 
@@ -267,7 +267,14 @@ class Call:
         if greeting is not None:
             self._greeted = greeting
             self.line.play(greeting.audio)
-            self.times.first_audio_at = monotonic_s()
+            self._note_first_audio()
+
+    def _note_first_audio(self) -> None:
+        self.times.first_audio_at = monotonic_s()
+        if self.times.stream_started_at is not None:
+            self.metrics.first_audio.add(
+                self.times.first_audio_at - self.times.stream_started_at
+            )
 
     def _play_script(self) -> None:
         self.hold.end()

@@ -18,6 +18,7 @@ from backhaul.transports.connectors import connector
 from edge.admin import EdgeViews
 from edge.agent_finder import AgentFinder, AgentFinderCollector
 from edge.calls import Calls
+from edge.cloud import EdgeCloud
 from edge.core.call_events import StreamLost
 from edge.desk import Desk
 from edge.fabric_collector import FabricCollector
@@ -72,12 +73,16 @@ class Edge:
         )
         public.add_routes(self._webhook.routes())
         self._public = HttpListener(public, head_timeout_s=settings.request_timeout_s)
+        self._cloud = EdgeCloud(
+            settings, calls=self.calls, metrics=self.metrics, rng=rng
+        )
+        self._leaving = False
         views = EdgeViews(
             settings,
             links=self.links,
             calls=self.calls,
             routes=self._desk.placement.recent,
-            is_draining=lambda: self._desk.draining,
+            is_draining=lambda: self._leaving,
         )
         self._admin = HttpListener(
             admin_application(
@@ -116,13 +121,18 @@ class Edge:
             _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
         self._finder.start()
+        self._cloud.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
     async def drain(self) -> None:
         """Refuse new calls and wait until the live ones have ended, within limits."""
-        self._desk.draining = True
+        self._leaving = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_timeout_s):
+                # Balancers look at /readyz and send callers elsewhere; until they do,
+                # who is sent here still finds somebody.
+                await asyncio.sleep(self._settings.drain_notice_s)
+                self._desk.draining = True
                 await self.calls.wait_empty()
         _log.info("edge.drained", calls_left=len(self.calls))
 
@@ -130,6 +140,7 @@ class Edge:
         """Close everything; calls that are still live come back to the action URL."""
         for call in self.calls.live():
             call.feed(StreamLost(CloseReason.DRAINED))
+        await self._cloud.aclose()
         await self._desk.aclose()
         await self._media.aclose()
         await self._public.aclose()
