@@ -126,13 +126,16 @@ class Edge:
 
     async def drain(self) -> None:
         """Refuse new calls and wait until the live ones have ended, within limits."""
+        settings = self._settings
         self._leaving = True
+        # Balancers look at /readyz and send callers elsewhere; until they do, who is
+        # sent here still finds somebody.
+        await asyncio.sleep(settings.drain_notice_s)
+        self._desk.draining = True
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.drain_timeout_s):
-                # Balancers look at /readyz and send callers elsewhere; until they do,
-                # who is sent here still finds somebody.
-                await asyncio.sleep(self._settings.drain_notice_s)
-                self._desk.draining = True
+            async with asyncio.timeout(
+                settings.drain_timeout_s - settings.drain_notice_s
+            ):
                 await self.calls.wait_empty()
         _log.info("edge.drained", calls_left=len(self.calls))
 

@@ -89,7 +89,6 @@ def write_configuration(directory: Path) -> None:
         "edges": {
             "one": {
                 "public_url": "https://edge.example.com",
-                "preferred_region": "us",
                 "drain_timeout_s": 1,
             }
         },

@@ -12,6 +12,7 @@ import pytest
 
 from backhaul.pki import Role, create_authority, issue
 from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
+from tests.integration.embedded_metrics import Datum, read_metrics
 from tests.integration.services import started
 
 CONFIG = """
@@ -104,6 +105,34 @@ async def test_runs_announces_itself_and_stops(config: Path) -> None:
         assert logged[0] == "agent.started"
         assert logged[-1] == "agent.drained"
         assert b"sk-lab" not in err
+
+
+async def test_metrics_for_cloudwatch_are_lines_of_the_log(config: Path) -> None:
+    settings = RealtimeServerSettings(latency=RealtimeLatency.none())
+    async with RealtimeServer(settings) as model:
+        environ = environment(
+            model.url,
+            REGION_AGENT_CLOUDWATCH_NAMESPACE="Warmline",
+            ECS_AGENT_URI="http://127.0.0.1:9/api",
+        )
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            started("region_agent", config, environ) as process,
+        ):
+            assert process.stdout is not None
+            log = b""
+            while b"_aws" not in log:
+                log = await process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            out, _ = await process.communicate()
+    first, last = (
+        {datum.name: datum for datum in read_metrics(part.decode())}
+        for part in (log, out)
+    )
+    assert first.keys() == last.keys() >= {"active_calls", "profiles_without_stock"}
+    assert first["active_calls"] == Datum(
+        "Warmline", "active_calls", {"Region": "home"}, (0,), 1
+    )
 
 
 async def check_admin(http: aiohttp.ClientSession, admin: str) -> None:
