@@ -8,6 +8,7 @@ from backhaul.clock import monotonic_s
 from edge.calls import Calls
 from edge.link_rows import link_rows
 from edge.links import Agent, AgentLinks
+from edge.neighbours import Neighbours
 from edge.settings import EdgeSettings
 
 __all__ = ["EdgeViews"]
@@ -22,12 +23,14 @@ class EdgeViews:
         *,
         links: AgentLinks,
         calls: Calls,
+        neighbours: Neighbours,
         routes: Callable[[], Sequence[Mapping[str, object]]],
         is_draining: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._links = links
         self._calls = calls
+        self._neighbours = neighbours
         self._routes = routes
         self._is_draining = is_draining
 
@@ -57,12 +60,16 @@ class EdgeViews:
 
     def _show_fabric(self) -> tuple[int, Mapping[str, Any]]:
         regions: dict[str, list[dict[str, object]]] = {}
+        alive = {option.name for option in self._neighbours.alive()}
         for agent in self._links.agents.values():
             regions.setdefault(agent.region, []).append(_describe(agent))
         return 200, {
             "edge": self._settings.name,
             "draining": self._is_draining(),
             "active_calls": len(self._calls),
+            "other_edges": {
+                name: name in alive for name in sorted(self._neighbours.sites)
+            },
             "regions": [
                 {"name": name, "agents": agents} for name, agents in regions.items()
             ],

@@ -1,12 +1,14 @@
 """One agent as an edge sees it: its links, its stock, and the calls it has."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkState
 from backhaul.core.messages import (
     CloseReason,
@@ -18,6 +20,7 @@ from backhaul.core.messages import (
     Members,
     Message,
     Open,
+    PresentEdges,
     Script,
     Stock,
 )
@@ -46,6 +49,10 @@ class Fleet(Protocol):
 
     def on_stock(self, agent: "Agent") -> None:
         """It says what it has."""
+        ...
+
+    def on_edges(self, agent: "Agent") -> None:
+        """It says which edges it hears of."""
         ...
 
     def on_phrase(self, phrase: Greeting | Script) -> None:
@@ -95,6 +102,8 @@ class Agent:
         counters: What has happened on its links.
         closed_links: What passed over links that are gone.
         draining: Whether it closes its links as they become free, for good.
+        edges: The edges that it can be reached by: the round trip to each (s).
+        edges_told_at: When it said so (monotonic s).
     """
 
     def __init__(self, address: str, region: str, *, fleet: Fleet) -> None:
@@ -110,6 +119,8 @@ class Agent:
         self.counters = AgentCounters()
         self.closed_links = LinkCounters()
         self.draining = False
+        self.edges: dict[str, float] = {}
+        self.edges_told_at = -math.inf
         self._fleet = fleet
         self._ready: dict[Link, None] = {}
         self._asked: dict[str, _Asked] = {}
@@ -253,6 +264,9 @@ class Agent:
                 self._settle(message, link)
             case Members():
                 self._fleet.on_members(self, message)
+            case PresentEdges(rtt_s):
+                self.edges, self.edges_told_at = rtt_s, monotonic_s()
+                self._fleet.on_edges(self)
             case _:
                 pass
 
@@ -269,7 +283,7 @@ class Agent:
         if not self._closing:
             self.seats.rescue(link)
         if not self._ready:
-            self.stock = Stock()
+            self.stock, self.edges = Stock(), {}
             self._fleet.on_agent_lost(self)
 
     def _settle(self, given: LeaseAnswer, link: Link) -> None:

@@ -308,6 +308,7 @@ class Call:
             "profile": self.profile,
             "state": self.state.value,
             **self.session.summary(),
+            **self.caller.place.summary(),
             "session_ids": list(self.session_ids),
             "end_reason": end.value if end else None,
             "caller_bytes": self.totals.caller_bytes,

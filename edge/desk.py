@@ -11,6 +11,7 @@ from typing import Final
 from backhaul.clock import monotonic_s
 from backhaul.core.g711 import MULAW_RATE_HZ
 from edge import twiml
+from edge.arrivals import caller_of, lease_of, search_of, times_of
 from edge.call import Call
 from edge.call_facts import Caller, CallTimes
 from edge.call_help import CallHelp
@@ -21,12 +22,16 @@ from edge.carrier_form import Action, Addresses, CarrierForm
 from edge.cold_opens import ColdOpens
 from edge.core.call_events import GivenUp, HandedOver, Resumed
 from edge.core.call_machine import CallConfig
+from edge.handover import HandOver
 from edge.lease import Lease
 from edge.links import AgentLinks
+from edge.locate import CallerLocator
 from edge.metrics import EdgeMetrics
+from edge.neighbours import Neighbours
 from edge.placement import COLD_TRIES, Placement
 from edge.search import Search
 from edge.settings import EdgeSettings
+from edge.tickets import TicketRefusal
 
 __all__ = ["Desk"]
 
@@ -42,6 +47,8 @@ class Desk:
     Attributes:
         placement: Finds sessions.
         draining: Whether no new call is given a session.
+        neighbours: The other edges.
+        hand_over: Gives them calls.
     """
 
     def __init__(
@@ -50,9 +57,16 @@ class Desk:
         *,
         links: AgentLinks,
         calls: Calls,
+        locator: CallerLocator,
         metrics: EdgeMetrics,
     ) -> None:
         self.draining = False
+        self.neighbours = Neighbours(
+            settings, agents=lambda: links.agents, is_draining=lambda: self.draining
+        )
+        self.hand_over = HandOver(settings, neighbours=self.neighbours, metrics=metrics)
+        self._locator = locator
+        self._links = links
         self._settings = settings
         self._calls = calls
         self._metrics = metrics
@@ -62,27 +76,73 @@ class Desk:
             settings, links=links, cares=self._cares, metrics=metrics
         )
         self._cold_opens = ColdOpens(self.placement)
-        self._addresses = Addresses(settings)
+        self._addresses = Addresses(settings.site)
 
     async def aclose(self) -> None:
         """Stop all searches."""
+        await self.neighbours.aclose()
         await self._cold_opens.aclose()
 
     async def take(self, form: CarrierForm, profile: str) -> str:
         """Return TwiML for a new call of *profile*."""
         times = CallTimes(webhook_at=monotonic_s())
-        caller = Caller(form.caller, form.called, over_sip=form.over_sip)
+        place = self._locator.locate(form)
+        caller = Caller(form.caller, form.called, over_sip=form.over_sip, place=place)
         if self.draining:
             return self._last_resort(profile, caller)
-        search = Search(form.call_sid, profile)
+        if form.failed:  # the edge that was to have the call, perhaps
+            self.hand_over.take_back(form.call_sid)
+        edge = "" if form.failed else self.hand_over.choose(form.call_sid, place)
+        epoch = 2 if form.failed else 1
+        search = Search(form.call_sid, profile, epoch, edge=edge)
         lease = await self.placement.warm(search)
+        if lease is not None and edge:
+            text = self.hand_over.give(edge, search, lease, caller=caller, times=times)
+            if text is not None:
+                return text
+        if lease is None and edge:
+            # Nobody has one for that edge: this one does what it can itself.
+            search = Search(form.call_sid, profile)
+            lease = await self.placement.warm(search)
         help_ = self._help(profile)
         if lease is None and not (search.hopeful or help_.script_audio(profile)):
             return self._last_resort(profile, caller)
         times.leased_at = monotonic_s() if lease is not None else None
-        call = self._new_call(search, lease, caller=caller, times=times, help_=help_)
+        call = self._new_call(
+            search,
+            lease,
+            caller=caller,
+            times=times,
+            help_=help_,
+            token=secrets.token_urlsafe(24),
+        )
         self._calls.add(call)
         return call.twiml
+
+    def take_over(self, text: str) -> Call | TicketRefusal:
+        """Return the call that another edge has answered and wrote a ticket for.
+
+        Args:
+            text: The ticket, as it came from the network.
+        """
+        ticket = self.hand_over.redeem(text)
+        if isinstance(ticket, TicketRefusal):
+            return ticket
+        known = self._calls.get(ticket.call_sid) or self._calls.ended(ticket.call_sid)
+        if known is not None:
+            return TicketRefusal.USED
+        lease = lease_of(ticket, self._links)
+        call = self._new_call(
+            search_of(ticket, lease),
+            lease,
+            caller=caller_of(ticket),
+            times=times_of(ticket),
+            help_=self._help(ticket.profile),
+            token=text,
+        )
+        self._calls.add(call)
+        self._calls.take_token(text)  # it is used now
+        return call
 
     async def take_again(self, call: Call, action: Action, number: int) -> str:
         """Return TwiML for a call whose session or stream is lost.
@@ -127,8 +187,8 @@ class Desk:
         caller: Caller,
         times: CallTimes,
         help_: CallHelp,
+        token: str,
     ) -> Call:
-        token = secrets.token_urlsafe(24)
         session = CallSession(
             search, lease, caller=caller, help=help_, metrics=self._metrics
         )

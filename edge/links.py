@@ -30,6 +30,7 @@ from backhaul.pki import Role, peer_identity
 from backhaul.transports.base import Connector, LinkTransport
 from edge.agent import Agent
 from edge.core.link_load import MoveReason
+from edge.core.router import Router
 from edge.dials import Dials
 from edge.lease import Lease
 from edge.link_pool import LinkPool
@@ -37,6 +38,7 @@ from edge.link_totals import LinkTotals
 from edge.metrics import EdgeMetrics
 from edge.phrasebook import Phrasebook
 from edge.regions import make_router
+from edge.router_views import RouterViews
 from edge.settings import EdgeSettings
 
 __all__ = ["Agent", "AgentLinks", "Lease", "LinksListener"]
@@ -75,6 +77,7 @@ class AgentLinks:
         tables: The calls between this process and every agent's.
         dials: How many links are being dialled.
         router: Where calls should go, by what agents and links say.
+        views: The same, for calls that other edges should have.
         phrasebook: What agents have rendered.
         listener: Who is told which agents can be reached; None: nobody.
     """
@@ -117,6 +120,7 @@ class AgentLinks:
         }
         self.phrasebook = Phrasebook()
         self.router = make_router(settings, rng=rng)
+        self.views = RouterViews(settings, rng=rng)
         for agent in self.agents.values():
             self.router.add(agent.address, agent.region)
         self._leaving: dict[Agent, float] = {}
@@ -165,6 +169,7 @@ class AgentLinks:
         agent = self.agents.pop(address, None)
         if agent is not None:
             self.router.remove(address)
+            self.views.remove(address)
             # A lease may have been given whose call has not begun yet.
             self._leaving[agent] = monotonic_s() + self._settings.token_ttl_s
 
@@ -200,6 +205,21 @@ class AgentLinks:
             return answer
         return Lease(lease_id, agent, instance, answer.warm, epoch)
 
+    def router_for(self, edge: str) -> Router:
+        """Return the router for calls that *edge* should have; nothing: this one."""
+        return self.views.of(edge) if edge else self.router
+
+    def agent_of(self, instance: str) -> Agent | None:
+        """Return the agent whose process is *instance*, None if no link leads there."""
+        return next(
+            (
+                agent
+                for agent in self.all_agents()
+                if any(link.peer.instance == instance for link in agent.links())
+            ),
+            None,
+        )
+
     def totals(self) -> LinkTotals:
         """Return what has happened so far, on links to agents that are gone too."""
         found = copy.deepcopy(self._gone)
@@ -225,6 +245,11 @@ class AgentLinks:
         """An agent says what it has."""
         self._tell_router(agent, with_stock=True)
 
+    def on_edges(self, agent: Agent) -> None:
+        """An agent says which edges it hears of."""
+        if self.agents.get(agent.address) is agent:
+            self.views.note(agent)
+
     def on_phrase(self, phrase: Greeting | Script) -> None:
         """An agent has rendered something."""
         self.phrasebook.note(phrase)
@@ -249,6 +274,7 @@ class AgentLinks:
         address, up = agent.address, agent.ready
         if with_stock:
             self.router.set_stock(address, agent.stock if up else None)
+            self.views.note(agent)
         self.router.set_link(address, up=up, rtt_s=agent.smoothed_rtt_s)
 
     # Looking after the links

@@ -107,6 +107,19 @@ class EdgeMetrics:
             registry=self.registry,
         )
 
+        self.handovers = Counter(
+            "edge_handovers",
+            "Calls given to another edge, arrived from one, or kept against a choice.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.caller_places = Counter(
+            "edge_caller_places",
+            "Where callers are: sources asked, and what each of them told.",
+            ["source", "outcome"],
+            registry=self.registry,
+        )
+
     def count_stream(self, counters: MediaStreamCounters) -> None:
         """Add up what one Media Stream saw, once, at its end."""
         for outcome, count in (

@@ -115,7 +115,7 @@ class Placement:
     ) -> RouteDecision:
         allowed = self._cares.of(search.profile).regions
         began_at = monotonic_s()
-        decision = self._links.router.route(
+        decision = self._links.router_for(search.edge).route(
             search.profile, allowed=allowed, asked=without
         )
         self._metrics.route_seconds.observe(monotonic_s() - began_at)
@@ -137,7 +137,7 @@ class Placement:
     async def _ask(self, search: Search, choice: Choice, *, cold: bool) -> Lease | None:
         attempt = Attempt(choice, cold, asked_at=monotonic_s())
         search.attempts.append(attempt)
-        router, profile = self._links.router, search.profile
+        router, profile = self._links.router_for(search.edge), search.profile
         refusal: CloseReason | None = CloseReason.NO_ANSWER  # if we are out of time
         outcome = CloseReason.NO_ANSWER.value
         router.asked(choice, profile)

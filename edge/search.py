@@ -36,6 +36,7 @@ class Search:
         avoid: Addresses of agents to ask only when nobody else is left.
         decision: The last one of the router, None before the first.
         attempts: Agents that were asked, in order.
+        edge: Another edge that should have the call; nothing: it stays here.
     """
 
     call_sid: str
@@ -44,6 +45,7 @@ class Search:
     avoid: frozenset[str] = frozenset()
     decision: RouteDecision | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    edge: str = ""
 
     @property
     def asked(self) -> frozenset[str]:

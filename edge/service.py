@@ -5,6 +5,7 @@ import contextlib
 import random
 import ssl
 from pathlib import Path
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -17,19 +18,25 @@ from backhaul.pki import Role, TlsFiles
 from backhaul.transports.connectors import connector
 from edge.admin import EdgeViews
 from edge.agent_finder import AgentFinder, AgentFinderCollector
+from edge.caller_number import load_numbering_plans
 from edge.calls import Calls
 from edge.cloud import EdgeCloud
 from edge.core.call_events import StreamLost
 from edge.desk import Desk
 from edge.fabric_collector import FabricCollector
+from edge.geo_database import GeoDatabase, GeoDatabaseCollector
 from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
+from edge.locate import CallerLocator
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
 from edge.webhook import Webhook
 
 __all__ = ["Edge"]
+
+_STILL_TO_COME_S: Final = 2.0
+"""From another edge's answer to a webhook to the Media Stream here (s), as a rule."""
 
 _log = structlog.get_logger()
 
@@ -57,9 +64,23 @@ class Edge:
         )
         self._finder = AgentFinder(settings, links=self.links)
         self.links.listener = self._finder
-        self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)
+        self._geo_database = _geo_database(settings)
         self._desk = Desk(
-            settings, links=self.links, calls=self.calls, metrics=self.metrics
+            settings,
+            links=self.links,
+            calls=self.calls,
+            locator=CallerLocator(
+                database=self._geo_database,
+                edge=settings.site.point,
+                metrics=self.metrics,
+            ),
+            metrics=self.metrics,
+        )
+        self._media = MediaStreams(
+            settings,
+            calls=self.calls,
+            take_over=self._desk.take_over,
+            metrics=self.metrics,
         )
         self._webhook = Webhook(
             settings, desk=self._desk, calls=self.calls, metrics=self.metrics
@@ -67,6 +88,9 @@ class Edge:
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
         self.metrics.registry.register(AgentFinderCollector(self._finder))
+        if self._geo_database is not None:
+            collector = GeoDatabaseCollector(self._geo_database)
+            self.metrics.registry.register(collector)
         public = web.Application(
             client_max_size=settings.max_message_bytes,
             middlewares=[self._webhook.count_refusals],
@@ -81,6 +105,7 @@ class Edge:
             settings,
             links=self.links,
             calls=self.calls,
+            neighbours=self._desk.neighbours,
             routes=self._desk.placement.recent,
             is_draining=lambda: self._leaving,
         )
@@ -111,6 +136,9 @@ class Edge:
         """Open the listeners and begin to dial the agents."""
         settings = self._settings
         context = self._public_context
+        await asyncio.to_thread(load_numbering_plans)
+        if self._geo_database is not None:
+            await self._geo_database.start()
         await self._public.start(
             settings.listen_host, settings.http_port, context=context
         )
@@ -121,6 +149,7 @@ class Edge:
             _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
         self._finder.start()
+        self._desk.neighbours.start()
         self._cloud.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
@@ -132,10 +161,13 @@ class Edge:
         # sent here still finds somebody.
         await asyncio.sleep(settings.drain_notice_s)
         self._desk.draining = True
+        left_s = settings.drain_timeout_s - settings.drain_notice_s
+        if self._desk.neighbours.sites:
+            # Others have written tickets until now, and these calls are still to come.
+            self._desk.neighbours.tell()
+            await asyncio.sleep(min(_STILL_TO_COME_S, left_s))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(
-                settings.drain_timeout_s - settings.drain_notice_s
-            ):
+            async with asyncio.timeout(left_s):
                 await self.calls.wait_empty()
         _log.info("edge.drained", calls_left=len(self.calls))
 
@@ -149,6 +181,8 @@ class Edge:
         await self._public.aclose()
         await self._admin.aclose()
         await self.links.aclose()
+        if self._geo_database is not None:
+            await self._geo_database.aclose()
 
     def announcement(self) -> dict[str, object]:
         """Return the edge's name and ports."""
@@ -158,6 +192,12 @@ class Edge:
             "media_port": self.media_port,
             "admin_port": self.admin_port,
         }
+
+
+def _geo_database(settings: EdgeSettings) -> GeoDatabase | None:
+    if settings.geo_database == Path():
+        return None
+    return GeoDatabase(settings.geo_database, settings.geo_database_check_s)
 
 
 def _public_context(certificate: Path, key: Path) -> ssl.SSLContext | None:

@@ -1,9 +1,9 @@
 """Settings of one edge, and how they are found."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,8 +18,10 @@ from backhaul.settings import (
     environment_values,
 )
 from backhaul.transports.base import LinkTransport
+from edge.core.geography import Point
+from edge.core.twilio_places import TwilioRegion
 
-__all__ = ["EdgeSettings", "LinkStandby", "load_settings"]
+__all__ = ["EdgeSettings", "EdgeSite", "LinkStandby", "load_settings"]
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -31,6 +33,49 @@ _ALIASES = {
     "TWILIO_AUTH_TOKEN": "twilio_auth_tokens",
     "ECS_AGENT_URI": "ecs_agent_uri",
 }
+_SITE_FIELDS = ("public_url", "media_url", "latitude", "longitude")
+
+
+class EdgeSite(msgspec.Struct, frozen=True):
+    """Where an edge is, for all edges to know: part of its own table in the file."""
+
+    public_url: str = ""
+    media_url: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+    @property
+    def media_base_url(self) -> str:
+        """The URL that stream URLs start with."""
+        if self.media_url:
+            return self.media_url.rstrip("/")
+        return re.sub(r"^http", "ws", self.public_base_url)
+
+    @property
+    def public_base_url(self) -> str:
+        """The public URL without a trailing slash."""
+        return self.public_url.rstrip("/")
+
+    @property
+    def point(self) -> Point | None:
+        """Where it is; None: it does not say."""
+        if self.latitude is None or self.longitude is None:
+            return None
+        return Point(self.latitude, self.longitude)
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        found = [
+            *_url_problems("public_url", self.public_url, "https", "http"),
+            *_url_problems("media_url", self.media_base_url, "wss", "ws"),
+        ]
+        if (self.latitude is None) != (self.longitude is None):
+            found.append("latitude and longitude: both or none")
+        try:
+            _ = self.point
+        except ValueError as exc:
+            found.append(f"latitude and longitude: {exc}")
+        return tuple(found)
 
 
 class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,13 +91,29 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     needed while a token is being rotated, and for several Twilio Regions."""
     admin_token: Secret = Secret("")
     """Bearer token of the admin listener; without one there is no admin listener."""
+    shared_url: str = ""
+    """A second URL of the webhooks, of a name that leads to any of several edges; calls
+    begin there, and go on at `public_url`. Empty: calls begin at `public_url` too."""
     media_url: str = ""
     """Where Twilio reaches the Media Streams; empty: `public_url` with wss. A proxy
     must lead /twilio/media/ to `media_port` and all else to `http_port`."""
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
-    """Where the edge is (degrees), with `longitude`; see `backhaul.settings.Region`."""
+    """Where the edge is (degrees), with `longitude`; see `backhaul.settings.Region`.
+    Edges that say so hand calls over to each other, each to the one nearest to Twilio;
+    without it this edge keeps its calls and gets no others. URLs and place of an edge
+    must stand in its own table of the file, for the other edges to know them."""
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
     """Degrees, east is positive."""
+    twilio_region: TwilioRegion = "us1"
+    """Where Twilio processes the calls to your numbers, as set for them by Twilio's
+    Routes API. The audio comes from there; a wrong one leads it a long way round."""
+    geo_database: Path = Path()
+    """A database of addresses in MaxMind's format (.mmdb, City or Country), to find out
+    where SIP calls come from. It may be replaced while the edge runs, and is then used
+    within seconds; one that cannot be used is refused, and the old one stays in use.
+    Its size is taken in memory. Empty: SIP callers are located by their number."""
+    geo_database_check_s: _Positive = 10.0
+    """Between two looks at whether `geo_database` has changed (s)."""
     account_sid: str = ""
     """Accept webhooks of this Twilio account only; empty: of any that signs."""
     listen_host: str = "0.0.0.0"  # noqa: S104 - the carrier's side is public
@@ -168,6 +229,13 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the file's ``[numbers]``."""
     profiles: dict[str, Profile] = {}
     """From the file's ``[profiles]``."""
+    edges: dict[str, EdgeSite] = {}
+    """All edges, from the file's ``[edges]``."""
+
+    @property
+    def site(self) -> EdgeSite:
+        """Where this edge is."""
+        return EdgeSite(self.public_url, self.media_url, self.latitude, self.longitude)
 
     @property
     def link_transports(self) -> tuple[LinkTransport, ...]:
@@ -179,25 +247,21 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def media_base_url(self) -> str:
         """The URL that stream URLs start with."""
-        if self.media_url:
-            return self.media_url.rstrip("/")
-        return re.sub(r"^http", "ws", self.public_base_url)
+        return self.site.media_base_url
 
     @property
     def public_base_url(self) -> str:
         """The public URL without a trailing slash."""
-        return self.public_url.rstrip("/")
+        return self.site.public_base_url
 
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""
-        found = [
-            *_url_problems("public_url", self.public_url, "https", "http"),
-            *_url_problems("media_url", self.media_base_url, "wss", "ws"),
-        ]
+        found = list(self.site.problems())
+        for name, site in self.edges.items():
+            if name != self.name and site.latitude is not None:
+                found += [f"edges.{name}.{line}" for line in site.problems()]
         if not any(self.twilio_auth_tokens):
             found.append("twilio_auth_tokens: empty; set TWILIO_AUTH_TOKEN")
-        if (self.latitude is None) != (self.longitude is None):
-            found.append("latitude and longitude: both or none")
         found += [
             f"profiles.{name}.regions: no region {region!r}"
             for name, profile in self.profiles.items()
@@ -209,15 +273,21 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seeds = [seed for one in self.regions.values() for seed in set(one.agents)]
         twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
         found += [f"regions: {seed} cannot be in two of them" for seed in twice]
-        if self.drain_notice_s > self.drain_timeout_s:
-            found.append("drain_notice_s: above drain_timeout_s")
-        if self.cloudwatch_namespace and not self.log_json:
-            found.append("cloudwatch_namespace: needs log_json")
+        found += self._surroundings()
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         if (self.tls_certificate == Path()) != (self.tls_key == Path()):
             found.append("tls_certificate and tls_key: both or none")
         return tuple(found)
+
+    def _surroundings(self) -> Iterator[str]:
+        """Yield what is wrong with what stands around the edge."""
+        if self.shared_url:
+            yield from _url_problems("shared_url", self.shared_url, "https", "http")
+        if self.drain_notice_s > self.drain_timeout_s:
+            yield "drain_notice_s: above drain_timeout_s"
+        if self.cloudwatch_namespace and not self.log_json:
+            yield "cloudwatch_namespace: needs log_json"
 
 
 def _url_problems(name: str, url: str, secure: str, plain: str) -> tuple[str, ...]:
@@ -262,15 +332,27 @@ def load_settings(
     shared = {
         "regions": deployment.regions,
         "numbers": deployment.numbers,
+        "edges": _sites(deployment),
         "profiles": deployment.profiles,
     }
     own = deployment.edges.get(name, {})
     values = {**deployment.edge, **own, **given, **shared, "name": name}
     values.setdefault("pki_dir", "pki")
-    for field in ("pki_dir", "tls_certificate", "tls_key"):
+    for field in ("pki_dir", "tls_certificate", "tls_key", "geo_database"):
         if field in values:
             values[field] = deployment.directory / str(values[field])
     return build(EdgeSettings, values, where=f"edges.{name}")
+
+
+def _sites(deployment: DeploymentFile) -> dict[str, dict[str, Any]]:
+    """Return what the tables of all edges say of where they are."""
+    tables = {
+        name: {**deployment.edge, **own} for name, own in deployment.edges.items()
+    }
+    return {
+        name: {field: table[field] for field in _SITE_FIELDS if field in table}
+        for name, table in tables.items()
+    }
 
 
 def _only(edges: Mapping[str, object]) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "enqueue",
     "hang_up",
     "last_resort",
+    "redirect",
     "refer",
     "reject",
     "say",
@@ -131,6 +132,13 @@ def hang_up() -> str:
     """Return TwiML that ends the call."""
     response: Any = VoiceResponse()
     response.hangup()
+    return str(response)
+
+
+def redirect(url: str) -> str:
+    """Return TwiML that sends Twilio to *url* for what follows."""
+    response: Any = VoiceResponse()
+    response.redirect(url, method="POST")
     return str(response)
 
 

@@ -51,7 +51,7 @@ class Webhook:
         self._desk = desk
         self._calls = calls
         self._metrics = metrics
-        addresses = Addresses(settings)
+        addresses = Addresses(settings.site)
         self._errands = Errands(addresses, calls=calls, metrics=metrics)
         self._authentication = Authentication(settings)
         self._under_way: dict[str, asyncio.Future[str]] = {}
@@ -140,6 +140,7 @@ class Webhook:
     async def _status(self, form: CarrierForm) -> web.Response:
         call = self._calls.get(form.call_sid)
         if form.finished:
+            self._desk.hand_over.call_off(form.call_sid)
             if call is not None:
                 call.feed(CallCompleted())
             elif form.call_sid in self._under_way:
@@ -178,6 +179,9 @@ class Webhook:
             return call.twiml
         if self._calls.ended(form.call_sid) is not None:
             return twiml.hang_up()
+        given = self._desk.hand_over.given(form.call_sid)
+        if given is not None and not form.failed:
+            return given.twiml
         profile = self._profile_of(form.called)
         if profile is None:
             return self._desk.profile_unknown()
@@ -202,7 +206,12 @@ class Webhook:
         return await self._desk.take_again(call, action, form.stream_number)
 
     def _answer_late(self, action: Action, form: CarrierForm) -> str:
-        """Return how a call goes on that is over for this edge."""
+        """Return how a call goes on that is over for this edge, or never was here."""
+        elsewhere = self._desk.hand_over.where_now(
+            form.call_sid, action, form.stream_number
+        )
+        if elsewhere is not None:
+            return elsewhere
         ended = self._calls.ended(form.call_sid)
         if action is Action.QUEUED or action is Action.FALLBACK:
             failed = form.result in _QUEUE_FAILURES

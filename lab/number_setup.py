@@ -34,9 +34,9 @@ class SetupOptions:
 
     config: Path
     url: str = ""
-    """Where Twilio reaches the edges; empty: what the configuration says."""
+    """Where calls begin; empty: the configuration's `shared_url` or `public_url`."""
     fallback_url: str = ""
-    """Empty: another edge of the configuration, else `url`."""
+    """Empty: an edge of the configuration that is not at `url`, else `url`."""
     regions: tuple[str, ...] = ("us1",)
     egress: tuple[str, ...] = ()
     retries: int = DEFAULT_RETRIES
@@ -134,11 +134,12 @@ def _accounts(
 
 def _webhooks(options: SetupOptions, deployment: DeploymentFile) -> Webhooks:
     known = list(dict.fromkeys(_public_urls(deployment)))
-    url = options.url.rstrip("/") or (known[0] if known else "")
+    shared = str(deployment.edge.get("shared_url", "")).rstrip("/")
+    url = options.url.rstrip("/") or shared or (known[0] if known else "")
     others = [other for other in known if other != url]
     fallback = options.fallback_url or (others[0] if others else url)
     problems = [*_url_problems("--url", url), *_url_problems("--fallback", fallback)]
-    if not options.url and len(known) > 1:
+    if not (options.url or shared) and len(known) > 1:
         problems.append(
             "--url: the edges have several public URLs; say which one is Twilio's "
             "first, or the name that leads to the nearest"

@@ -9,6 +9,7 @@ from typing import Any
 
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     CloseReason,
@@ -18,6 +19,8 @@ from backhaul.core.messages import (
     LeaseRequest,
     Message,
     Open,
+    Presence,
+    PresentEdges,
     Script,
     Stock,
 )
@@ -31,6 +34,7 @@ from backhaul.transports.quic_admission import QuicCounters
 from backhaul.transports.quic_listener import QuicListener
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
+from region_agent.core.edge_roster import EdgeRoster
 from region_agent.greetings import push_greetings
 from region_agent.leases import Leases
 from region_agent.sessions import Sessions
@@ -67,6 +71,7 @@ class LinkListener:
         self._links: dict[Link, None] = {}
         self._tables = ChannelTables(grace_s=orphan_grace_s)
         self._bridges: dict[Bridge, None] = {}
+        self._roster = EdgeRoster()
         self.leases = Leases(
             orphan_grace_s=orphan_grace_s,
             is_linked=self._is_linked,
@@ -201,6 +206,8 @@ class LinkListener:
                 self.leases.request(link, message)
             case LeaseRelease(lease_id):
                 self.leases.release(link.peer, lease_id)
+            case Presence(accepting):
+                self._answer_presence(link, accepting=accepting)
             case _:
                 pass
 
@@ -235,6 +242,7 @@ class LinkListener:
         del self._links[link]
         if not self._is_linked(link.peer):
             self.leases.on_link_lost(link.peer)
+            self._roster.lose(link.peer.name)
 
     def _is_linked(self, peer: Hello) -> bool:
         return any(link.peer == peer for link in self._links)
@@ -261,6 +269,16 @@ class LinkListener:
     def _note_idle(self) -> None:
         if not self._bridges and not self.leases:
             self._idle.set()
+
+    def _answer_presence(self, link: Link, *, accepting: bool) -> None:
+        rtt_s = link.smoothed_rtt_s
+        present = self._roster.hear(
+            link.peer.name,
+            accepting=accepting and rtt_s is not None,
+            rtt_s=rtt_s or 0.0,
+            now=monotonic_s(),
+        )
+        link.send(PresentEdges(present))
 
     # Stock
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from backhaul.core.close_reason import CloseReason
+from backhaul.core.receipt import Arrived, Receipt
 from backhaul.errors import RemoteProtocolError
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "Open",
     "Opened",
     "Played",
+    "Presence",
+    "PresentEdges",
     "ProfileStock",
     "Receipt",
     "Returned",
@@ -76,25 +79,6 @@ class Hello(_Message, tag="hello", frozen=True):
     instance: str = ""
     """Random for every process: a call can move between links of one process only."""
     capabilities: tuple[str, ...] = ()
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """How what the other side sends on a link arrives here."""
-
-    loss: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    """Share of batches lost lately, 0 to 1."""
-    late_p50_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
-    """Delay beyond the shortest one of the link (s), median."""
-    late_p99_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
-    """The same, 99th percentile."""
-
-
-class Arrived(msgspec.Struct, frozen=True, array_like=True):
-    """How far a channel has arrived: the next sequence number expected of each kind."""
-
-    channel: int
-    control: int
-    audio: int
 
 
 class Heartbeat(_Message, tag="hb", frozen=True):
@@ -210,6 +194,20 @@ class Members(_Message, tag="members", frozen=True):
     """Every agent of the sender's region, pushed in full at a fixed rate."""
 
     agents: tuple[Member, ...]
+
+
+class Presence(_Message, tag="presence", frozen=True):
+    """An edge is there, said at a fixed rate; the agent answers with `PresentEdges`."""
+
+    accepting: bool
+    """Whether it takes calls that other edges have answered."""
+
+
+class PresentEdges(_Message, tag="present", frozen=True):
+    """The edges that the sender heard of lately, and that take calls of others."""
+
+    rtt_s: dict[str, _Duration]
+    """By name: the round trip between the edge and the sender (s)."""
 
 
 class Moved(_Message, tag="moved", frozen=True):
@@ -358,6 +356,8 @@ Message = (
     | Script
     | Stock
     | Members
+    | Presence
+    | PresentEdges
     | Moved
     | ChannelUnknown
     | Open

@@ -15,6 +15,7 @@ from websockets.asyncio.server import Server, serve
 
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
+from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
@@ -28,6 +29,8 @@ from backhaul.core.messages import (
     Message,
     Open,
     Opened,
+    Presence,
+    PresentEdges,
     ProfileStock,
     Script,
     Stock,
@@ -42,6 +45,7 @@ from edge.service import Edge
 from edge.settings import EdgeSettings
 from lab.path_namespaces import make_namespace, remove_namespace, run_ip
 from lab.twilio import TwilioStandIn
+from region_agent.core.edge_roster import EdgeRoster
 from tests.integration.edge_double import ACCOUNT, TOKEN, EdgeDouble
 from tests.integration.judges import emulated_paths_possible, installed
 
@@ -101,10 +105,19 @@ class ScriptedAgent:
     warm: int = 100
     max_calls: int = 50
     tables: ChannelTables = field(default_factory=lambda: ChannelTables(grace_s=0))
+    roster: EdgeRoster = field(default_factory=EdgeRoster)
+    deaf_to: set[str] = field(default_factory=set)
+    """Edges that it does not tell others of."""
+    instance: str = "the agent's process"
 
     def accept(self) -> Link:
         link = Link(
-            hello=Hello(PROTOCOL_VERSION, name=f"{self.region}-1", region=self.region),
+            hello=Hello(
+                PROTOCOL_VERSION,
+                name=f"{self.region}-1",
+                region=self.region,
+                instance=self.instance,
+            ),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=self,
             check_peer=lambda certificate, _: self.peers.append(
@@ -134,6 +147,8 @@ class ScriptedAgent:
     def on_link_message(self, link: Link, message: Message) -> None:
         if isinstance(message, LeaseRelease):
             self.released.append(message.lease_id)
+        if isinstance(message, Presence):
+            link.send(PresentEdges(self.hear(link.peer.name, message)))
         if not isinstance(message, LeaseRequest):
             return
         self.requests.append(message)
@@ -147,6 +162,12 @@ class ScriptedAgent:
             asyncio.get_running_loop().call_later(self.open_s, link.send, granted)
         else:
             link.send(LeaseGranted(message.lease_id, warm=True))
+
+    def hear(self, edge: str, presence: Presence) -> dict[str, float]:
+        accepting = presence.accepting and edge not in self.deaf_to
+        return self.roster.hear(
+            edge, accepting=accepting, rtt_s=0.001, now=monotonic_s()
+        )
 
     def on_channel_opened(self, channel: Channel, message: Open) -> ScriptedCall:
         call = ScriptedCall(channel, message)
@@ -239,12 +260,14 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
         names: tuple[str, ...] = ("home",),
         *,
         agent: dict[str, Any] | None = None,
+        beside: Bench | None = None,
         **changes: Any,
     ) -> Bench:
-        issue(tmp_path, Role.EDGE, "edge-1")
-        agents: dict[str, ScriptedAgent] = {}
-        addresses: dict[str, Region] = {}
-        for rank, region in enumerate(names):
+        """Start an edge; *beside* another one, it has the same agents."""
+        issue(tmp_path, Role.EDGE, changes.get("name", "edge-1"))
+        agents: dict[str, ScriptedAgent] = {} if beside is None else beside.agents
+        addresses = {} if beside is None else dict(beside.settings.regions)
+        for rank, region in enumerate(names if beside is None else ()):
             agents[region] = ScriptedAgent(region, rank=rank, **(agent or {}))
             address = await start_agent(agents[region])
             addresses[region] = Region(agents=(address,))
@@ -280,6 +303,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
     for bench in benches:
         await bench.http.close()
         await bench.edge.stop()
+    for bench in benches:
         for agent in bench.agents.values():
             await agent.aclose()
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy" / "kubernetes"
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
 SERVICES = ("agent", "edge")
+WORKLOADS = {"agent": "Deployment", "edge": "StatefulSet"}
 NOT_OF_KUBERNETES = {"kustomization.yaml", "prometheus-adapter-values.yaml"}
 SLEEP: dict[str, object] = {"sleep": {}}
 """For how long is missing."""
@@ -50,8 +52,12 @@ def one(service: str, kind: str) -> dict[str, Any]:
     return found[0]
 
 
+def workload_of(service: str) -> dict[str, Any]:
+    return one(service, WORKLOADS[service])
+
+
 def pod_of(service: str) -> dict[str, Any]:
-    spec: dict[str, Any] = one(service, "Deployment")["spec"]["template"]["spec"]
+    spec: dict[str, Any] = workload_of(service)["spec"]["template"]["spec"]
     return spec
 
 
@@ -64,8 +70,10 @@ def container_of(service: str) -> dict[str, Any]:
 def environment_of(service: str) -> dict[str, str]:
     """Return the image's variables, the manifest's, and the secrets'."""
     _, stages = read_dockerfile(ROOT / "Dockerfile")
+    fields = {"status.podIP": "10.1.2.3", "metadata.name": f"warmline-{service}-1"}
     own = {
-        variable["name"]: str(variable.get("value", "10.1.2.3"))
+        variable["name"]: variable.get("value")
+        or fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
         for variable in container_of(service)["env"]
     }
     own = {name: value.replace("$(POD_IP)", "10.1.2.3") for name, value in own.items()}
@@ -137,7 +145,8 @@ def test_services_understand_their_variables_and_configuration() -> None:
     agent = load_agent(deployment, environ=environment_of("agent"))
     edge = load_edge(deployment, None, environ=environment_of("edge"))
     assert agent.advertise_address == f"10.1.2.3:{agent.listen_port}"
-    assert edge.name == "edge-1"
+    assert edge.name == "warmline-edge-1"
+    assert edge.public_url == "https://edge-1.voice.example.com"
     ports = {
         port["name"]: port["containerPort"]
         for service in SERVICES
@@ -192,17 +201,44 @@ def test_probes_ask_what_is_answered_without_a_token(service: str) -> None:
     assert paths["livenessProbe"] == "/livez"
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_autoscaling_is_quick_up_and_slow_down(service: str) -> None:
-    spec = one(service, "HorizontalPodAutoscaler")["spec"]
-    assert (
-        spec["scaleTargetRef"]["name"] == one(service, "Deployment")["metadata"]["name"]
-    )
-    assert "replicas" not in one(service, "Deployment")["spec"]
+def test_autoscaling_is_quick_up_and_slow_down() -> None:
+    spec = one("agent", "HorizontalPodAutoscaler")["spec"]
+    assert spec["scaleTargetRef"]["name"] == workload_of("agent")["metadata"]["name"]
+    assert "replicas" not in workload_of("agent")["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 20)
     up, down = spec["behavior"]["scaleUp"], spec["behavior"]["scaleDown"]
     assert up["stabilizationWindowSeconds"] == 30
     assert down["stabilizationWindowSeconds"] == 300
+
+
+def test_every_edge_has_a_name_a_host_and_a_way_to_it() -> None:
+    deployment = read_deployment(MANIFESTS / "warmline.toml")
+    count = workload_of("edge")["spec"]["replicas"]
+    names = [f"warmline-edge-{number}" for number in range(count)]
+    assert list(deployment.edges) == names
+    rules = {rule["host"]: rule["http"]["paths"] for rule in ingress()["spec"]["rules"]}
+    assert set(rules) == set(ingress()["spec"]["tls"][0]["hosts"])
+    for number, name in enumerate(names):
+        service = one(f"edge-{number}", "Service")["spec"]
+        pod = {"statefulset.kubernetes.io/pod-name": name}
+        assert service["selector"] == pod
+        assert service["publishNotReadyAddresses"] is True
+        paths = rules[str(urlsplit(deployment.edges[name]["public_url"]).hostname)]
+        led = {
+            path["path"]: tuple(path["backend"]["service"].values()) for path in paths
+        }
+        assert led == {
+            "/twilio/media/": (name, {"name": "media"}),
+            "/twilio/": (name, {"name": "http"}),
+        }
+    shared = str(urlsplit(deployment.edge["shared_url"]).hostname)
+    (path,) = rules[shared]
+    assert path["backend"]["service"]["name"] == "warmline-edge"
+    assert set(rules) - {shared} == {f"edge-{number}.{shared}" for number in (0, 1)}
+
+
+def ingress() -> dict[str, Any]:
+    return one("edge", "Ingress")
 
 
 def test_agents_are_scaled_by_calls_which_the_adapter_tells() -> None:
@@ -225,9 +261,9 @@ def test_links_are_reached_over_udp_and_tcp_on_one_port() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_everything_selects_the_same_pods(service: str) -> None:
-    labels = one(service, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    labels = workload_of(service)["spec"]["template"]["metadata"]["labels"]
     selectors = [
-        one(service, "Deployment")["spec"]["selector"]["matchLabels"],
+        workload_of(service)["spec"]["selector"]["matchLabels"],
         one(service, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
         one(service, "Service")["spec"]["selector"],
         one(service, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import tomllib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,6 +19,7 @@ from lab.twilio_api import TwilioApi, TwilioApiRegion
 
 ACCOUNT = "AC" + "0" * 32
 ONE, TWO = "+14155550100", "+353015550100"
+SHARED = "https://any.example.com"
 SECRET = "hush-hush-0123456789"
 FRAGMENT = "#ct=2000&rt=4000&rc=2&rp=all"
 ENVIRON = {
@@ -67,6 +70,12 @@ def config(tmp_path: Path) -> Path:
 async def run(api: TwilioApi, config: Path, **options: object) -> int:
     wanted = SetupOptions(config, api_url=api.url, **options)  # type: ignore[arg-type]
     return await asyncio.to_thread(run_setup, wanted, environ=ENVIRON)
+
+
+def rewrite(config: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    tables = tomllib.loads(config.read_text())
+    change(tables)
+    config.write_text(tomli_w.dumps(tables))
 
 
 def settings(api: TwilioApi, region: str, number: str) -> dict[str, object]:
@@ -168,6 +177,31 @@ async def test_a_number_is_found_on_any_page_and_not_by_half(
         != settings(api, "us1", longer)["voice_url"]
     )
     assert changes(api) == 2
+
+
+async def test_calls_begin_at_the_shared_name_and_fall_back_to_an_edge(
+    api: TwilioApi, config: Path
+) -> None:
+    rewrite(config, lambda tables: tables.update(edge={"shared_url": SHARED + "/"}))
+    assert await run(api, config, yes=True) == 0
+    kept = settings(api, "us1", ONE)
+    assert kept["voice_url"] == f"{SHARED}/twilio/voice{FRAGMENT}"
+    fallback = f"https://edge.example.com/twilio/voice{FRAGMENT}"
+    assert kept["voice_fallback_url"] == fallback
+
+
+async def test_of_several_public_urls_one_must_be_chosen(
+    api: TwilioApi, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = {"public_url": "https://two.example.com"}
+    rewrite(config, lambda tables: tables["edges"].update(two=other))
+    assert await run(api, config) == 2
+    assert "--url: the edges have several public URLs" in capsys.readouterr().err
+    assert await run(api, config, url="https://two.example.com", yes=True) == 0
+    kept = settings(api, "us1", ONE)
+    assert kept["voice_url"] == f"https://two.example.com/twilio/voice{FRAGMENT}"
+    fallback = f"https://edge.example.com/twilio/voice{FRAGMENT}"
+    assert kept["voice_fallback_url"] == fallback
 
 
 async def test_wrong_credentials_are_told_without_them(

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
 from backhaul.settings import DeploymentFile, Region
+from edge.core.geography import Point
 from edge.settings import EdgeSettings, load_settings
 
 SECRETS = {"TWILIO_AUTH_TOKEN": "one,two", "EDGE_ADMIN_TOKEN": "admin"}
@@ -82,6 +83,12 @@ def test_the_name_may_come_from_the_environment() -> None:
         ({"media_url": "https://h"}, "media_url"),
         ({"heartbeat_timeout_s": 0.1}, "heartbeat_timeout_s"),
         ({"tls_certificate": "x.pem"}, "both or none"),
+        ({"shared_url": "http://edge.example.com"}, "shared_url: Twilio needs https"),
+        ({"drain_notice_s": 31}, "drain_notice_s: above drain_timeout_s"),
+        (
+            {"cloudwatch_namespace": "Warmline", "log_json": False},
+            "cloudwatch_namespace: needs log_json",
+        ),
         ({"http_port": -5}, "http_port"),
         ({"token_ttl_s": 600}, "token_ttl_s"),
         ({"heartbeat_interval_s": 0}, "heartbeat_interval_s"),
@@ -134,3 +141,42 @@ def test_plain_http_is_for_this_host_alone() -> None:
     assert load(public_url="http://127.0.0.1:8080").media_base_url == (
         "ws://127.0.0.1:8080"
     )
+
+
+def test_every_edge_knows_the_urls_and_places_of_all() -> None:
+    media_url = "wss://media.example.com/"
+    settings = load(media_url=media_url, latitude=50.11, longitude=8.68)
+    own, other = settings.edges["edge-1"], settings.edges["edge-2"]
+    assert own.media_base_url == "wss://media.example.com"
+    assert own.point == settings.site.point == Point(50.11, 8.68)
+    assert other.public_base_url == "https://voice.example.com"
+    assert other.media_base_url == "wss://voice.example.com"
+    assert other.point is None
+
+
+def test_an_edges_place_is_both_figures_on_earth() -> None:
+    with pytest.raises(SettingsError, match="both or none"):
+        load(latitude=1.0)
+    with pytest.raises(SettingsError, match="latitude"):
+        load(latitude=91.0, longitude=0.0)
+    given = load({"EDGE_LATITUDE": "1.5", "EDGE_LONGITUDE": "-2"})
+    assert given.site.point == Point(1.5, -2.0)
+
+
+def test_what_is_wrong_in_another_edges_table_is_said_with_its_name() -> None:
+    known, placed = deployment(), {"latitude": 1.0, "longitude": 1.0}
+    wrong = replace(known, edges=known.edges | {"edge-2": placed})
+    with pytest.raises(SettingsError, match=r"edges\.edge-2\.public_url"):
+        load_settings(wrong, "edge-1", environ=SECRETS)
+    elsewhere = replace(known, edges=known.edges | {"edge-2": {"http_port": 1}})
+    settings = load_settings(elsewhere, "edge-1", environ=SECRETS)
+    assert settings.edges["edge-2"].point is None
+
+
+def test_a_twilio_region_is_one_of_three_and_paths_are_relative_to_the_file() -> None:
+    assert load(twilio_region="au1").twilio_region == "au1"
+    with pytest.raises(SettingsError, match="twilio_region"):
+        load(twilio_region="us2")
+    given = load(geo_database="city.mmdb").geo_database
+    assert given == Path("/etc/warmline/city.mmdb")
+    assert load().geo_database == Path()
