@@ -21,7 +21,7 @@ RUN --mount=type=cache,target=/root/.cache \
     && /opt/build/bin/pip install --require-hashes --requirement build.txt
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache \
-    /opt/build/bin/uv sync --frozen --no-default-groups --no-install-project
+    /opt/build/bin/uv sync --locked --no-default-groups --no-install-project
 COPY README.md LICENSE ./
 COPY examples/warmline.toml examples/warmline.toml
 COPY backhaul backhaul
