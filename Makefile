@@ -34,7 +34,9 @@ bench: $(STAMP)  ## reproduce the figures in the README (the last ones need root
 	$(BIN)/python bench/conversations.py
 	$(BIN)/python bench/tool_calls.py
 	$(BIN)/python bench/link_pool.py
+	$(BIN)/python bench/location.py
 	$(BIN)/python bench/router.py
+	$(BIN)/python bench/tracing.py
 	$(BIN)/python bench/transports.py --seconds 6 --losses 0@100 1 3
 
 bench-transports: $(STAMP)  ## audio over lossy paths on every transport, all of them (needs root)

@@ -228,7 +228,7 @@ def environment_values(
     problems: list[str] = []
     for variable, value in environ.items():
         if variable in aliases:
-            found[aliases[variable]] = value
+            found.setdefault(aliases[variable], value)  # our own variable wins
         elif variable.startswith(prefix):
             name = variable.removeprefix(prefix).lower()
             if name in fields:

@@ -25,6 +25,7 @@ from backhaul.core.messages import (
     Stock,
 )
 from backhaul.links import Link, LinkCounters
+from edge.core.call_story import SessionPlace
 from edge.core.link_load import MoveReason
 from edge.link_pool import LinkPool
 from edge.seats import Seats
@@ -185,6 +186,15 @@ class Agent:
         """Round trip to it (s), None before the first one was measured."""
         link = self.link
         return None if link is None else link.smoothed_rtt_s
+
+    @property
+    def place(self) -> SessionPlace:
+        """Where it is, for who looks at a call afterwards."""
+        link = self.link
+        if link is None:
+            return SessionPlace(self.region, "")
+        rtt_s = link.smoothed_rtt_s
+        return SessionPlace(self.region, link.peer.name, link.transport_name, rtt_s)
 
     # Leases
 

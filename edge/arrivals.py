@@ -2,6 +2,7 @@
 
 from backhaul.clock import monotonic_s, unix_s
 from edge.call_facts import Caller, CallTimes
+from edge.core.call_story import Leg
 from edge.core.routes import Choice
 from edge.lease import Lease
 from edge.links import AgentLinks
@@ -26,10 +27,10 @@ def lease_of(ticket: Ticket, links: AgentLinks) -> Lease | None:
     return Lease(ticket.lease_id, agent, ticket.instance, ticket.warm, ticket.epoch)
 
 
-def search_of(ticket: Ticket, lease: Lease | None) -> Search:
+def search_of(ticket: Ticket, lease: Lease | None, *, leg: Leg) -> Search:
     """Return the search that has found *lease*; without one, a search of our own."""
     if lease is None:
-        return Search(ticket.call_sid, ticket.profile, ticket.epoch + 1)
+        return Search(ticket.call_sid, ticket.profile, ticket.epoch + 1, leg=leg)
     choice = Choice(lease.agent.region, lease.agent.address, lease.warm, 0.0)
     leased_at = times_of(ticket).leased_at
     attempt = Attempt(
@@ -39,7 +40,9 @@ def search_of(ticket: Ticket, lease: Lease | None) -> Search:
         answered_at=leased_at,
         outcome="warm" if lease.warm else "cold",
     )
-    return Search(ticket.call_sid, ticket.profile, ticket.epoch, attempts=[attempt])
+    return Search(
+        ticket.call_sid, ticket.profile, ticket.epoch, attempts=[attempt], leg=leg
+    )
 
 
 def times_of(ticket: Ticket) -> CallTimes:

@@ -42,6 +42,7 @@ from edge.core.call_events import (
     TellReturned,
 )
 from edge.core.call_machine import ENDED_BY_AGENT, CallConfig, CallMachine
+from edge.core.call_story import AudioSource, CallStory
 from edge.core.errand import Errand, errand_of
 from edge.hold import Hold
 from edge.line import Line, StreamSink
@@ -111,6 +112,11 @@ class Call:
         )
 
     @property
+    def story(self) -> CallStory:
+        """What happens in it, and when."""
+        return self.session.trace.story
+
+    @property
     def state(self) -> CallState:
         """Where the call stands."""
         return self.machine.state
@@ -137,6 +143,7 @@ class Call:
         """A Media Stream of this call started; it plays to the caller from now on."""
         if self.times.stream_started_at is None:
             self.times.stream_started_at = monotonic_s()
+        self.story.stream_started(now=monotonic_s())
         self.line.attach(sink)
         self.feed(StreamStarted())
 
@@ -173,6 +180,7 @@ class Call:
         """The agent closed the channel or its link is gone; see ChannelHandler."""
         self.session.leave()
         if self.session.spoken or reason in ENDED_BY_AGENT:
+            self.story.lost(reason.value, now=monotonic_s())
             self.feed(ChannelClosed(reason))
         else:
             self.session.fail(reason)
@@ -193,12 +201,14 @@ class Call:
 
     def _on_opened(self, session_id: str) -> None:
         self.times.opened_at = monotonic_s()
+        self.story.attached(now=self.times.opened_at)
         self.session_ids.append(session_id)
         if not self._model_opens:
             self.hold.end()  # it is the caller's turn
 
     def _on_first_words(self) -> None:
         self.session.spoken = True
+        self.story.audio(AudioSource.MODEL, now=monotonic_s())
         self.hold.end()
         if self.times.first_audio_at is None:
             self._note_first_audio()
@@ -268,6 +278,7 @@ class Call:
             self._greeted = greeting
             self.line.play(greeting.audio)
             self._note_first_audio()
+            self.story.audio(AudioSource.GREETING, now=monotonic_s())
 
     def _note_first_audio(self) -> None:
         self.times.first_audio_at = monotonic_s()
@@ -282,6 +293,7 @@ class Call:
         if audio:
             self.metrics.calls_placed.labels(step="script").inc()
             self.line.play(audio)
+            self.story.audio(AudioSource.SCRIPT, now=monotonic_s())
         else:
             self.feed(ScriptPlayed())  # the carrier says it, when it asks what follows
 
@@ -293,13 +305,31 @@ class Call:
     def _end(self, reason: CloseReason) -> None:
         self.times.ended_at = monotonic_s()
         self._driver.close()
+        self.session.stop_search()
         if self.errand is not None:
             handed_over = reason is CloseReason.TRANSFERRED
             self.settle_errand(self.errand.success if handed_over else "abandoned")
         if self.hold.heard_s:
             self.metrics.hold_seconds.observe(self.hold.heard_s)
+        self.tell(reason)
         _log.info("call.ended", call_sid=self.call_sid, **self.summary())
         self.on_ended(self)
+
+    def tell(self, reason: CloseReason) -> None:
+        """Tell the trace of the call, which is over for this edge; once."""
+        lease = self.session.lease
+        self.session.trace.end(
+            reason.value,
+            {
+                "warmline.call_sid": self.call_sid,
+                "warmline.profile": self.profile,
+                **self.caller.place.facts(),
+                "warmline.region": lease.agent.region if lease else "",
+                "warmline.clears": self.line.clears,
+                "warmline.transfers": self.totals.transfers,
+                "warmline.hold_ms": round(self.hold.heard_s * 1000, 1),
+            },
+        )
 
     def summary(self) -> dict[str, object]:
         """Return the call's whole story; nothing in it is personal."""

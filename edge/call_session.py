@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.clock import monotonic_s
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import Greeting, Message, Open
 from edge.call_facts import Caller
 from edge.call_help import CallHelp
+from edge.call_trace import CallTrace
 from edge.core.call_events import (
     CallEvent,
     SessionFailed,
@@ -29,6 +31,7 @@ class CallSession:
         channel: The channel to the agent, None while there is none.
         spoken: Whether the caller has heard the model on the channel.
         resumed: Whether the caller had talked to another session before.
+        trace: What happens in the call.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class CallSession:
         caller: Caller,
         help: CallHelp,  # noqa: A002 - it says best what it is
         metrics: EdgeMetrics,
+        trace: CallTrace,
     ) -> None:
         self.search = search
         self.lease = lease
@@ -48,6 +52,7 @@ class CallSession:
         self._caller = caller
         self._help = help
         self._metrics = metrics
+        self.trace = trace
         self._is_awaited: Callable[[], bool]
         self._feed: Callable[[CallEvent], None]
 
@@ -65,6 +70,7 @@ class CallSession:
 
     def renew(self, search: Search, lease: Lease | None) -> None:
         """Go on with another session, or without one for as long as *search* takes."""
+        self.stop_search()
         self.search, self.lease = search, lease
         self._search_on()
 
@@ -73,8 +79,16 @@ class CallSession:
         lease, search = self.lease, self.search
         avoid = () if lease is None else (lease.agent.address,)
         return Search(
-            search.call_sid, search.profile, search.epoch + 1, frozenset(avoid)
+            search.call_sid,
+            search.profile,
+            search.epoch + 1,
+            frozenset(avoid),
+            leg=self.trace.story.next_leg(now=monotonic_s()),
         )
+
+    def stop_search(self) -> None:
+        """Ask no more agents; what the one that was asked last grants is given back."""
+        self.search.wanted = False
 
     def release(self) -> None:
         """Give the session back unused."""
@@ -100,6 +114,8 @@ class CallSession:
         assert lease is not None  # noqa: S101 - the machine opens what was found
         self.resumed, self.spoken = resumed, False
         played = None if resumed else greeted
+        story = self.trace.story
+        story.attaching(lease.agent.place, warm=lease.warm, now=monotonic_s())
         self.channel = lease.open_channel(
             handler,
             Open(
@@ -107,6 +123,7 @@ class CallSession:
                 call_sid=self.search.call_sid,
                 profile=self.search.profile,
                 epoch=lease.epoch,
+                traceparent=self.trace.parent_of(story.leg.number),
                 greeting_text=played.text if played else "",
                 greeting_bytes=len(played.audio) if played else 0,
                 resumed=resumed,
@@ -120,6 +137,7 @@ class CallSession:
 
     def fail(self, reason: CloseReason) -> None:
         """The channel is gone before the caller heard the model."""
+        self.trace.story.lost(reason.value, now=monotonic_s())
         self._metrics.session_retries.labels(reason=reason.value).inc()
         self._feed(SessionFailed(reason))
 

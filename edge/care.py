@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backhaul.core.profile import Fallback, Hold, Profile
+from backhaul.core.profile import Fallback, Hold, HoldToneKind, Profile
 from edge.core.hold_tone import tone
 from edge.settings import EdgeSettings
 
@@ -14,15 +14,15 @@ __all__ = ["Care", "Cares"]
 class Care:
     """How the edge itself looks after calls of one profile."""
 
-    regions: frozenset[str] | None = None
+    regions: frozenset[str] | None
     """Those that may take them; None: all."""
-    hold_after_s: float = 0.25
-    hold_tone: bytes = b""
+    hold_after_s: float
+    hold_tone: bytes
     """One period of it (mu-law)."""
-    script: str = ""
-    dial: str = ""
-    dial_timeout_s: int = 30
-    model_opens: bool = True
+    script: str
+    dial: str
+    dial_timeout_s: int
+    model_opens: bool
     """Whether the model is expected to speak first when there is no greeting."""
 
 
@@ -31,12 +31,13 @@ class Cares:
 
     def __init__(self, settings: EdgeSettings) -> None:
         profiles: Mapping[str, Profile] = settings.profiles
-        self._usual = _care(Hold(), Fallback(), settings.apology)
+        self._apology = settings.apology
+        self._tones = {kind: tone(kind) for kind in HoldToneKind}
+        self._usual = self._care(Hold(), Fallback())
         self._by_profile = {
-            name: _care(
+            name: self._care(
                 profile.hold,
                 profile.fallback,
-                settings.apology,
                 regions=profile.regions,
                 model_opens=not profile.caller_speaks_first,
             )
@@ -47,21 +48,20 @@ class Cares:
         """Return how calls of *profile* are looked after."""
         return self._by_profile.get(profile, self._usual)
 
-
-def _care(
-    hold: Hold,
-    fallback: Fallback,
-    apology: str,
-    *,
-    regions: tuple[str, ...] = (),
-    model_opens: bool = True,
-) -> Care:
-    return Care(
-        regions=frozenset(regions) or None,
-        hold_after_s=hold.after_s,
-        hold_tone=tone(hold.tone),
-        script=fallback.script or apology,
-        dial=fallback.dial,
-        dial_timeout_s=fallback.dial_timeout_s,
-        model_opens=model_opens,
-    )
+    def _care(
+        self,
+        hold: Hold,
+        fallback: Fallback,
+        *,
+        regions: tuple[str, ...] = (),
+        model_opens: bool = True,
+    ) -> Care:
+        return Care(
+            regions=frozenset(regions) or None,
+            hold_after_s=hold.after_s,
+            hold_tone=self._tones[hold.tone],
+            script=fallback.script or self._apology,
+            dial=fallback.dial,
+            dial_timeout_s=fallback.dial_timeout_s,
+            model_opens=model_opens,
+        )

@@ -16,6 +16,7 @@ from edge.call import Call
 from edge.call_facts import Caller, CallTimes
 from edge.call_help import CallHelp
 from edge.call_session import CallSession
+from edge.call_trace import CallTrace, CallTraces
 from edge.calls import Calls
 from edge.care import Cares
 from edge.carrier_form import Action, Addresses, CarrierForm
@@ -23,7 +24,6 @@ from edge.cold_opens import ColdOpens
 from edge.core.call_events import GivenUp, HandedOver, Resumed
 from edge.core.call_machine import CallConfig
 from edge.handover import HandOver
-from edge.lease import Lease
 from edge.links import AgentLinks
 from edge.locate import CallerLocator
 from edge.metrics import EdgeMetrics
@@ -59,6 +59,7 @@ class Desk:
         calls: Calls,
         locator: CallerLocator,
         metrics: EdgeMetrics,
+        traces: CallTraces,
     ) -> None:
         self.draining = False
         self.neighbours = Neighbours(
@@ -70,6 +71,7 @@ class Desk:
         self._settings = settings
         self._calls = calls
         self._metrics = metrics
+        self._traces = traces
         self._phrasebook = links.phrasebook
         self._cares = Cares(settings)
         self.placement = Placement(
@@ -88,35 +90,48 @@ class Desk:
         times = CallTimes(webhook_at=monotonic_s())
         place = self._locator.locate(form)
         caller = Caller(form.caller, form.called, over_sip=form.over_sip, place=place)
+        trace = self._traces.begin(now=times.webhook_at)
+        leg = trace.story.leg
         if self.draining:
-            return self._last_resort(profile, caller)
+            search = Search(form.call_sid, profile, leg=leg)
+            return self._turn_away(search, caller, trace)
         if form.failed:  # the edge that was to have the call, perhaps
             self.hand_over.take_back(form.call_sid)
         edge = "" if form.failed else self.hand_over.choose(form.call_sid, place)
         epoch = 2 if form.failed else 1
-        search = Search(form.call_sid, profile, epoch, edge=edge)
+        search = Search(form.call_sid, profile, epoch, leg=leg, edge=edge)
         lease = await self.placement.warm(search)
         if lease is not None and edge:
-            text = self.hand_over.give(edge, search, lease, caller=caller, times=times)
+            text = self.hand_over.give(
+                edge, search, lease, caller=caller, times=times, trace=trace
+            )
             if text is not None:
                 return text
         if lease is None and edge:
             # Nobody has one for that edge: this one does what it can itself.
-            search = Search(form.call_sid, profile)
+            search = Search(form.call_sid, profile, leg=leg)
             lease = await self.placement.warm(search)
         help_ = self._help(profile)
         if lease is None and not (search.hopeful or help_.script_audio(profile)):
-            return self._last_resort(profile, caller)
+            return self._turn_away(search, caller, trace)
         times.leased_at = monotonic_s() if lease is not None else None
-        call = self._new_call(
+        session = CallSession(
             search,
             lease,
+            caller=caller,
+            help=help_,
+            metrics=self._metrics,
+            trace=trace,
+        )
+        call = self._new_call(
+            session,
             caller=caller,
             times=times,
             help_=help_,
             token=secrets.token_urlsafe(24),
         )
         self._calls.add(call)
+        trace.story.answered(now=monotonic_s())
         return call.twiml
 
     def take_over(self, text: str) -> Call | TicketRefusal:
@@ -131,18 +146,34 @@ class Desk:
         known = self._calls.get(ticket.call_sid) or self._calls.ended(ticket.call_sid)
         if known is not None:
             return TicketRefusal.USED
-        lease = lease_of(ticket, self._links)
-        call = self._new_call(
-            search_of(ticket, lease),
+        lease, caller = lease_of(ticket, self._links), caller_of(ticket)
+        times = times_of(ticket)
+        trace = self._traces.begin(now=times.webhook_at, traceparent=ticket.traceparent)
+        trace.story.taken_over(answered_at=times.webhook_at + ticket.leased_s)
+        help_ = self._help(ticket.profile)
+        session = CallSession(
+            search_of(ticket, lease, leg=trace.story.leg),
             lease,
-            caller=caller_of(ticket),
-            times=times_of(ticket),
-            help_=self._help(ticket.profile),
-            token=text,
+            caller=caller,
+            help=help_,
+            metrics=self._metrics,
+            trace=trace,
+        )
+        call = self._new_call(
+            session, caller=caller, times=times, help_=help_, token=text
         )
         self._calls.add(call)
         self._calls.take_token(text)  # it is used now
         return call
+
+    def _turn_away(self, search: Search, caller: Caller, trace: CallTrace) -> str:
+        """Return TwiML for a new call that is given no session, and none is sought."""
+        facts = {
+            "warmline.call_sid": search.call_sid,
+            "warmline.profile": search.profile,
+        }
+        trace.end("unplaced", facts)
+        return self._last_resort(search.profile, caller)
 
     async def take_again(self, call: Call, action: Action, number: int) -> str:
         """Return TwiML for a call whose session or stream is lost.
@@ -155,6 +186,7 @@ class Desk:
         if not call.machine.may_resume or self.draining:
             return self._give_up(call, action, number)
         search = call.session.next_search()
+        call.story.asked(now=monotonic_s())
         lease = await self.placement.warm(search)
         if not call.machine.may_resume:
             if lease is not None:
@@ -164,7 +196,10 @@ class Desk:
         if lease is None and not (search.hopeful or has_script):
             return self._give_up(call, action, number)
         token = secrets.token_urlsafe(24)
-        text = self._stream_twiml(token, number=call.machine.streams + 1)
+        text = self._stream_twiml(
+            token, call.session.trace, number=call.machine.streams + 1
+        )
+        call.story.answered(now=monotonic_s())
         self._calls.renew(call, token=token, twiml=text)
         call.feed(Resumed())
         call.session.renew(search, lease)
@@ -181,24 +216,21 @@ class Desk:
 
     def _new_call(
         self,
-        search: Search,
-        lease: Lease | None,
+        session: CallSession,
         *,
         caller: Caller,
         times: CallTimes,
         help_: CallHelp,
         token: str,
     ) -> Call:
-        session = CallSession(
-            search, lease, caller=caller, help=help_, metrics=self._metrics
-        )
+        search = session.search
         return Call(
             call_sid=search.call_sid,
             profile=search.profile,
             caller=caller,
             session=session,
             token=token,
-            twiml=self._stream_twiml(token, number=1),
+            twiml=self._stream_twiml(token, session.trace, number=1),
             config=self._call_config(len(help_.script_audio(search.profile))),
             help=help_,
             metrics=self._metrics,
@@ -245,8 +277,9 @@ class Desk:
             action_url=self._addresses.action(Action.FALLBACK, 1),
         )
 
-    def _stream_twiml(self, token: str, *, number: int) -> str:
+    def _stream_twiml(self, token: str, trace: CallTrace, *, number: int) -> str:
         return twiml.connect_stream(
             self._addresses.stream(token),
             self._addresses.action(Action.RESUME, number),
+            traceparent=trace.traceparent,
         )

@@ -95,6 +95,7 @@ class Errands:
             self._addresses.stream(token),
             self._addresses.action(Action.RESUME, number + 1),
             digits=tones.target if tones else "",
+            traceparent=call.session.trace.traceparent,
         )
         self._calls.renew(call, token=token, twiml=text)
         call.note_answer(action, number, text)

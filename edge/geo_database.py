@@ -125,7 +125,9 @@ class GeoDatabase:
         return self._database.built_unix_s if self._database else 0.0
 
     async def start(self) -> None:
-        """Read the file, and look for changes from now on."""
+        """Read the file, and look for changes from now on; no path: do nothing."""
+        if self.path == Path():
+            return
         await self._check()
         self._tasks.spawn(self._watch(), name="geo_database")
 

@@ -13,6 +13,7 @@ import structlog
 from backhaul.clock import monotonic_s, unix_s
 from edge import twiml
 from edge.call_facts import Caller, CallTimes
+from edge.call_trace import CallTrace
 from edge.carrier_form import Action, Addresses
 from edge.core.caller_place import CallerPlace
 from edge.core.edge_choice import EdgeOption, choose_edge
@@ -96,6 +97,7 @@ class HandOver:
         *,
         caller: Caller,
         times: CallTimes,
+        trace: CallTrace,
     ) -> str | None:
         """Return TwiML that brings the call to *edge*; None: it must stay here.
 
@@ -105,11 +107,14 @@ class HandOver:
             lease: The session.
             caller: Who calls.
             times: When the webhook came.
+            trace: What has happened so far; the other edge tells the rest.
         """
         if not self._neighbours.can_reach(edge, lease.agent):
             self._count("unreachable")
             return None
-        ticket = self._ticket(search, lease, caller=caller, times=times)
+        ticket = self._ticket(
+            search, lease, caller=caller, times=times, traceparent=trace.traceparent
+        )
         text = self._tickets.seal(ticket, edge=edge)
         if text is None:
             self._count("too_long")
@@ -122,6 +127,14 @@ class HandOver:
         if len(self._given) > _GIVEN_KEPT:
             self._given.popitem(last=False)
         self._count("given")
+        trace.give(
+            {
+                "warmline.call_sid": search.call_sid,
+                "warmline.profile": search.profile,
+                "warmline.given_to": edge,
+                **caller.place.facts(),
+            }
+        )
         return answer
 
     def given(self, call_sid: str) -> Given | None:
@@ -161,7 +174,13 @@ class HandOver:
         return redeemed
 
     def _ticket(
-        self, search: Search, lease: Lease, *, caller: Caller, times: CallTimes
+        self,
+        search: Search,
+        lease: Lease,
+        *,
+        caller: Caller,
+        times: CallTimes,
+        traceparent: str,
     ) -> Ticket:
         now_s, unix_now_s = monotonic_s(), unix_s()
         return Ticket(
@@ -174,7 +193,7 @@ class HandOver:
             caller=caller.number,
             called=caller.called,
             over_sip=caller.over_sip,
-            traceparent="",
+            traceparent=traceparent,
             answered_by=self._settings.name,
             answered_unix_s=unix_now_s - (now_s - times.webhook_at),
             leased_s=now_s - times.webhook_at,

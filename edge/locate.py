@@ -25,7 +25,7 @@ class CallerLocator:
     def __init__(
         self,
         *,
-        database: GeoDatabase | None,
+        database: GeoDatabase,
         edge: Point | None,
         metrics: EdgeMetrics,
     ) -> None:
@@ -49,7 +49,7 @@ class CallerLocator:
 
     def _findings(self, form: CarrierForm) -> Iterator[Finding]:
         asked: tuple[tuple[PlaceSource, Callable[[], Finding]], ...] = (
-            (PlaceSource.CLIENT_IP, lambda: self._of_address(form.source_ip)),
+            (PlaceSource.CLIENT_IP, lambda: self._database.look_up(form.source_ip)),
             (PlaceSource.NUMBER, lambda: place_of_number(form.caller)),
             (PlaceSource.CARRIER, lambda: _as_the_carrier_says(form)),
         )
@@ -58,11 +58,6 @@ class CallerLocator:
             outcome = finding.value if isinstance(finding, NoPlace) else "located"
             self._count(source, outcome)
             yield finding
-
-    def _of_address(self, address: str) -> Finding:
-        if self._database is not None:
-            return self._database.look_up(address)
-        return NoPlace.NO_DATABASE if address else NoPlace.ABSENT
 
     def _count(self, source: PlaceSource, outcome: str) -> None:
         labels = {"source": source.value, "outcome": outcome}

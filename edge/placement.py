@@ -10,6 +10,7 @@ from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import LeaseRefused
 from edge.care import Cares
+from edge.core.call_story import LeaseAttempt, SessionPlace
 from edge.core.routes import Choice, RouteDecision
 from edge.lease import Lease
 from edge.links import AgentLinks
@@ -86,7 +87,7 @@ class Placement:
         """
         for _ in range(COLD_TRIES):
             choice = await self._choose_cold(search)
-            if choice is None:
+            if choice is None or not search.wanted:
                 return None
             lease = await self._ask(search, choice, cold=True)
             if lease is not None:
@@ -118,7 +119,9 @@ class Placement:
         decision = self._links.router_for(search.edge).route(
             search.profile, allowed=allowed, asked=without
         )
-        self._metrics.route_seconds.observe(monotonic_s() - began_at)
+        now = monotonic_s()
+        self._metrics.route_seconds.observe(now - began_at)
+        search.leg.routed(began_at, decision, now=now)
         return decision
 
     def _note(self, search: Search, decision: RouteDecision) -> Choice | None:
@@ -169,6 +172,7 @@ class Placement:
 
     def _count(self, search: Search, attempt: Attempt, outcome: str) -> None:
         attempt.outcome = outcome
+        search.leg.leased(self._told(attempt))
         region = attempt.choice.region
         self._metrics.leases.labels(region=region, outcome=outcome).inc()
         if outcome not in {"warm", "cold"}:
@@ -180,6 +184,19 @@ class Placement:
                 cold=attempt.cold,
                 reason=outcome,
             )
+
+    def _told(self, attempt: Attempt) -> LeaseAttempt:
+        choice = attempt.choice
+        agent = self._links.agents.get(choice.address)
+        place = SessionPlace(choice.region, "") if agent is None else agent.place
+        return LeaseAttempt(
+            place,
+            attempt.outcome,
+            attempt.asked_at,
+            attempt.answered_at or attempt.asked_at,
+            cold=attempt.cold,
+            predicted_ms=choice.predicted_ms,
+        )
 
 
 def _facts(call_sid: str, decision: RouteDecision) -> dict[str, object]:

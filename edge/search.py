@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from backhaul.core.close_reason import CloseReason
+from edge.core.call_story import Leg
 from edge.core.routes import Choice, RouteDecision
 
 __all__ = ["Attempt", "Search"]
@@ -36,7 +37,9 @@ class Search:
         avoid: Addresses of agents to ask only when nobody else is left.
         decision: The last one of the router, None before the first.
         attempts: Agents that were asked, in order.
+        wanted: Whether the call still waits for what is found.
         edge: Another edge that should have the call; nothing: it stays here.
+        leg: What is told of it afterwards.
     """
 
     call_sid: str
@@ -45,7 +48,9 @@ class Search:
     avoid: frozenset[str] = frozenset()
     decision: RouteDecision | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    wanted: bool = True
     edge: str = ""
+    leg: Leg = field(default_factory=Leg)
 
     @property
     def asked(self) -> frozenset[str]:

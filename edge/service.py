@@ -14,10 +14,15 @@ from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
+from backhaul.otlp_target import OtlpTarget
 from backhaul.pki import Role, TlsFiles
+from backhaul.runtime_metrics import RuntimeMetrics
+from backhaul.tracing import Tracer
 from backhaul.transports.connectors import connector
+from backhaul.version import VERSION
 from edge.admin import EdgeViews
 from edge.agent_finder import AgentFinder, AgentFinderCollector
+from edge.call_trace import CallTraces
 from edge.caller_number import load_numbering_plans
 from edge.calls import Calls
 from edge.cloud import EdgeCloud
@@ -64,7 +69,11 @@ class Edge:
         )
         self._finder = AgentFinder(settings, links=self.links)
         self.links.listener = self._finder
-        self._geo_database = _geo_database(settings)
+        self._geo_database = GeoDatabase(
+            settings.geo_database, settings.geo_database_check_s
+        )
+        self._tracer = _tracer(settings, rng=rng)
+        self._runtime = RuntimeMetrics(self.metrics.registry)
         self._desk = Desk(
             settings,
             links=self.links,
@@ -75,6 +84,7 @@ class Edge:
                 metrics=self.metrics,
             ),
             metrics=self.metrics,
+            traces=CallTraces(self._tracer, self.metrics.registry),
         )
         self._media = MediaStreams(
             settings,
@@ -88,9 +98,8 @@ class Edge:
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
         self.metrics.registry.register(AgentFinderCollector(self._finder))
-        if self._geo_database is not None:
-            collector = GeoDatabaseCollector(self._geo_database)
-            self.metrics.registry.register(collector)
+        self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
+        self.metrics.registry.register(self._tracer.collector)
         public = web.Application(
             client_max_size=settings.max_message_bytes,
             middlewares=[self._webhook.count_refusals],
@@ -137,8 +146,9 @@ class Edge:
         settings = self._settings
         context = self._public_context
         await asyncio.to_thread(load_numbering_plans)
-        if self._geo_database is not None:
-            await self._geo_database.start()
+        await self._geo_database.start()
+        self._tracer.start()
+        self._runtime.start()
         await self._public.start(
             settings.listen_host, settings.http_port, context=context
         )
@@ -175,14 +185,16 @@ class Edge:
         """Close everything; calls that are still live come back to the action URL."""
         for call in self.calls.live():
             call.feed(StreamLost(CloseReason.DRAINED))
+            call.tell(CloseReason.DRAINED)
         await self._cloud.aclose()
         await self._desk.aclose()
         await self._media.aclose()
         await self._public.aclose()
         await self._admin.aclose()
         await self.links.aclose()
-        if self._geo_database is not None:
-            await self._geo_database.aclose()
+        await self._geo_database.aclose()
+        self._runtime.close()
+        await self._tracer.aclose()
 
     def announcement(self) -> dict[str, object]:
         """Return the edge's name and ports."""
@@ -194,10 +206,17 @@ class Edge:
         }
 
 
-def _geo_database(settings: EdgeSettings) -> GeoDatabase | None:
-    if settings.geo_database == Path():
-        return None
-    return GeoDatabase(settings.geo_database, settings.geo_database_check_s)
+def _tracer(settings: EdgeSettings, *, rng: random.Random) -> Tracer:
+    return Tracer(
+        OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
+        {
+            "service.name": "warmline-edge",
+            "service.version": VERSION,
+            "service.instance.id": settings.name,
+        },
+        ratio=settings.trace_ratio,
+        rng=rng,
+    )
 
 
 def _public_context(certificate: Path, key: Path) -> ssl.SSLContext | None:

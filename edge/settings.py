@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from backhaul.core.profile import Profile
+from backhaul.otlp_target import OTEL_VARIABLES, target_problems
 from backhaul.settings import (
     DeploymentFile,
     Region,
@@ -32,6 +33,7 @@ LinkStandby = Literal["websocket", "http2", "none"]
 _ALIASES = {
     "TWILIO_AUTH_TOKEN": "twilio_auth_tokens",
     "ECS_AGENT_URI": "ecs_agent_uri",
+    **OTEL_VARIABLES,
 }
 _SITE_FIELDS = ("public_url", "media_url", "latitude", "longitude")
 
@@ -220,6 +222,17 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ecs_agent_uri: str = ""
     """ECS_AGENT_URI, which ECS sets: while calls are live, ECS is asked there not to
     take this task away. Empty outside of ECS."""
+    otlp_endpoint: str = ""
+    """OTEL_EXPORTER_OTLP_ENDPOINT: a collector that takes OTLP over HTTP with protobuf,
+    for example http://127.0.0.1:4318; traces go to its /v1/traces. Empty: none are
+    made. Calls never wait for it."""
+    otlp_headers: Secret = Secret("")
+    """OTEL_EXPORTER_OTLP_HEADERS: what the collector wants to see beside the spans, as
+    name=value with commas between; values are percent-encoded."""
+    trace_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """OTEL_TRACES_SAMPLER_ARG: share of calls that are traced, 0 to 1; agents follow.
+    Too high costs CPU, some 20 microseconds for each span, and room at the collector;
+    too low misses the slow call."""
     log_json: bool = True
     """JSON lines on stdout; false: readable lines."""
 
@@ -276,6 +289,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         found += self._surroundings()
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
+        found += target_problems(self.otlp_endpoint, self.otlp_headers)
         if (self.tls_certificate == Path()) != (self.tls_key == Path()):
             found.append("tls_certificate and tls_key: both or none")
         return tuple(found)

@@ -29,19 +29,25 @@ __all__ = [
 ]
 
 
-def connect_stream(stream_url: str, action_url: str, *, digits: str = "") -> str:
+def connect_stream(
+    stream_url: str, action_url: str, *, digits: str = "", traceparent: str = ""
+) -> str:
     """Return TwiML that streams the call, and comes back to *action_url* after.
 
     Args:
         stream_url: Where the Media Stream goes.
         action_url: What Twilio requests after it.
         digits: Touch tones that the caller's side hears first.
+        traceparent: What the carrier brings along, so that the stream finds its trace.
     """
     response: Any = VoiceResponse()
     if digits:
         response.play(digits=digits)
     connect: Any = Connect(action=action_url, method="POST")
-    connect.append(Stream(url=stream_url))
+    stream: Any = Stream(url=stream_url)
+    if traceparent:
+        stream.parameter(name="traceparent", value=traceparent)
+    connect.append(stream)
     response.append(connect)
     return str(response)
 

@@ -50,6 +50,7 @@ from region_agent.core.conversation_events import (
     ToolCalled,
     TurnCommitted,
 )
+from region_agent.core.pool_events import SessionReport
 from region_agent.core.realtime_events import (
     CALLER_TRANSCRIPT,
     MODEL_TRANSCRIPT,
@@ -112,6 +113,7 @@ class Bridge:
         services: CallServices,
         counters: BridgeCounters,
         on_ended: Callable[["Bridge", CloseReason], None],
+        report: SessionReport | None = None,
     ) -> None:
         self._channel = channel
         self._session = session
@@ -121,7 +123,13 @@ class Bridge:
         self._on_ended = on_ended
         self._voice = CallerVoice()
         self._over = False
-        self._log = CallLog(message, profile, services, session_id=session.session_id)
+        self._log = CallLog(
+            message,
+            profile,
+            services,
+            session_id=session.session_id,
+            report=report,
+        )
         self._recorder = services.recordings.begin(message.profile, message.call_sid)
         self.conversation = Conversation(
             profile,
@@ -206,7 +214,7 @@ class Bridge:
     def _forward(self, audio: bytes) -> None:
         self._counters.audio_frames_out += 1
         self._counters.audio_bytes_out += len(audio)
-        self._log.first_audio()
+        self._log.audio()
         self._channel.send_audio(audio)
         if self._recorder is not None:
             self._recorder.voice(audio)

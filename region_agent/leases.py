@@ -4,6 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import Histogram
 
 from backhaul.clock import monotonic_s
 from backhaul.core.messages import (
@@ -21,6 +24,12 @@ from region_agent.realtime import RealtimeSession
 from region_agent.sessions import ProfileSessions, Sessions
 
 __all__ = ["Leases", "RedeemedLease"]
+
+
+_WAIT_BOUNDS_S: Final = (
+    *(0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
 
 
 @dataclass(slots=True)
@@ -52,6 +61,7 @@ class Leases:
     Attributes:
         refused: Requests that were refused, by reason.
         acquired: How long it took lately to get a warm session (s).
+        waits: How long requests waited that were granted.
     """
 
     def __init__(
@@ -70,6 +80,13 @@ class Leases:
         """
         self.refused: Counter[CloseReason] = Counter()
         self.acquired = Recent()
+        self.waits = Histogram(
+            "lease_wait_seconds",
+            "From a request for a session to its grant, from stock (warm) or not.",
+            ["profile", "warm"],
+            buckets=_WAIT_BOUNDS_S,
+            registry=None,
+        )
         self._orphan_grace_s = orphan_grace_s
         self._is_linked = is_linked
         self._on_ended = on_ended
@@ -105,7 +122,7 @@ class Leases:
             return
         key = _key(link.peer, request.lease_id)
         self._release(key)  # asked for twice; the first answer is void
-        self._leases[key] = _Lease(link, request, sessions, asked_at=monotonic_s())
+        self._leases[key] = _Lease(link, request, sessions, monotonic_s())
         sessions.request(key, cold=request.cold)
 
     def release(self, peer: Hello, lease_id: str) -> None:
@@ -148,8 +165,11 @@ class Leases:
         """A session is reserved; see LeaseAnswers."""
         lease = self._leases[lease_id]
         lease.granted = True
+        waited_s = monotonic_s() - lease.asked_at
+        labels = (lease.request.profile, str(warm).lower())
+        self.waits.labels(*labels).observe(waited_s)
         if warm:
-            self.acquired.add(monotonic_s() - lease.asked_at)
+            self.acquired.add(waited_s)
         lease.link.send(LeaseGranted(lease.request.lease_id, warm))
 
     def on_lease_refused(self, lease_id: str, reason: CloseReason) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
+from backhaul.core.audio_receiver import ChannelCounters
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     CloseReason,
@@ -101,6 +102,11 @@ class LinkListener:
     def quic_counters(self) -> QuicCounters:
         """What became of those who asked for a link over QUIC."""
         return self._quic.counters if self._quic is not None else QuicCounters()
+
+    @property
+    def channel_counters(self) -> ChannelCounters:
+        """What became of the frames of all channels."""
+        return self._tables.counters
 
     @property
     def active_calls(self) -> int:
@@ -229,6 +235,7 @@ class LinkListener:
             services=self._services,
             counters=self.counters,
             on_ended=end,
+            report=lease.sessions.report(lease.number),
         )
         self._bridges[bridge] = None
         bridge.start()

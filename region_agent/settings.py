@@ -12,6 +12,7 @@ from msgspec import Meta
 from backhaul.core.agent_address import is_dialable
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
+from backhaul.otlp_target import OTEL_VARIABLES, target_problems
 from backhaul.settings import DeploymentFile, Secret, build, environment_values
 from region_agent.core.pool_config import PoolConfig
 from region_agent.core.realtime_protocol import MAX_SESSION_S
@@ -23,6 +24,7 @@ _ALIASES = {
     "OPENAI_API_KEY": "openai_api_key",
     "REDIS_URL": "redis_url",
     "ECS_AGENT_URI": "ecs_agent_uri",
+    **OTEL_VARIABLES,
 }
 
 _MAX_PROOF_SHARE = 0.25
@@ -143,6 +145,18 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     ecs_agent_uri: str = ""
     """ECS_AGENT_URI, which ECS sets: while calls are live, ECS is asked there not to
     take this task away. Empty outside of ECS."""
+    otlp_endpoint: str = ""
+    """OTEL_EXPORTER_OTLP_ENDPOINT: a collector that takes OTLP over HTTP with protobuf,
+    for example http://127.0.0.1:4318; traces go to its /v1/traces. Empty: none are
+    made. Calls never wait for it."""
+    otlp_headers: Secret = Secret("")
+    """OTEL_EXPORTER_OTLP_HEADERS: what the collector wants to see beside the spans, as
+    name=value with commas between; values are percent-encoded."""
+    trace_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """OTEL_TRACES_SAMPLER_ARG: share of calls that are traced, 0 to 1. An edge decides
+    for the calls that it traces itself, this for those of edges that trace none. Too
+    high costs CPU, some 20 microseconds for each span, and room at the collector; too
+    low misses the slow call."""
     log_json: bool = True
     """JSON lines on stdout; false: readable lines."""
 
@@ -159,6 +173,7 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             found.append("advertise_address: not host:port that edges could dial")
         if self.redis_url and not _is_redis_url(self.redis_url.reveal()):
             found.append("redis_url: not a redis://, rediss:// or unix:// URL")
+        found += target_problems(self.otlp_endpoint, self.otlp_headers)
         for model, prices in self.prices.items():
             found += [f"prices.{model}.{line}" for line in prices.problems()]
         return tuple(found)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from backhaul.core.trace import Attributes
 from edge.core.area_codes import STATE_OF_AREA_CODE, STATE_PLACES
 from edge.core.country_places import COUNTRY_PLACES, WIDE_COUNTRIES
 from edge.core.geography import Point
@@ -98,6 +99,15 @@ class CallerPlace:
     """ISO 3166-1, where known."""
     state: str = ""
     """State, province or the like: ISO 3166-2, where known."""
+
+    def facts(self) -> Attributes:
+        """Return what a trace may tell, by the names of its attributes."""
+        return {
+            "warmline.caller.country": self.country,
+            "warmline.caller.state": self.state,
+            "warmline.caller.source": self.source.value,
+            "warmline.caller.confidence": round(self.confidence, 2),
+        }
 
     def summary(self) -> dict[str, object]:
         """Return what a record of the call may keep: no point, nothing personal."""

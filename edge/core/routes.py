@@ -94,6 +94,14 @@ class RouteDecision(NamedTuple):
     reasons: tuple[RouteReason, ...]
     """What became of each candidate, in the same order."""
 
+    def lines(self) -> tuple[str, ...]:
+        """Return every candidate and why it was chosen or not, a line each."""
+        pairs = zip(self.candidates, self.reasons, strict=True)
+        return tuple(
+            f"{one.region} {reason.value}{'' if one.blocked else _sum(one)}"
+            for one, reason in pairs
+        )
+
     def rows(self) -> list[dict[str, object]]:
         """Return every candidate with its figures (ms) and its reason, for people."""
         return [
@@ -111,3 +119,11 @@ class RouteDecision(NamedTuple):
             }
             for one, reason in zip(self.candidates, self.reasons, strict=True)
         ]
+
+
+def _sum(one: Candidate) -> str:
+    return (
+        f": {one.predicted_ms:.1f} ms = rtt {one.rtt_ms:.1f} + "
+        f"attach {one.attach_ms:.1f} + open {one.open_ms:.1f} + "
+        f"model {one.model_ms:.1f} + load {one.load_ms:.1f}; {one.free} free"
+    )

@@ -424,6 +424,23 @@ async def test_who_hangs_up_on_hold_is_given_no_session(
     assert bench.agent.calls == []
 
 
+async def test_for_who_has_hung_up_no_other_agent_is_asked(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    bench = await make_bench(("home", "away"), open_timeout_s=0.5)
+    home, away = bench.agents.values()
+    home.silent = True
+    await cold(bench)
+    await wait(lambda: bool(home.requests))
+    done = bench.sids() | {"CallStatus": "completed"}
+    await bench.post("/twilio/status", done)
+    await wait(lambda: bool(home.released))
+    # Whoever calls next is asked for after what the first one might have asked.
+    assert await ring(bench, bench.sids(2))
+    await wait(lambda: bool(away.calls or away.requests))
+    assert [one.call_sid for one in away.requests] == [bench.sids(2)["CallSid"]]
+
+
 async def test_a_session_that_is_found_before_the_stream_is_leased_for_it(
     make_bench: "MakeBench", wait: Any
 ) -> None:

@@ -23,6 +23,7 @@ from tests.integration.edge.streams import (
     media,
     start,
 )
+from tests.integration.otlp_receiver import OtlpReceiver
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench
@@ -83,7 +84,10 @@ async def pair(make_bench: "MakeBench", wait: Any) -> Pair:
     return await make_pair(make_bench, wait)
 
 
-async def make_pair(make_bench: "MakeBench", wait: Any, **changes: Any) -> Pair:
+async def make_pair(
+    make_bench: "MakeBench", wait: Any, *, agent_of_near: str = "", **changes: Any
+) -> Pair:
+    """Start both edges; *agent_of_near*: the process of the agent near is linked to."""
     ports = {name: (free_port(), free_port()) for name in ("far", "near")}
     sites = {
         name: EdgeSite(
@@ -95,6 +99,8 @@ async def make_pair(make_bench: "MakeBench", wait: Any, **changes: Any) -> Pair:
     }
     benches: dict[str, Bench] = {}
     for name, site in sites.items():
+        if agent_of_near and benches:
+            benches["far"].agent.instance = agent_of_near
         benches[name] = await make_bench(
             beside=benches.get("far"),
             name=name,
@@ -142,6 +148,41 @@ async def test_the_edge_at_twilios_region_makes_the_call_from_the_ticket(
     assert summary["caller_state"] == "US-CA"
     assert summary["caller_place_source"] == "number"
     assert summary["warm"] is True
+
+
+async def test_both_edges_tell_their_part_of_one_trace(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    async with OtlpReceiver() as receiver:
+        told = {"otlp_endpoint": receiver.endpoint}
+        pair = await make_pair(make_bench, wait, far=told, near=told)
+        answer = await pair.ring()
+        async with answer.connect() as twilio:
+            await twilio.send(start())
+            await wait(lambda: bool(pair.far.agent.calls))
+            (call,) = pair.far.agent.calls
+            call.channel.close(CloseReason.MODEL_HUNG_UP)
+            await close_code(twilio)
+        await wait(lambda: len(receiver.named("call")) == 2)
+        given, taken = receiver.named("call")
+        assert given.attributes["warmline.given_to"] == "near"
+        assert given.attributes["warmline.end_reason"] == "given"
+        assert taken.attributes["warmline.caller.state"] == "US-CA"
+        assert (taken.trace_id, taken.parent_id) == (given.trace_id, given.span_id)
+        assert call.message.traceparent[3:35] == given.trace_id
+        assert call.message.traceparent[36:52] == taken.span_id
+        names = {given.span_id: set[str](), taken.span_id: set[str]()}
+        for span in receiver.spans:
+            if span.parent_id in names:
+                names[span.parent_id].add(span.name)
+        assert names[given.span_id] == {"webhook", "call"}
+        assert names[taken.span_id] == {"stream start", "attach", "first audio"}
+    # Only the edge that had the call counts how long it was.
+    counted = [
+        bench.metric("edge_call_duration_seconds_count")
+        for bench in (pair.far, pair.near)
+    ]
+    assert counted == [0, 1]
 
 
 async def test_the_same_webhook_again_gets_the_same_answer_and_no_second_lease(
@@ -352,9 +393,9 @@ async def test_a_status_callback_for_a_call_that_is_elsewhere_is_taken(
 
 
 async def test_without_a_link_to_the_agent_the_call_is_given_another_session(
-    pair: Pair, wait: Any, monkeypatch: pytest.MonkeyPatch
+    make_bench: "MakeBench", wait: Any
 ) -> None:
-    monkeypatch.setattr(pair.near.edge.links, "agent_of", lambda _: None)
+    pair = await make_pair(make_bench, wait, agent_of_near="its successor")
     answer = await pair.ring()
     async with answer.connect() as twilio:
         await twilio.send(start())

@@ -132,6 +132,18 @@ def test_text_from_the_environment_becomes_what_the_field_is() -> None:
     assert [key.reveal() for key in built.keys] == ["a", "b"]
 
 
+@pytest.mark.parametrize("first", ["X_NAME", "NAME"])
+def test_our_own_variable_wins_over_one_that_others_read_too(first: str) -> None:
+    both = {"X_NAME": "ours", "NAME": "theirs"}
+    found = environment_values(
+        Example,
+        prefix="X_",
+        aliases={"NAME": "name"},
+        environ={first: both[first], **both},
+    )
+    assert found == {"name": "ours"}
+
+
 def test_an_unknown_variable_with_the_prefix_is_refused() -> None:
     with pytest.raises(SettingsError, match="X_PROT"):
         environment_values(Example, prefix="X_", aliases={}, environ={"X_PROT": "7"})

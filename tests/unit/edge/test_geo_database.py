@@ -241,6 +241,14 @@ async def test_a_database_of_something_else_is_refused(
     assert database.look_up(ADDRESS) is NoPlace.NO_DATABASE
 
 
+async def test_without_a_path_there_is_nothing_to_complain_of() -> None:
+    database = GeoDatabase(Path(), check_every_s=3600)
+    await database.start()
+    assert database.look_up(ADDRESS) is NoPlace.NO_DATABASE
+    assert loads(database) == {}
+    await database.aclose()
+
+
 async def test_a_directory_is_no_database(tmp_path: Path) -> None:
     database = GeoDatabase(tmp_path, check_every_s=3600)
     await database.start()

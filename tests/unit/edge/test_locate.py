@@ -32,9 +32,12 @@ def metrics() -> EdgeMetrics:
     return EdgeMetrics()
 
 
+NO_DATABASE = GeoDatabase(Path(), check_every_s=3600)
+
+
 @pytest.fixture
 def locator(metrics: EdgeMetrics) -> CallerLocator:
-    return CallerLocator(database=None, edge=EDGE, metrics=metrics)
+    return CallerLocator(database=NO_DATABASE, edge=EDGE, metrics=metrics)
 
 
 async def test_the_address_comes_before_the_number(
@@ -99,7 +102,7 @@ def test_when_nobody_tells_the_edges_own_place_stands_in(
 
 
 def test_an_edge_without_a_place_says_so(metrics: EdgeMetrics) -> None:
-    locator = CallerLocator(database=None, edge=None, metrics=metrics)
+    locator = CallerLocator(database=NO_DATABASE, edge=None, metrics=metrics)
     assert locator.locate(form(SipSourceIp="81.2.69.142")).point is None
     assert counted(metrics)["edge", "absent"] == 1
     assert counted(metrics)["client_ip", "no_database"] == 1

@@ -180,3 +180,33 @@ def test_a_twilio_region_is_one_of_three_and_paths_are_relative_to_the_file() ->
     given = load(geo_database="city.mmdb").geo_database
     assert given == Path("/etc/warmline/city.mmdb")
     assert load().geo_database == Path()
+
+
+def test_traces_are_off_until_a_collector_is_named() -> None:
+    assert load().otlp_endpoint == ""
+    settings = load(
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=secret",
+            "OTEL_TRACES_SAMPLER_ARG": "0.25",
+        }
+    )
+    assert settings.otlp_endpoint == "http://127.0.0.1:4318"
+    assert settings.otlp_headers.reveal() == "api-key=secret"
+    assert settings.trace_ratio == 0.25
+
+
+@pytest.mark.parametrize(
+    ("edge", "problem"),
+    [
+        ({"otlp_endpoint": "127.0.0.1:4318"}, "otlp_endpoint"),
+        ({"otlp_headers": "secret"}, "otlp_headers"),
+        ({"trace_ratio": 1.5}, "trace_ratio"),
+    ],
+)
+def test_a_collector_that_cannot_be(edge: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(**edge)
+    (line,) = caught.value.problems
+    assert line.startswith(f"edges.edge-1.{problem}: ")
+    assert "secret" not in line

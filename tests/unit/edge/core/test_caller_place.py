@@ -116,6 +116,16 @@ def test_an_edge_without_a_place_knows_nothing() -> None:
     assert (place.confidence, place.point) == (0.0, None)
 
 
+def test_a_trace_is_told_the_same() -> None:
+    facts = located(place_in_country(PlaceSource.CARRIER, "FR")).facts()
+    assert facts == {
+        "warmline.caller.country": "FR",
+        "warmline.caller.state": "",
+        "warmline.caller.source": "carrier",
+        "warmline.caller.confidence": 0.4,
+    }
+
+
 def test_the_summary_has_no_point() -> None:
     summary = located(place_in_country(PlaceSource.NUMBER, "US", "TX")).summary()
     assert summary == {

@@ -34,3 +34,12 @@ def test_every_candidate_is_told_with_its_figures_and_its_reason() -> None:
             "agents": 0,
         },
     ]
+
+
+def test_every_candidate_has_its_line() -> None:
+    router = make_router({"near": None, "gone": None})
+    add(router, "a", "near", rtt_s=0.0213)
+    near, gone = router.route(DESK).lines()
+    figures = "rtt 21.3 + attach 2.0 + open 0.0 + model 250.0 + load 0.0"
+    assert near == f"near chosen: 273.3 ms = {figures}; 1 free"
+    assert gone == "gone no_agents"
