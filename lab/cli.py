@@ -210,7 +210,8 @@ def setup(
         str, typer.Option(help="Where it goes when that fails; else another edge.")
     ] = "",
     region: Annotated[
-        list[str] | None, typer.Option(help="Twilio Region: us1, ie1 or au1; repeat.")
+        list[str] | None,
+        typer.Option(help="us1, ie1 or au1; repeat. Else as configured."),
     ] = None,
     egress: Annotated[
         list[str] | None,
@@ -235,7 +236,7 @@ def setup(
         config,
         url=url,
         fallback_url=fallback,
-        regions=tuple(region or ("us1",)),
+        regions=tuple(region or ()),
         egress=tuple(egress or ()),
         retries=retries,
         yes=yes,

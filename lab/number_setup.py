@@ -37,7 +37,8 @@ class SetupOptions:
     """Where calls begin; empty: the configuration's `shared_url` or `public_url`."""
     fallback_url: str = ""
     """Empty: an edge of the configuration that is not at `url`, else `url`."""
-    regions: tuple[str, ...] = ("us1",)
+    regions: tuple[str, ...] = ()
+    """Twilio's; none: the configuration's `twilio_region`."""
     egress: tuple[str, ...] = ()
     retries: int = DEFAULT_RETRIES
     yes: bool = False
@@ -111,9 +112,10 @@ def _numbers(deployment: DeploymentFile) -> list[str]:
 def _accounts(
     options: SetupOptions, deployment: DeploymentFile, environ: Mapping[str, str]
 ) -> dict[str, TwilioAccount]:
+    regions = options.regions or (str(deployment.edge.get("twilio_region", "us1")),)
     problems = [
         f"--region: {region!r} is none of {', '.join(CITIES)}"
-        for region in options.regions
+        for region in regions
         if region not in CITIES
     ]
     if problems:
@@ -126,7 +128,7 @@ def _accounts(
                 Credentials.of(region, environ, account_sid=account_sid),
                 api_url=options.api_url,
             )
-            for region in dict.fromkeys(options.regions)
+            for region in dict.fromkeys(regions)
         }
     except AccountError as exc:
         raise SettingsError((str(exc),)) from None

@@ -126,6 +126,14 @@ async def test_every_region_has_settings_and_keys_of_its_own(
     assert {request.region for request in api.requests} == {"ie1"}
 
 
+async def test_the_region_is_the_one_that_is_configured(
+    api: TwilioApi, config: Path
+) -> None:
+    rewrite(config, lambda tables: tables.update(edge={"twilio_region": "ie1"}))
+    assert await run(api, config) == 0
+    assert {request.region for request in api.requests} == {"ie1"}
+
+
 async def test_what_takes_calls_away_from_the_webhook_goes(
     api: TwilioApi, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

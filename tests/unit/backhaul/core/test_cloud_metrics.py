@@ -1,5 +1,6 @@
 """Lines that CloudWatch takes metrics from."""
 
+from pathlib import Path
 from typing import Any
 
 from backhaul.core.cloud_metrics import MAX_VALUES, CloudMetric, metric_lines
@@ -65,6 +66,14 @@ def test_more_values_than_a_line_may_have_take_several() -> None:
         part = line["webhook_seconds"]
         again += part if isinstance(part, list) else [part]
     assert again == values
+
+
+def test_the_page_on_observability_names_them_all() -> None:
+    page = Path(__file__).parents[4] / "docs" / "observability.md"
+    rows = page.read_text().partition("## CloudWatch")[2].splitlines()
+    cells = [[cell.strip(" `") for cell in row.split("|")[1:4]] for row in rows]
+    told = [(row[0], row[2]) for row in cells if len(row) == 3][2:]
+    assert told == [(metric.label, metric.unit) for metric in CloudMetric]
 
 
 def test_no_name_is_one_of_the_log_lines_own() -> None:
