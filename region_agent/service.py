@@ -25,6 +25,7 @@ from backhaul.version import VERSION
 from region_agent.admin import AgentViews
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
+from region_agent.cloud import AgentCloud
 from region_agent.core.pool_config import Capacity
 from region_agent.event_feeds import EventFeeds
 from region_agent.greetings import read_greetings
@@ -99,6 +100,9 @@ class RegionAgent:
         self.services = self._call_services(deployment, endpoint, environ, rng=rng)
         self.registry = CollectorRegistry()
         self._runtime = RuntimeMetrics(self.registry)
+        self._cloud = AgentCloud(
+            settings, sessions=self.sessions, listener=self.listener, rng=rng
+        )
         self._admin = self._admin_listener()
 
     @property
@@ -134,6 +138,7 @@ class RegionAgent:
         services.phrases.start()
         self.registration.start(self._record)
         self.membership.start()
+        self._cloud.start()
         _log.info(
             "agent.started",
             agent=settings.agent_id,
@@ -150,6 +155,7 @@ class RegionAgent:
         """Close everything."""
         services = self.services
         self._runtime.close()
+        await self._cloud.aclose()
         await services.phrases.aclose()
         await self.listener.aclose()
         await self.sessions.aclose()
