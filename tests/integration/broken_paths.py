@@ -7,7 +7,6 @@ import sys
 
 from tests.integration.calls_on_broken_paths import CALLS
 
-
 ALL_WELL: dict[str, object] = {
     "talking": CALLS,
     "answered": CALLS,
