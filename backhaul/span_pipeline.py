@@ -36,7 +36,7 @@ class PipelineConfig:
     timeout_s: float = 10.0
     """For the collector to take a batch, all attempts together (s)."""
     max_batch: int = 32
-    """Spans in a batch. Two or three milliseconds of work."""
+    """Spans in a batch: some milliseconds of work."""
     max_waiting: int = 8192
     """Spans that may wait, a few kilobytes each; beyond it new ones are dropped."""
 
