@@ -154,7 +154,7 @@ async def test_a_batch_is_bounded(
 async def test_what_a_busy_collector_refuses_is_sent_again(
     receiver: OtlpReceiver, make_tracer: MakeTracer
 ) -> None:
-    receiver.status, receiver.retry_after = 503, "0"
+    receiver.status, receiver.retry_after = 503, "1"
     tracer = make_tracer(receiver.endpoint, timeout_s=60.0)
     tell(tracer, 3)
     await eventually(lambda: receiver.requests >= 1)
