@@ -49,7 +49,7 @@ class EdgeViews:
         return [
             profile
             for profile in sorted(set(self._settings.numbers.values()))
-            if not any(agent.stock.warm.get(profile, 0) for agent in agents)
+            if not any(agent.stock.warm(profile) for agent in agents)
         ]
 
     def _show_fabric(self) -> tuple[int, Mapping[str, Any]]:
@@ -91,7 +91,7 @@ def _describe(agent: Agent) -> dict[str, object]:
         "transport": link.transport_name if link else "none",
         "rtt_ms": None if rtt_s is None else round(rtt_s * 1000, 3),
         "channels": sum(one.channel_count for one in agent.links()),
-        "warm": dict(agent.stock.warm),
+        "warm": {name: one.warm for name, one in agent.stock.profiles.items()},
         "active_calls": agent.stock.active_calls,
         "draining": agent.stock.draining,
         "greetings": sorted(agent.greetings),

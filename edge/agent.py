@@ -92,7 +92,7 @@ class Agent:
     def __init__(self, address: str, region: str, *, fleet: Fleet) -> None:
         self.address = address
         self.region = region
-        self.stock = Stock(warm={}, active_calls=0)
+        self.stock = Stock()
         self.greetings: dict[str, Greeting] = {}
         self.seats = Seats(
             address,
@@ -169,7 +169,7 @@ class Agent:
             region=self.region,
             ready=link is not None,
             draining=self.stock.draining,
-            warm=self.stock.warm.get(profile, 0),
+            warm=self.stock.warm(profile),
             smoothed_rtt_s=(link.smoothed_rtt_s if link else None) or 0.0,
         )
 
@@ -263,7 +263,7 @@ class Agent:
         if not self._closing:
             self.seats.rescue(link)
         if not self._ready:
-            self.stock = Stock(warm={}, active_calls=0)
+            self.stock = Stock()
             self._fleet.on_agent_lost(self)
 
     def _settle(self, given: LeaseAnswer, link: Link) -> None:

@@ -36,7 +36,7 @@ class FabricCollector(Collector):
         warm: dict[str, int] = {}
         for agent in self._links.agents.values():
             ready[agent.region] = ready.get(agent.region, 0) + len(agent.links())
-            stock = sum(agent.stock.warm.values())
+            stock = sum(one.warm for one in agent.stock.profiles.values())
             warm[agent.region] = warm.get(agent.region, 0) + stock
         for name, text, values in (
             ("edge_links_ready", "Ready links by region.", ready),

@@ -184,7 +184,7 @@ class AgentLinks:
         """Reserve a session of *agent*, or say why there is none."""
         lease_id = f"{self._settings.name}-{next(self._lease_ids)}"
         answer, instance = await agent.lease(
-            LeaseRequest(lease_id, call_sid, profile),
+            LeaseRequest(lease_id, call_sid, profile, cold=True),
             timeout_s=self._settings.lease_timeout_s,
         )
         if isinstance(answer, LeaseRefused):

@@ -31,7 +31,7 @@ class RealtimeControl:
 
     ``POST /lab/misbehave``, ``POST`` and ``DELETE /lab/script``; ``GET /lab/sessions``,
     ``GET /lab/sessions/{id}/heard``. *expire_sessions* lets so many live sessions end
-    and returns how many did.
+    and *silence_sessions* lets so many answer no more; each returns how many did.
     """
 
     def __init__(
@@ -40,11 +40,13 @@ class RealtimeControl:
         faults: FaultPlan,
         scripts: ScriptQueue,
         expire_sessions: Callable[[int], int],
+        silence_sessions: Callable[[int], int],
     ) -> None:
         self._ledger = ledger
         self._faults = faults
         self._scripts = scripts
         self._expire_sessions = expire_sessions
+        self._silence_sessions = silence_sessions
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -70,15 +72,21 @@ class RealtimeControl:
             wish = msgspec.json.decode(await request.read(), type=_Misbehave)
         except (msgspec.DecodeError, RecursionError) as error:
             return web.json_response({"error": str(error)}, status=400)
-        expired = 0
+        expired = silenced = 0
         if wish.kind == Fault.NONE:
             self._faults.clear()
         elif wish.kind == Fault.EXPIRE_NOW:
             expired = self._expire_sessions(wish.count)
+        elif wish.kind == Fault.ZOMBIE_NOW:
+            silenced = self._silence_sessions(wish.count)
         else:
             self._faults.plan(wish.kind, count=wish.count, seconds=wish.seconds)
         return web.json_response(
-            {"pending": self._faults.pending(), "expired": expired}
+            {
+                "pending": self._faults.pending(),
+                "expired": expired,
+                "silenced": silenced,
+            }
         )
 
     async def _script(self, request: web.Request) -> web.Response:

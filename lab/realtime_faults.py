@@ -29,8 +29,12 @@ class Fault(StrEnum):
     """A response ends with status failed and no audio."""
     DELTA_AFTER_DONE = "delta_after_done"
     """A response goes on with an audio delta after its end."""
+    ZOMBIE = "zombie"
+    """A session answers nothing after ``session.updated``; its socket stays open."""
     EXPIRE_NOW = "expire_now"
     """A live session, oldest first, reaches its end at once."""
+    ZOMBIE_NOW = "zombie_now"
+    """A live session, oldest first, answers nothing any more; its socket stays open."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from lab.realtime_events import RefusedEventError
 from lab.realtime_faults import Fault, FaultPlan
 from lab.realtime_record import Ledger, SessionRecord
 from lab.realtime_session import (
+    BecomeZombie,
     ExpireNow,
     MessageReceived,
     RealtimeSession,
@@ -87,7 +88,11 @@ class RealtimeServer:
         self._server: Server | None = None
         self._live: dict[str, LoopDriver[SessionEvent, Action]] = {}
         self._control = RealtimeControl(
-            self.ledger, self.faults, self.scripts, self.expire_sessions
+            self.ledger,
+            self.faults,
+            self.scripts,
+            self.expire_sessions,
+            self.silence_sessions,
         )
         self._control_port = 0
 
@@ -152,9 +157,16 @@ class RealtimeServer:
 
     def expire_sessions(self, count: int) -> int:
         """Let the *count* oldest live sessions expire; return how many did."""
+        return self._strike(ExpireNow(), count)
+
+    def silence_sessions(self, count: int) -> int:
+        """Let the *count* oldest live sessions answer no more; return how many did."""
+        return self._strike(BecomeZombie(), count)
+
+    def _strike(self, event: SessionEvent, count: int) -> int:
         drivers = list(self._live.values())[:count]
         for driver in drivers:
-            driver.feed(ExpireNow())
+            driver.feed(event)
         return len(drivers)
 
     async def _answer_upgrade(

@@ -11,7 +11,7 @@ from lab.model_script import ScriptQueue
 from lab.realtime_config import BYTES_PER_MS, SessionConfig
 from lab.realtime_conversation import decode_audio
 from lab.realtime_events import Json, RefusedEventError, parse_client_event
-from lab.realtime_faults import FaultPlan
+from lab.realtime_faults import Fault, FaultPlan
 from lab.realtime_listener import Listener, send_item
 from lab.realtime_model import Model
 from lab.realtime_record import SessionRecord
@@ -36,7 +36,13 @@ from lab.realtime_speaker import Speaker
 from lab.realtime_timeline import Action, Ids, RealtimeLatency, Timeline
 from lab.speech_files import SpeechLine
 
-__all__ = ["ExpireNow", "MessageReceived", "RealtimeSession", "SessionEvent"]
+__all__ = [
+    "BecomeZombie",
+    "ExpireNow",
+    "MessageReceived",
+    "RealtimeSession",
+    "SessionEvent",
+]
 
 _MAX_RECORDED_ERRORS = 100
 
@@ -55,7 +61,12 @@ class ExpireNow:
     """The session has reached its maximum duration."""
 
 
-SessionEvent = MessageReceived | ExpireNow
+@dataclass(frozen=True, slots=True)
+class BecomeZombie:
+    """The session answers nothing any more, though its socket stays open."""
+
+
+SessionEvent = MessageReceived | ExpireNow | BecomeZombie
 
 
 class RealtimeSession:
@@ -92,6 +103,7 @@ class RealtimeSession:
     ) -> None:
         self._record = record
         self._ids = ids
+        self._faults = faults
         self._rng = rng
         self._latency = latency
         self._scripts = scripts
@@ -123,10 +135,13 @@ class RealtimeSession:
         actions = self._timeline.run(now=now)
         if self._timeline.closed:
             return actions
-        if isinstance(event, ExpireNow):
-            self._expire(now)
-        else:
-            self._on_message(event.data, now)
+        match event:
+            case ExpireNow():
+                self._expire(now)
+            case BecomeZombie():
+                self._timeline.fall_silent()
+            case MessageReceived(data):
+                self._on_message(data, now)
         return actions + self._timeline.run(now=now)
 
     def next_deadline(self) -> float | None:
@@ -219,6 +234,8 @@ class RealtimeSession:
         self._listener.reconfigure()
         delay_s = self._rng.uniform(*self._latency.session_update_s)
         self._send({"type": "session.updated", "session": self._wire()}, now, delay_s)
+        if self._faults.take(Fault.ZOMBIE):
+            self._timeline.at(now + delay_s, lambda _: self._timeline.fall_silent())
 
     def _on_append(self, event: AppendAudio, now: float) -> None:
         self._listener.append(decode_audio(event.audio), now=now)

@@ -102,6 +102,11 @@ class Timeline:
         self._act(CloseSocket(code, reason), now, now)
         self.closed = True
 
+    def fall_silent(self) -> None:
+        """Send nothing any more, not even an end; what is due is forgotten."""
+        self._steps.clear()
+        self.closed = True
+
     def at(self, due: float, step: Step) -> None:
         """Do *step* at *due* (s, monotonic), unless closed by then."""
         self._push(due, lambda now: None if self.closed else step(now))

@@ -81,7 +81,10 @@ class TelephoneLine:
         return (
             not phrases.waiting
             and all(self.agent.sessions.warm().values())
-            and all(one.ready and any(one.stock.warm.values()) for one in known)
+            and all(
+                one.ready and any(each.warm for each in one.stock.profiles.values())
+                for one in known
+            )
             and all(set(one.greetings) == set(phrases.ready) for one in known)
         )
 

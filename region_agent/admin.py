@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from backhaul.admin import View
+from backhaul.clock import monotonic_s
 from region_agent.listener import LinkListener
 from region_agent.phrases import Phrases
-from region_agent.sessions import Sessions
+from region_agent.sessions import ProfileSessions, Sessions
 
 __all__ = ["AgentViews"]
 
@@ -58,15 +59,31 @@ class AgentViews:
             "active_calls": self._listener.active_calls,
             "capacity": {
                 "limit": self._sessions.capacity.limit,
+                "target": self._sessions.capacity.target,
                 "in_use": self._sessions.capacity.in_use,
             },
             "profiles": {
                 name: {
                     "floor": sessions.profile.warm_sessions,
+                    "target": sessions.pool.demand.target,
                     "sessions": asdict(sessions.pool.stock()),
+                    "each": sessions.session_rows(),
+                    "measured": _measured(sessions),
                     "counters": asdict(sessions.pool.counters),
                     "greeting_ready": name in self._phrases.ready,
                 }
                 for name, sessions in self._sessions.by_profile.items()
             },
         }
+
+
+def _measured(sessions: ProfileSessions) -> dict[str, float]:
+    pool, now = sessions.pool, monotonic_s()
+    measured = {
+        "arrivals_per_s": pool.demand.arrivals.per_s(now=now),
+        "refill_s": pool.demand.refill.value,
+        "open_s": pool.open_s,
+        "proof_s": pool.proof_s,
+        "first_audio_s": sessions.first_audio.value,
+    }
+    return {name: round(value, 6) for name, value in measured.items()}

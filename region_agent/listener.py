@@ -5,7 +5,6 @@ import contextlib
 import ssl
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from backhaul.channel_table import ChannelTables
@@ -15,8 +14,6 @@ from backhaul.core.messages import (
     CloseReason,
     Greeting,
     Hello,
-    LeaseGranted,
-    LeaseRefused,
     LeaseRelease,
     LeaseRequest,
     Message,
@@ -34,25 +31,20 @@ from backhaul.transports.quic_listener import QuicListener
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.greetings import push_greetings
-from region_agent.sessions import ProfileSessions, Sessions
+from region_agent.leases import Leases
+from region_agent.sessions import Sessions
 
 __all__ = ["LinkListener"]
 
 _CLOSE_TIMEOUT_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Lease:
-    """A lease some edge holds or waits for."""
-
-    link: Link
-    lease_id: str
-    """As the edge calls it."""
-    sessions: ProfileSessions
-
-
 class LinkListener:
-    """Every link of this agent (`LinkOwner`, `LeaseAnswers`)."""
+    """Every link of this agent (`LinkOwner`).
+
+    Attributes:
+        leases: What edges hold of its sessions.
+    """
 
     def __init__(
         self,
@@ -62,10 +54,9 @@ class LinkListener:
         stock_interval_s: float,
         orphan_grace_s: float,
     ) -> None:
-        """Make it; *orphan_grace_s* is how long a call waits for a new link (s)."""
+        """Make it; calls and leases wait *orphan_grace_s* (s) for a new link."""
         self.counters = BridgeCounters()
         self.calls_ended: Counter[CloseReason] = Counter()
-        self.leases_refused: Counter[CloseReason] = Counter()
         self.draining = False
         self._hello = hello
         self._config = config
@@ -75,8 +66,12 @@ class LinkListener:
         self._services: CallServices
         self._links: dict[Link, None] = {}
         self._tables = ChannelTables(grace_s=orphan_grace_s)
-        self._leases: dict[str, _Lease] = {}
         self._bridges: dict[Bridge, None] = {}
+        self.leases = Leases(
+            orphan_grace_s=orphan_grace_s,
+            is_linked=self._is_linked,
+            on_ended=self._note_idle,
+        )
         self._tasks = TaskOwner()
         self._loop = asyncio.get_running_loop()
         self._stock_push_due = False
@@ -129,6 +124,7 @@ class LinkListener:
         """
         self._greetings = services.phrases.ready
         self._sessions = sessions
+        self.leases.start(sessions)
         self._services = services
         self._server, self._quic = await listen_everywhere(
             self._accept, host, port, context=context, quic=quic
@@ -151,6 +147,7 @@ class LinkListener:
     async def aclose(self) -> None:
         """Close the listener, every call and every link."""
         await self._tasks.aclose()
+        self.leases.close()
         if self._server is not None:
             self._server.close()
         for bridge in list(self._bridges):
@@ -199,32 +196,25 @@ class LinkListener:
         """An edge asks for a lease or gives one back; see LinkOwner."""
         match message:
             case LeaseRequest():
-                self._on_requested(link, message)
+                self.leases.request(link, message)
             case LeaseRelease(lease_id):
-                self._release(_key(link.peer, lease_id))
+                self.leases.release(link.peer, lease_id)
             case _:
                 pass
 
     def on_channel_opened(self, channel: Channel, message: Open) -> ChannelHandler:
         """A call begins; see LinkOwner."""
-        key = _key(channel.peer, message.lease_id)
-        lease = self._leases.get(key)
-        asked_for = self._sessions.by_profile.get(message.profile)
-        if lease is None or lease.sessions is not asked_for:
-            return self._refuse_channel(channel)
-        del self._leases[key]
-        redeemed = lease.sessions.redeem(key)
-        if redeemed is None:
-            return self._refuse_channel(channel)
-        number, session = redeemed
+        lease = self.leases.redeem(channel.peer, message)
+        if isinstance(lease, CloseReason):
+            return self._refuse_channel(channel, lease)
 
         def end(bridge: Bridge, reason: CloseReason) -> None:
             self._on_call_ended(bridge, reason)
-            lease.sessions.end_call(number)
+            lease.sessions.end_call(lease.number)
 
         bridge = Bridge(
             channel,
-            session,
+            lease.session,
             message,
             profile=lease.sessions.profile,
             services=self._services,
@@ -237,34 +227,15 @@ class LinkListener:
         return bridge
 
     def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002
-        """A link is gone, and leases with an edge's last one; see LinkOwner."""
+        """A link is gone; see LinkOwner."""
         if link not in self._links:
             return  # it never said hello
         del self._links[link]
-        if any(other.peer == link.peer for other in self._links):
-            return
-        lost = [
-            key for key, lease in self._leases.items() if lease.link.peer == link.peer
-        ]
-        for key in lost:
-            self._release(key)
+        if not self._is_linked(link.peer):
+            self.leases.on_link_lost(link.peer)
 
-    # LeaseAnswers
-
-    def on_lease_granted(self, lease_id: str, *, warm: bool) -> None:
-        """A session is reserved; see LeaseAnswers."""
-        lease = self._leases[lease_id]
-        lease.link.send(LeaseGranted(lease.lease_id, warm))
-
-    def on_lease_refused(self, lease_id: str, reason: CloseReason) -> None:
-        """No session can be had; see LeaseAnswers."""
-        lease = self._leases.pop(lease_id)
-        self._refuse(lease.link, lease.lease_id, reason)
-
-    def on_lease_ended(self, lease_id: str) -> None:
-        """A lease is void; see LeaseAnswers."""
-        self._leases.pop(lease_id, None)
-        self._note_idle()
+    def _is_linked(self, peer: Hello) -> bool:
+        return any(link.peer == peer for link in self._links)
 
     def on_stock_changed(self) -> None:
         """Tell the edges soon, once for all that changes in one turn."""
@@ -272,31 +243,9 @@ class LinkListener:
             self._stock_push_due = True
             self._loop.call_soon(self._push_stock)
 
-    # Leases
-
-    def _on_requested(self, link: Link, request: LeaseRequest) -> None:
-        sessions = self._sessions.by_profile.get(request.profile)
-        if sessions is None:
-            self._refuse(link, request.lease_id, CloseReason.UNKNOWN_PROFILE)
-            return
-        key = _key(link.peer, request.lease_id)
-        self._release(key)  # asked for twice; the first answer is void
-        self._leases[key] = _Lease(link, request.lease_id, sessions)
-        sessions.request(key)
-
-    def _refuse(self, link: Link, lease_id: str, reason: CloseReason) -> None:
-        self.leases_refused[reason] += 1
-        link.send(LeaseRefused(lease_id, reason))
-
-    def _release(self, key: str) -> None:
-        lease = self._leases.pop(key, None)
-        if lease is not None:
-            lease.sessions.release(key)
-            self._note_idle()
-
-    def _refuse_channel(self, channel: Channel) -> ChannelHandler:
-        self.calls_ended[CloseReason.LEASE_UNKNOWN] += 1
-        channel.close(CloseReason.LEASE_UNKNOWN)
+    def _refuse_channel(self, channel: Channel, reason: CloseReason) -> ChannelHandler:
+        self.calls_ended[reason] += 1
+        channel.close(reason)
         return _Refused()
 
     # Calls
@@ -308,15 +257,17 @@ class LinkListener:
         self._note_idle()
 
     def _note_idle(self) -> None:
-        if not self._bridges and not self._leases:
+        if not self._bridges and not self.leases:
             self._idle.set()
 
     # Stock
 
     def _stock(self) -> Stock:
         return Stock(
-            warm=self._sessions.warm(),
+            profiles=self._sessions.stock(),
             active_calls=self.active_calls,
+            target_calls=self._sessions.capacity.target,
+            max_calls=self._sessions.capacity.limit,
             draining=self.draining,
         )
 
@@ -343,11 +294,6 @@ class _Refused:
 
     def on_channel_closed(self, reason: CloseReason) -> None:
         pass
-
-
-def _key(peer: Hello, lease_id: str) -> str:
-    """Return what the pools call a lease: no process of an edge can touch another's."""
-    return f"{peer.name}/{peer.instance}/{lease_id}"
 
 
 def _check_peer(certificate: Mapping[str, Any], hello: Hello | None) -> None:

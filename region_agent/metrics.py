@@ -7,9 +7,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from region_agent.call_services import CallServices
-from region_agent.core.pool_events import PoolCounters
 from region_agent.listener import LinkListener
-from region_agent.metric_families import counter, gauge
+from region_agent.metric_families import counter
+from region_agent.pool_metrics import PoolCollector
 from region_agent.service_metrics import ServiceCollector
 from region_agent.sessions import Sessions
 
@@ -24,31 +24,18 @@ class AgentCollector(Collector):
     ) -> None:
         self._sessions = sessions
         self._listener = listener
+        self._pools = PoolCollector(sessions, listener.leases)
         self._services = ServiceCollector(services)
 
     def collect(self) -> Iterator[Metric]:
         """Return the present state as metric families."""
-        yield from self._stock()
+        yield from self._pools.collect()
         yield from self._quic()
-        yield from self._leases()
-        yield from self._openings()
         yield from self._realtime()
         yield from self._calls()
         yield from self._audio()
         yield from self._conversations()
         yield from self._services.collect()
-
-    def _stock(self) -> Iterator[Metric]:
-        yield gauge(
-            "pool_sessions",
-            "Sessions by where they stand.",
-            ("profile", "state"),
-            (
-                ((name, state), count)
-                for name, sessions in self._sessions.by_profile.items()
-                for state, count in asdict(sessions.pool.stock()).items()
-            ),
-        )
 
     def _quic(self) -> Iterator[Metric]:
         seen = asdict(self._listener.quic_counters)
@@ -58,58 +45,6 @@ class AgentCollector(Collector):
             ("outcome",),
             (((outcome,), count) for outcome, count in seen.items()),
         )
-
-    def _leases(self) -> Iterator[Metric]:
-        counters = self._pool_counters()
-        yield counter(
-            "lease_grants",
-            "Leases granted, from stock or from a session opened for them.",
-            ("profile", "warm"),
-            (
-                ((name, warm), count)
-                for name, seen in counters.items()
-                for warm, count in (
-                    ("true", seen.warm_grants),
-                    ("false", seen.cold_grants),
-                )
-            ),
-        )
-        yield counter(
-            "leases_expired",
-            "Leases whose call never began.",
-            ("profile",),
-            (((name,), seen.leases_expired) for name, seen in counters.items()),
-        )
-
-    def _openings(self) -> Iterator[Metric]:
-        counters = self._pool_counters()
-        yield counter(
-            "session_opens",
-            "Sessions opened, and opens that failed.",
-            ("profile", "outcome"),
-            (
-                ((name, outcome), count)
-                for name, seen in counters.items()
-                for outcome, count in (("opened", seen.opened), ("failed", seen.failed))
-            ),
-        )
-        yield counter(
-            "session_ends",
-            "Sessions that ended, by who ended them.",
-            ("profile", "reason"),
-            (
-                ((name, reason), count)
-                for name, seen in counters.items()
-                for reason, count in (
-                    ("closed_by_server", seen.closed),
-                    ("retired", seen.retired),
-                )
-            ),
-        )
-
-    def _pool_counters(self) -> dict[str, PoolCounters]:
-        by_profile = self._sessions.by_profile
-        return {name: s.pool.counters for name, s in by_profile.items()}
 
     def _realtime(self) -> Iterator[Metric]:
         seen = self._sessions.counters
@@ -146,12 +81,6 @@ class AgentCollector(Collector):
             "Calls that ended, by reason.",
             ("reason",),
             (((reason,), count) for reason, count in listener.calls_ended.items()),
-        )
-        yield counter(
-            "leases_refused",
-            "Lease requests refused, by reason.",
-            ("reason",),
-            (((reason,), count) for reason, count in listener.leases_refused.items()),
         )
 
     def _audio(self) -> Iterator[Metric]:

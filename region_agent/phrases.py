@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from backhaul.core.backoff import Backoff
+from backhaul.core.estimators import SmoothedMean
 from backhaul.core.g711 import MULAW_RATE_HZ
 from backhaul.core.messages import Greeting
 from backhaul.core.profile import Profile
@@ -51,6 +52,7 @@ class Phrases:
         recorded: Openings that need no rendering, by profile.
         endpoint: Where sessions are opened.
         counters: Where sessions count what passes.
+        first_audio: What learns, for a profile, how long the model takes.
         on_ready: Gets each opening that was rendered.
         rng: Spreads the retries.
     """
@@ -62,6 +64,7 @@ class Phrases:
         *,
         endpoint: RealtimeEndpoint,
         counters: RealtimeCounters,
+        first_audio: Callable[[str], SmoothedMean],
         on_ready: Callable[[Greeting], None],
         rng: random.Random,
     ) -> None:
@@ -71,6 +74,7 @@ class Phrases:
         self._audio = {(name, g.text): g.audio for name, g in recorded.items()}
         self._endpoint = endpoint
         self._counters = counters
+        self._first_audio = first_audio
         self._on_ready = on_ready
         self._rng = rng
         self._backoff = Backoff(first_s=0.5, max_s=30.0)
@@ -143,7 +147,12 @@ class Phrases:
     async def _render(self, name: str, waiting: deque[str]) -> None:
         """Render what is *waiting*, and take off it what is done."""
         profile = self._profiles[name]
-        session = await open_session(self._endpoint, profile, self._counters)
+        session = await open_session(
+            self._endpoint,
+            profile,
+            self._counters,
+            first_audio=self._first_audio(name),
+        )
         speaker = _Speaker(session)
         try:
             while waiting:

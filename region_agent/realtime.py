@@ -29,7 +29,14 @@ from region_agent.core.realtime_events import (
     decode_event,
     error_label,
 )
-from region_agent.core.realtime_protocol import MAX_SESSION_S, append_audio
+from region_agent.core.realtime_protocol import (
+    MAX_SESSION_S,
+    PROOF_ID,
+    append_audio,
+    asks_for_response,
+    prove_session,
+)
+from region_agent.first_audio import FirstAudioWatch
 from region_agent.realtime_handler import SessionHandler
 
 __all__ = ["MAX_MESSAGE_BYTES", "RealtimeCounters", "RealtimeSession"]
@@ -67,13 +74,23 @@ class RealtimeSession(WSListener):
     brings it, without a task.
     """
 
-    def __init__(self, counters: RealtimeCounters) -> None:
+    def __init__(
+        self, counters: RealtimeCounters, first_audio: FirstAudioWatch
+    ) -> None:
+        """Make it.
+
+        Args:
+            counters: Where it counts what passes.
+            first_audio: Watches how long the model takes.
+        """
         self.session_id = ""
         self.expires_at = 0.0
         """When the server ends the session (monotonic s)."""
         self.connected = False
         """Whether the handshake ever succeeded."""
         self._counters = counters
+        self._first_audio = first_audio
+        self._on_proven: Callable[[], None] | None = None
         self._on_lost: Callable[[], None] | None = None
         self._handler: SessionHandler | None = None
         self._ws: WSTransport | None = None
@@ -104,8 +121,18 @@ class RealtimeSession(WSListener):
 
     def send(self, event: bytes) -> None:
         """Send a client event."""
+        if asks_for_response(event):
+            self._first_audio.asked()
         if self._ws is not None:
             self._ws.send(WSMsgType.TEXT, event)
+
+    def prove(self, on_proven: Callable[[], None]) -> None:
+        """Ask for something that costs nothing; *on_proven* is called if it answers.
+
+        There must be no call on the session: it forgets what it heard last.
+        """
+        self._on_proven = on_proven
+        self.send(prove_session())
 
     def close(self) -> None:
         """Close the session for good; nobody hears of it."""
@@ -230,6 +257,7 @@ class RealtimeSession(WSListener):
     def _on_audio(self, event: ServerEvent) -> None:
         audio = audio_of(event)
         self._counters.audio_received += 1
+        self._first_audio.on_audio(event.response_id)
         if self._handler is not None:
             self._handler.on_model_audio(
                 event.response_id or "", event.item_id or "", audio
@@ -241,10 +269,22 @@ class RealtimeSession(WSListener):
             return
         if event.type == "error":
             self._on_error(event)
+        elif event.type == "input_audio_buffer.cleared":
+            self._on_proof()
+        else:
+            self._first_audio.on_event(event)
         if self._handler is not None:
             self._handler.on_event(event)
 
+    def _on_proof(self) -> None:
+        on_proven, self._on_proven = self._on_proven, None
+        if on_proven is not None:
+            on_proven()
+
     def _on_error(self, event: ServerEvent) -> None:
+        if event.error is not None and event.error.event_id == PROOF_ID:
+            self._on_proof()  # a server that does not know the event answers as well
+            return
         code = (event.error and (event.error.code or event.error.type)) or "unknown"
         label = error_label(code)
         self._counters.errors[label] += 1

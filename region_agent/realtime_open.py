@@ -15,6 +15,7 @@ from picows import (
 )
 
 from backhaul.clock import unix_s
+from backhaul.core.estimators import SmoothedMean
 from backhaul.core.profile import Profile
 from backhaul.errors import (
     RealtimeConnectError,
@@ -23,6 +24,7 @@ from backhaul.errors import (
 )
 from backhaul.settings import Secret
 from region_agent.core.realtime_protocol import update_session
+from region_agent.first_audio import FirstAudioWatch
 from region_agent.realtime import (
     MAX_MESSAGE_BYTES,
     RealtimeCounters,
@@ -64,6 +66,7 @@ async def open_session(
     profile: Profile,
     counters: RealtimeCounters,
     *,
+    first_audio: SmoothedMean | None = None,
     on_lost: Callable[[], None] | None = None,
 ) -> RealtimeSession:
     """Open a session and wait until it accepted the settings of *profile*.
@@ -72,13 +75,14 @@ async def open_session(
         endpoint: Where.
         profile: Instructions, voice and the like.
         counters: Where the session counts what passes.
+        first_audio: Learns how long the model takes from a request to its first audio.
         on_lost: Called once when the session, having been opened, is lost.
 
     Raises:
         RealtimeConnectError: If any step fails or takes too long.
         RealtimeRateLimitedError: If the server asks to slow down.
     """
-    session = RealtimeSession(counters)
+    session = RealtimeSession(counters, FirstAudioWatch(first_audio or SmoothedMean()))
     timeout_s = endpoint.open_timeout_s
     try:
         await _connect(session, endpoint, profile)

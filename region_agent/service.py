@@ -21,7 +21,7 @@ from backhaul.settings import DeploymentFile
 from backhaul.store import AgentRecord
 from region_agent.admin import AgentViews
 from region_agent.call_services import CallServices
-from region_agent.core.pool_events import Capacity
+from region_agent.core.pool_config import Capacity
 from region_agent.event_feeds import EventFeeds
 from region_agent.greetings import read_greetings
 from region_agent.listener import LinkListener
@@ -72,9 +72,11 @@ class RegionAgent:
         self.sessions = Sessions(
             deployment.profiles,
             pool_config=settings.pool_config,
-            capacity=Capacity(settings.max_calls),
+            capacity=Capacity(settings.max_calls, target=settings.target_calls),
+            opens_per_s=settings.opens_per_s,
             endpoint=endpoint,
-            answers=self.listener,
+            answers=self.listener.leases,
+            on_stock_changed=self.listener.on_stock_changed,
             rng=rng,
         )
         self.registration = Registration(
@@ -178,6 +180,7 @@ class RegionAgent:
                 read_greetings(profiles, deployment.directory),
                 endpoint=endpoint,
                 counters=self.sessions.counters,
+                first_audio=lambda name: self.sessions.by_profile[name].first_audio,
                 on_ready=self.listener.push_greeting,
                 rng=rng,
             ),

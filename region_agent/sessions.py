@@ -2,19 +2,21 @@
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from backhaul.clock import monotonic_s
-from backhaul.core.messages import CloseReason
+from backhaul.core.estimators import SmoothedMean
+from backhaul.core.messages import CloseReason, ProfileStock
 from backhaul.core.profile import Profile
 from backhaul.driver import LoopDriver
 from backhaul.errors import RealtimeError, RealtimeRateLimitedError
 from backhaul.tasks import TaskOwner
+from region_agent.core.open_limiter import OpenLimiter
+from region_agent.core.pool_config import Capacity, PoolConfig
 from region_agent.core.pool_events import (
     CallEnded,
-    Capacity,
     Drained,
     GrantLease,
     LeaseRedeemed,
@@ -24,12 +26,14 @@ from region_agent.core.pool_events import (
     OpenFailed,
     OpenSession,
     PoolAction,
-    PoolConfig,
     PoolEvent,
+    ProofGiven,
+    ProveSession,
     RefuseLease,
     RetireSession,
     SessionClosed,
     SessionOpened,
+    SessionReport,
     SessionStateChanged,
 )
 from region_agent.core.session_pool import SessionPool
@@ -38,11 +42,14 @@ from region_agent.realtime_open import RealtimeEndpoint, open_session
 
 __all__ = ["LeaseAnswers", "ProfileSessions", "Sessions"]
 
+_LONGEST_S: Final = 3600.0
+"""Edges read no longer time (s)."""
+
 _log = structlog.get_logger()
 
 
 class LeaseAnswers(Protocol):
-    """Who is told what became of lease requests and of the stock."""
+    """Who is told what became of lease requests."""
 
     def on_lease_granted(self, lease_id: str, *, warm: bool) -> None:
         """A session is reserved."""
@@ -56,10 +63,6 @@ class LeaseAnswers(Protocol):
         """A lease ran out, or its session was lost before the call began."""
         ...
 
-    def on_stock_changed(self) -> None:
-        """A pool has more or fewer sessions ready, or in a call."""
-        ...
-
 
 class ProfileSessions:
     """The sessions of one profile: its pool at work."""
@@ -71,21 +74,30 @@ class ProfileSessions:
         *,
         config: PoolConfig,
         capacity: Capacity,
+        limiter: OpenLimiter,
         endpoint: RealtimeEndpoint,
         counters: RealtimeCounters,
         answers: LeaseAnswers,
+        on_stock_changed: Callable[[], None],
         rng: random.Random,
     ) -> None:
         self.name = name
         self.profile = profile
+        self.first_audio = SmoothedMean()
+        """From asking the model to its first audio (s)."""
         self._endpoint = endpoint
         self._counters = counters
         self._answers = answers
+        self._on_stock_changed = on_stock_changed
         self._tasks = TaskOwner()
         self._opening: set[int] = set()
         self._sessions: dict[int, RealtimeSession] = {}
         self.pool = SessionPool(
-            config=config, capacity=capacity, rng=rng, now=monotonic_s()
+            config=config,
+            capacity=capacity,
+            limiter=limiter,
+            rng=rng,
+            now=monotonic_s(),
         )
         self._driver: LoopDriver[PoolEvent, PoolAction] = LoopDriver(
             self.pool, self._perform
@@ -95,16 +107,31 @@ class ProfileSessions:
         """Begin to fill the stock."""
         self._driver.start()
 
-    def request(self, lease_id: str) -> None:
-        """Ask for a session; `LeaseAnswers` hears the answer."""
-        self._driver.feed(LeaseRequested(lease_id))
+    def stock(self) -> ProfileStock:
+        """Return what edges are told of it."""
+        return ProfileStock(
+            warm=self.pool.stock().verified,
+            open_s=min(self.pool.open_s, _LONGEST_S),
+            first_audio_s=min(self.first_audio.value, _LONGEST_S),
+        )
+
+    def session_rows(self) -> list[dict[str, object]]:
+        """Return where each session stands, for an operator."""
+        return [
+            _row(report, self._sessions.get(report.number))
+            for report in self.pool.reports(now=monotonic_s())
+        ]
+
+    def request(self, lease_id: str, *, cold: bool) -> None:
+        """Ask for a session, *cold*: wait for one if need be; see `LeaseAnswers`."""
+        self._driver.feed(LeaseRequested(lease_id, cold))
 
     def release(self, lease_id: str) -> None:
         """Give a lease back, or stop waiting for one; an unknown one is no error."""
         self._driver.feed(LeaseReleased(lease_id))
 
     def redeem(self, lease_id: str) -> tuple[int, RealtimeSession] | None:
-        """Start the call behind a lease; None when the lease is unknown."""
+        """Start the call behind a lease; None when it has no session that answers."""
         number = self.pool.session_of(lease_id)
         if number is None:
             return None
@@ -132,6 +159,8 @@ class ProfileSessions:
             case OpenSession(number):
                 self._opening.add(number)
                 self._tasks.spawn(self._open(number), name=f"open:{self.name}:{number}")
+            case ProveSession(number):
+                self._prove(number)
             case RetireSession(number):
                 self._retire(number)
             case GrantLease(lease_id, warm):
@@ -142,6 +171,11 @@ class ProfileSessions:
                 self._answers.on_lease_ended(lease_id)
             case SessionStateChanged():
                 self._on_state_changed(action)
+
+    def _prove(self, number: int) -> None:
+        session = self._sessions.get(number)
+        if session is not None:
+            session.prove(lambda: self._driver.feed(ProofGiven(number)))
 
     def _retire(self, number: int) -> None:
         self._opening.discard(number)
@@ -155,6 +189,7 @@ class ProfileSessions:
                 self._endpoint,
                 self.profile,
                 self._counters,
+                first_audio=self.first_audio,
                 on_lost=lambda: self._on_lost(number),
             )
         except RealtimeError as exc:
@@ -172,10 +207,11 @@ class ProfileSessions:
         _log.warning(
             "session.open_failed", profile=self.name, code=exc.code, reason=str(exc)
         )
-        retry_after_s = (
-            exc.retry_after_s if isinstance(exc, RealtimeRateLimitedError) else None
-        )
-        self._driver.feed(OpenFailed(number, retry_after_s))
+        if isinstance(exc, RealtimeRateLimitedError):
+            failure = OpenFailed(number, True, exc.retry_after_s)
+        else:
+            failure = OpenFailed(number)
+        self._driver.feed(failure)
 
     def _on_lost(self, number: int) -> None:
         self._sessions.pop(number, None)
@@ -190,7 +226,22 @@ class ProfileSessions:
             new=change.new.value,
             reason=change.reason,
         )
-        self._answers.on_stock_changed()
+        self._on_stock_changed()
+
+
+def _row(report: SessionReport, session: RealtimeSession | None) -> dict[str, object]:
+    return {
+        "number": report.number,
+        "session_id": session.session_id if session else "",
+        "state": report.state.value,
+        "since_s": round(report.since_s, 3),
+        "age_s": _rounded(report.age_s),
+        "last_proof_s": _rounded(report.proof_age_s),
+    }
+
+
+def _rounded(value_s: float | None) -> float | None:
+    return None if value_s is None else round(value_s, 3)
 
 
 class Sessions:
@@ -202,12 +253,15 @@ class Sessions:
         *,
         pool_config: Callable[[Profile], PoolConfig],
         capacity: Capacity,
+        opens_per_s: float,
         endpoint: RealtimeEndpoint,
         answers: LeaseAnswers,
+        on_stock_changed: Callable[[], None],
         rng: random.Random,
     ) -> None:
         self.counters = RealtimeCounters()
         self.capacity = capacity
+        self.limiter = OpenLimiter(opens_per_s=opens_per_s, rng=rng, now=monotonic_s())
         self.endpoint = endpoint
         self.by_profile = {
             name: ProfileSessions(
@@ -215,9 +269,11 @@ class Sessions:
                 profile,
                 config=pool_config(profile),
                 capacity=capacity,
+                limiter=self.limiter,
                 endpoint=endpoint,
                 counters=self.counters,
                 answers=answers,
+                on_stock_changed=on_stock_changed,
                 rng=rng,
             )
             for name, profile in profiles.items()
@@ -228,11 +284,14 @@ class Sessions:
         for sessions in self.by_profile.values():
             sessions.start()
 
+    def stock(self) -> dict[str, ProfileStock]:
+        """Return what edges are told, by profile."""
+        return {name: each.stock() for name, each in self.by_profile.items()}
+
     def warm(self) -> dict[str, int]:
-        """Return the sessions free for a lease, by profile."""
+        """Return the verified sessions that are free for a lease, by profile."""
         return {
-            name: sessions.pool.stock().configured
-            for name, sessions in self.by_profile.items()
+            name: each.pool.stock().verified for name, each in self.by_profile.items()
         }
 
     def drain(self) -> None:

@@ -13,13 +13,16 @@ from backhaul.core.agent_address import is_dialable
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
 from backhaul.settings import DeploymentFile, Secret, build, environment_values
-from region_agent.core.pool_events import PoolConfig
+from region_agent.core.pool_config import PoolConfig
 from region_agent.core.realtime_protocol import MAX_SESSION_S
 from region_agent.core.usage import DEFAULT_PRICES, ModelPrices
 
 __all__ = ["RegionAgentSettings", "load_settings"]
 
 _ALIASES = {"OPENAI_API_KEY": "openai_api_key", "REDIS_URL": "redis_url"}
+
+_MAX_PROOF_SHARE = 0.25
+"""What is left of an interval after the latest question, less the time to replace."""
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(ge=1)]
@@ -76,19 +79,40 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     min_call_time_left_s: _Positive = 1800.0
     """Never start a call on a session with less time left (s). Too low cuts long calls
     off; too high leaves no time in which a session may be used."""
+    miss_probability: Annotated[float, Meta(gt=0, le=0.5)] = 0.01
+    """Share of calls that may find no session ready, by the rate at which they came
+    lately. Too low keeps many sessions that nobody uses; too high makes calls wait
+    until one is opened."""
+    stock_headroom: Annotated[float, Meta(ge=0, le=10)] = 0.25
+    """Share of sessions kept ready beyond what that asks for, against bursts that the
+    measured rate does not know yet."""
+    stock_factor: Annotated[float, Meta(ge=1, le=10)] = 1.0
+    """Over-provisioning of the whole stock, `warm_sessions` of the profiles included,
+    for example 1.5 while another region is being repaired."""
+    proof_interval_s: Annotated[float, Meta(ge=1)] = 10.0
+    """A session in stock that stops to answer is replaced within this (s): each is
+    asked at 40 to 70 % of it for something that costs nothing. Too low asks more
+    often than it helps; too high lets dead sessions stand in stock for longer."""
+    proof_timeout_s: _Positive = 2.0
+    """A session that takes longer to answer is closed (s); well before, it is not lent
+    any more. Too low closes sessions whenever the network stumbles."""
     opens_per_s: _Positive = 10.0
-    """Sessions of one profile opened per second, over time. Too low refills slowly
-    after a burst; too high runs into the endpoint's rate limit."""
+    """Sessions opened per second, over time, for all profiles together. Too low
+    refills slowly after a burst; too high runs into the endpoint's rate limit."""
     max_concurrent_opens: _Count = 8
     """Opens of one profile under way at once."""
     lease_ttl_s: _Positive = 40.0
     """From a granted lease to its call (s); longer than an edge's `token_ttl_s`. Too
     low takes sessions from ringing calls; too high blocks them after lost ones."""
     lease_wait_s: _Positive = 3.0
-    """How long a lease waits for a cold session (s); shorter than an edge's
-    `lease_timeout_s`, or the answer comes too late."""
+    """How long a lease that may be cold waits for its session (s); shorter than an
+    edge's `lease_timeout_s`, or the answer comes too late."""
+    target_calls: _Count = 30
+    """Calls that this agent carries with ease; edges prefer others beyond. Counts as
+    `max_calls` when it is higher. Too high: calls wait for the processor."""
     max_calls: _Count = 50
-    """Calls at once, ringing ones included. Too high overloads the process."""
+    """Calls at once, ringing ones included; more are refused, and edges ask another
+    agent. Too high overloads the process."""
     stock_interval_s: _Positive = 0.25
     """Between two reports of the stock to the edges (s)."""
     heartbeat_interval_s: _Positive = 0.25
@@ -114,16 +138,9 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""
-        found = [*_endpoint_problems(self.realtime_url)]
+        found = [*_endpoint_problems(self.realtime_url), *self._pool_problems()]
         if not self.openai_api_key:
             found.append("openai_api_key: empty; set OPENAI_API_KEY")
-        if self.max_warm_age_s + self.min_call_time_left_s > MAX_SESSION_S:
-            found.append(
-                "max_warm_age_s and min_call_time_left_s: more than "
-                f"{MAX_SESSION_S:g} s together, the life of a session"
-            )
-        if self.lease_wait_s >= self.lease_ttl_s:
-            found.append("lease_wait_s: not below lease_ttl_s")
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         if self.advertise_address and not is_dialable(self.advertise_address):
@@ -134,6 +151,21 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             found += [f"prices.{model}.{line}" for line in prices.problems()]
         return tuple(found)
 
+    def _pool_problems(self) -> list[str]:
+        found: list[str] = []
+        if self.max_warm_age_s + self.min_call_time_left_s > MAX_SESSION_S:
+            found.append(
+                "max_warm_age_s and min_call_time_left_s: more than "
+                f"{MAX_SESSION_S:g} s together, the life of a session"
+            )
+        if self.proof_timeout_s > _MAX_PROOF_SHARE * self.proof_interval_s:
+            found.append(
+                f"proof_timeout_s: more than {_MAX_PROOF_SHARE:g} of proof_interval_s"
+            )
+        if self.lease_wait_s >= self.lease_ttl_s:
+            found.append("lease_wait_s: not below lease_ttl_s")
+        return found
+
     def all_prices(self) -> dict[str, ModelPrices]:
         """Return the prices of all models that have one."""
         return {**DEFAULT_PRICES, **self.prices}
@@ -142,9 +174,14 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         """Return the figures of the pool of *profile*."""
         return PoolConfig(
             floor=profile.warm_sessions,
+            miss_probability=self.miss_probability,
+            headroom=self.stock_headroom,
+            factor=self.stock_factor,
+            max_stock=self.max_calls,
+            proof_interval_s=self.proof_interval_s,
+            proof_timeout_s=self.proof_timeout_s,
             max_warm_age_s=self.max_warm_age_s,
             min_call_time_left_s=self.min_call_time_left_s,
-            opens_per_s=self.opens_per_s,
             max_concurrent_opens=self.max_concurrent_opens,
             lease_ttl_s=self.lease_ttl_s,
             lease_wait_s=self.lease_wait_s,

@@ -1,6 +1,27 @@
-"""Smoothed round-trip time of a link."""
+"""What is measured again and again, smoothed."""
 
-__all__ = ["RttEstimator"]
+from typing import Final
+
+__all__ = ["RttEstimator", "SmoothedMean"]
+
+_WEIGHT: Final = 1 / 8
+"""Of the latest sample; the one that RFC 9002 gives round trips."""
+
+
+class SmoothedMean:
+    """Mean of samples of which the later ones count more."""
+
+    def __init__(self, expected: float = 0.0) -> None:
+        self.value = expected
+        """The mean; before any sample, what was expected."""
+        self.samples = 0
+        """How many there were."""
+
+    def add(self, sample: float) -> None:
+        """Take note of one measurement."""
+        share = _WEIGHT if self.samples else 1.0
+        self.value += (sample - self.value) * share
+        self.samples += 1
 
 
 class RttEstimator:
@@ -23,4 +44,4 @@ class RttEstimator:
             return
         deviation_s = abs(self.smoothed_rtt_s - sample_s)
         self.jitter_s += (deviation_s - self.jitter_s) / 4
-        self.smoothed_rtt_s += (sample_s - self.smoothed_rtt_s) / 8
+        self.smoothed_rtt_s += (sample_s - self.smoothed_rtt_s) * _WEIGHT

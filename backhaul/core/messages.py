@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from backhaul.core.close_reason import CloseReason
 from backhaul.errors import RemoteProtocolError
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Open",
     "Opened",
     "Played",
+    "ProfileStock",
     "Receipt",
     "Returned",
     "SendDigits",
@@ -47,36 +49,15 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 """Version of the link protocol; peers of another version are refused at hello."""
-
-
-class CloseReason(StrEnum):
-    """Why a channel or a lease ended. Stable labels for logs and metrics."""
-
-    CALLER_HUNG_UP = "caller_hung_up"
-    MODEL_HUNG_UP = "model_hung_up"
-    SILENCE = "silence"
-    MAX_DURATION = "max_duration"
-    TRANSFERRED = "transferred"
-    SESSION_LOST = "session_lost"
-    LINK_LOST = "link_lost"
-    LEASE_UNKNOWN = "lease_unknown"
-    DRAINED = "drained"
-    NO_ANSWER = "no_answer"
-    NO_STOCK = "no_stock"
-    UNKNOWN_PROFILE = "unknown_profile"
-    AT_CAPACITY = "at_capacity"
-    MODEL_UNAVAILABLE = "model_unavailable"
-    MEDIA_STREAM_INVALID = "media_stream_invalid"
-    MEDIA_STREAM_LOST = "media_stream_lost"
-    NEVER_STARTED = "never_started"
-    SUPERSEDED = "superseded"
-    INTERNAL_ERROR = "internal_error"
 
 
 _MAX_GREETING_BYTES: Final = 1024 * 1024
 _Position = Annotated[int, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=0)]
+_Epoch = Annotated[int, Meta(ge=1)]
+_Duration = Annotated[float, Meta(ge=0, le=3600)]
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="t", array_like=False):
@@ -139,6 +120,11 @@ class LeaseRequest(_Message, tag="lease", frozen=True):
     lease_id: str
     call_sid: str
     profile: str
+    epoch: _Epoch = 1
+    """How often the call was placed, this time included: an agent serves the latest
+    epoch that it has heard of, and no earlier one."""
+    cold: bool = False
+    """Whether a session may be opened for it. If not, the answer comes at once."""
 
 
 class LeaseGranted(_Message, tag="granted", frozen=True):
@@ -170,13 +156,33 @@ class Greeting(_Message, tag="greeting", frozen=True):
     """Raw mu-law, 8 kHz mono."""
 
 
-class Stock(_Message, tag="stock", frozen=True):
-    """Full snapshot of an agent, pushed at a fixed rate."""
+class ProfileStock(msgspec.Struct, frozen=True):
+    """What an agent has of one profile, and how fast it is with it."""
 
-    warm: dict[str, int]
-    """Verified sessions free for a lease, by profile."""
-    active_calls: int
+    warm: _Count = 0
+    """Sessions free for a lease: open, and lately proven to answer."""
+    open_s: _Duration = 1.0
+    """How long it takes to open a session (s), as measured; at first, a guess."""
+    first_audio_s: _Duration = 0.0
+    """From asking the model to its first audio (s), as measured; 0: not yet."""
+
+
+class Stock(_Message, tag="stock", frozen=True):
+    """Full snapshot of an agent, pushed at a fixed rate; the default: has nothing."""
+
+    profiles: dict[str, ProfileStock] = {}
+    active_calls: _Count = 0
+    """Calls being talked on."""
+    target_calls: _Count = 0
+    """So many calls it carries with ease; beyond, others should be asked first."""
+    max_calls: _Count = 0
+    """So many calls it takes at most, ringing ones included."""
     draining: bool = False
+
+    def warm(self, profile: str) -> int:
+        """Return the verified sessions of *profile* that are free for a lease."""
+        stock = self.profiles.get(profile)
+        return 0 if stock is None else stock.warm
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -214,11 +220,19 @@ class ChannelUnknown(_Message, tag="unknown", frozen=True):
 
 
 class Open(_Message, tag="open", frozen=True):
-    """Start a call on this channel with the session behind *lease_id*."""
+    """Start a call on this channel with the session behind *lease_id*.
+
+    The edge that sends it need not be the one that asked for the lease: the carrier
+    may stream the audio to another. Call, profile and epoch must be the lease's.
+    """
 
     lease_id: str
     call_sid: str
     profile: str
+    epoch: _Epoch = 1
+    """See `LeaseRequest`."""
+    traceparent: str = ""
+    """The call's trace, in the form of W3C Trace Context; empty: it has none."""
     greeting_text: str = ""
     """What the edge has already begun to play; empty when it plays nothing."""
     greeting_bytes: Annotated[int, Meta(ge=0, le=_MAX_GREETING_BYTES)] = 0

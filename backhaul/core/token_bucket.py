@@ -27,5 +27,10 @@ class TokenBucket:
         self._full_at = max(self._full_at, now) + count * self._interval_s
         return True
 
+    def empty_until(self, ready_at: float) -> None:
+        """Grant none before *ready_at*, and from then on no burst at first."""
+        full_at = ready_at + (self._burst - 1.0) * self._interval_s
+        self._full_at = max(self._full_at, full_at)
+
     def _ready_at(self, count: float) -> float:
         return self._full_at - (self._burst - count) * self._interval_s

@@ -1,14 +1,12 @@
-"""What a session pool is told, what it orders, and the figures it works by."""
+"""What a session pool is told, what it orders, and what it says of itself."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from backhaul.core.backoff import Backoff
 from backhaul.core.messages import CloseReason
 from region_agent.core.session_ladder import SessionState
 
 __all__ = [
     "CallEnded",
-    "Capacity",
     "Drained",
     "GrantLease",
     "LeaseRedeemed",
@@ -18,62 +16,18 @@ __all__ = [
     "OpenFailed",
     "OpenSession",
     "PoolAction",
-    "PoolConfig",
     "PoolCounters",
     "PoolEvent",
     "PoolStock",
+    "ProofGiven",
+    "ProveSession",
     "RefuseLease",
     "RetireSession",
     "SessionClosed",
     "SessionOpened",
+    "SessionReport",
     "SessionStateChanged",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class PoolConfig:
-    """Figures of one pool."""
-
-    floor: int
-    """Sessions kept ready."""
-    max_warm_age_s: float = 1200.0
-    """A session in stock is replaced before it is this old (s)."""
-    min_call_time_left_s: float = 1800.0
-    """Never lend a session with less than this before the server ends it (s)."""
-    opens_per_s: float = 10.0
-    """Opens begun per second, over time; as many may begin at once."""
-    max_concurrent_opens: int = 8
-    """Opens under way at the same time."""
-    lease_ttl_s: float = 40.0
-    """An unredeemed lease returns its session after this (s)."""
-    lease_wait_s: float = 3.0
-    """How long a request waits for a cold session (s)."""
-    replace_lead_s: float = 30.0
-    """At most so long before a session is too old its replacement is opened (s)."""
-    quiet_s: float = 30.0
-    """After this long without a failed open, backoff starts afresh (s)."""
-    backoff: Backoff = field(default_factory=Backoff)
-    """Wait after failed opens."""
-
-
-class Capacity:
-    """Places for calls, shared by all pools of an agent."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        """Most calls at once, ringing or talking."""
-        self.in_use = 0
-
-    def try_acquire(self) -> bool:
-        """Take one place; return whether there was one."""
-        if self.in_use >= self.limit:
-            return False
-        self.in_use += 1
-        return True
-
-    def release(self) -> None:
-        """Give one place back."""
-        self.in_use -= 1
 
 
 @dataclass(slots=True)
@@ -85,11 +39,19 @@ class PoolCounters:
     closed: int = 0
     """Sessions that the server or the network ended."""
     retired: int = 0
-    """Sessions that the pool ended."""
+    """Sessions that the pool ended, zombies apart."""
+    zombies: int = 0
+    """Sessions that were open but did not answer any more."""
+    proofs: int = 0
+    """Proofs that were asked for."""
+    doubted: int = 0
+    """Times that a proof was overdue, given in the end or not."""
     warm_grants: int = 0
     cold_grants: int = 0
     refused: int = 0
     leases_expired: int = 0
+    leases_moved: int = 0
+    """Leases whose session was lost, or in doubt, and had a successor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +60,23 @@ class PoolStock:
 
     connecting: int = 0
     configured: int = 0
+    verified: int = 0
     leased: int = 0
     in_call: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReport:
+    """Where one session stands."""
+
+    number: int
+    state: SessionState
+    since_s: float
+    """How long it has been in this state (s)."""
+    age_s: float | None
+    """Since it was open (s), None before."""
+    proof_age_s: float | None
+    """Since it last proved that it answers (s), None before it did."""
 
 
 # Events
@@ -119,8 +96,17 @@ class OpenFailed:
     """*session* could not be opened."""
 
     session: int
+    rate_limited: bool = False
+    """Whether the server asks to slow down."""
     retry_after_s: float | None = None
-    """What the server asked for, None when it did not say."""
+    """For how long (s), None when it did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProofGiven:
+    """*session* answered what it was asked."""
+
+    session: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +121,8 @@ class LeaseRequested:
     """A call rings and wants a session."""
 
     lease_id: str
+    cold: bool = False
+    """Whether it can wait until one is opened for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +157,13 @@ class Drained:
 @dataclass(frozen=True, slots=True)
 class OpenSession:
     """Open a session and report it by this number."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProveSession:
+    """Ask *session* for something that costs nothing, and report its answer."""
 
     session: int
 
@@ -217,6 +212,7 @@ class LeaseVoided:
 PoolEvent = (
     SessionOpened
     | OpenFailed
+    | ProofGiven
     | SessionClosed
     | LeaseRequested
     | LeaseReleased
@@ -226,6 +222,7 @@ PoolEvent = (
 )
 PoolAction = (
     OpenSession
+    | ProveSession
     | RetireSession
     | GrantLease
     | RefuseLease

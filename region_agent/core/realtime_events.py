@@ -131,6 +131,8 @@ class ErrorDetail(msgspec.Struct, frozen=True):
 
     code: str | None = None
     type: str | None = None
+    event_id: str | None = None
+    """Of the client event that it is about, if that had one."""
 
 
 class ResponseDetail(msgspec.Struct, frozen=True):

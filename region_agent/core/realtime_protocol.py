@@ -14,14 +14,17 @@ from region_agent.core.tool_declarations import declared_tools
 
 __all__ = [
     "MAX_SESSION_S",
+    "PROOF_ID",
     "apologise",
     "append_audio",
+    "asks_for_response",
     "assistant_said",
     "caller_pressed",
     "cancel_response",
     "create_response",
     "delete_item",
     "function_output",
+    "prove_session",
     "say_exactly",
     "server_answers",
     "server_interrupts",
@@ -31,6 +34,11 @@ __all__ = [
 
 MAX_SESSION_S: Final = 3600.0
 """Longest life of a session (s), as documented; used when the server names none."""
+
+PROOF_ID: Final = "warmline_proof"
+"""Names the events that ask a session whether it is alive."""
+
+_RESPONSE_CREATE: Final = b'{"type":"response.create"'
 
 _encode = msgspec.json.encode
 
@@ -115,6 +123,19 @@ def create_response(instructions: str = "") -> bytes:
     if instructions:
         event["response"] = {"instructions": instructions}
     return _encode(event)
+
+
+def asks_for_response(event: bytes) -> bool:
+    """Tell whether *event* is one that `create_response` made."""
+    return event.startswith(_RESPONSE_CREATE)
+
+
+def prove_session() -> bytes:
+    """Return ``input_audio_buffer.clear``, which any live session confirms.
+
+    No response comes of it, so it is not billed.
+    """
+    return _encode({"type": "input_audio_buffer.clear", "event_id": PROOF_ID})
 
 
 def cancel_response(response_id: str) -> bytes:

@@ -1,4 +1,4 @@
-"""How warm a session is, and what moves it up or off the ladder."""
+"""Where one pooled session stands, and what moves it up or off the ladder."""
 
 from enum import Enum
 from typing import Final
@@ -12,7 +12,10 @@ class SessionState(Enum):
     CONNECTING = "connecting"
     """Being opened; not usable yet."""
     CONFIGURED = "configured"
-    """In stock: the server has accepted the profile's settings."""
+    """Open with the profile's settings, but not known to answer: it has not proven it
+    yet, or its last proof is too long ago, or the next one takes too long."""
+    VERIFIED = "verified"
+    """In stock: it has lately proven that it answers."""
     LEASED = "leased"
     """Reserved for a call that is ringing."""
     IN_CALL = "in_call"
@@ -26,9 +29,15 @@ class SessionInput(Enum):
     OPENED = "opened"
     """The server has accepted the profile's settings."""
     OPEN_FAILED = "open_failed"
+    PROVEN = "proven"
+    """It has answered what it was asked for this purpose."""
+    DOUBTED = "doubted"
+    """Its proof is overdue."""
+    SILENT = "silent"
+    """It never answered: a zombie, open but dead."""
     LENT = "lent"
     RETURNED = "returned"
-    """The lease was released or ran out."""
+    """The lease was released, ran out, or moved to another session."""
     REDEEMED = "redeemed"
     """The call behind the lease began."""
     CALL_ENDED = "call_ended"
@@ -49,8 +58,12 @@ TRANSITIONS: Final[dict[tuple[SessionState, SessionInput], SessionState]] = {
     **{(state, _I.DISCARDED): _S.RETIRED for state in _S},
     (_S.CONNECTING, _I.OPENED): _S.CONFIGURED,
     (_S.CONNECTING, _I.OPEN_FAILED): _S.RETIRED,
-    (_S.CONFIGURED, _I.LENT): _S.LEASED,
-    (_S.LEASED, _I.RETURNED): _S.CONFIGURED,
+    (_S.CONFIGURED, _I.PROVEN): _S.VERIFIED,
+    (_S.CONFIGURED, _I.SILENT): _S.RETIRED,
+    (_S.VERIFIED, _I.DOUBTED): _S.CONFIGURED,
+    (_S.VERIFIED, _I.LENT): _S.LEASED,
+    (_S.LEASED, _I.RETURNED): _S.VERIFIED,
+    (_S.LEASED, _I.SILENT): _S.RETIRED,
     (_S.LEASED, _I.REDEEMED): _S.IN_CALL,
     (_S.IN_CALL, _I.CALL_ENDED): _S.RETIRED,
 }

@@ -1,19 +1,17 @@
-"""Decides which sessions to open, lend, replace and retire, for one profile.
+"""Decides which sessions to open, prove, lend, replace and retire, for one profile.
 
 The shell performs the actions and reports back: after `OpenSession` exactly one of
-`SessionOpened` and `OpenFailed` must follow, unless `RetireSession` came first.
+`SessionOpened` and `OpenFailed` must follow, unless `RetireSession` came first; after
+`ProveSession`, `ProofGiven` if the session answers.
 """
 
-import itertools
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from backhaul.core.messages import CloseReason
-from backhaul.core.token_bucket import TokenBucket
+from region_agent.core.open_limiter import FailurePause, OpenLimiter
+from region_agent.core.pool_config import Capacity, PoolConfig
 from region_agent.core.pool_events import (
     CallEnded,
-    Capacity,
     Drained,
     GrantLease,
     LeaseRedeemed,
@@ -21,321 +19,303 @@ from region_agent.core.pool_events import (
     LeaseRequested,
     LeaseVoided,
     OpenFailed,
-    OpenSession,
     PoolAction,
-    PoolConfig,
     PoolCounters,
     PoolEvent,
     PoolStock,
+    ProofGiven,
     RefuseLease,
-    RetireSession,
     SessionClosed,
     SessionOpened,
-    SessionStateChanged,
+    SessionReport,
 )
-from region_agent.core.session_ladder import TRANSITIONS, SessionInput, SessionState
+from region_agent.core.session_ladder import SessionInput, SessionState
+from region_agent.core.session_stock import PooledSession, SessionStock
+from region_agent.core.stock_demand import StockDemand
 
 if TYPE_CHECKING:
     from random import Random
 
 __all__ = ["SessionPool"]
 
-_NEVER = float("inf")
-
-
-@dataclass(slots=True)
-class _Session:
-    number: int
-    state: SessionState = SessionState.CONNECTING
-    replace_at: float = _NEVER
-    """From here on it counts as missing, but may still be lent."""
-    lend_until: float = _NEVER
-    lease_id: str = ""
-    lease_ends_at: float = _NEVER
-    ageing: bool = False
+_STALL_S: Final = 0.1
+"""A timer this late (s) tells that the process stood still: answers wait unread."""
 
 
 class SessionPool:
-    """Keeps `PoolConfig.floor` sessions of one profile ready; a `Machine`."""
+    """Keeps verified sessions of one profile ready; a `Machine`.
+
+    Attributes:
+        counters: What it did so far.
+        demand: What it is asked for, and its target.
+        draining: Whether it lends no more.
+    """
 
     def __init__(
-        self, *, config: PoolConfig, capacity: Capacity, rng: "Random", now: float
+        self,
+        *,
+        config: PoolConfig,
+        capacity: Capacity,
+        limiter: OpenLimiter,
+        rng: "Random",
+        now: float,
     ) -> None:
         self.counters = PoolCounters()
+        self.demand = StockDemand(config)
         self.draining = False
         self._config = config
         self._capacity = capacity
-        self._rng = rng
-        self._numbers = itertools.count(1)
-        self._sessions: dict[int, _Session] = {}
-        self._waiting: dict[str, float] = {}
-        self._bucket = TokenBucket(
-            rate_per_s=config.opens_per_s,
-            burst=max(int(config.opens_per_s), 1),
-            now=now,
+        self._limiter = limiter
+        self._stock = SessionStock(
+            config, capacity=capacity, counters=self.counters, rng=rng
         )
-        self._failures = 0
-        self._open_again_at = now
-        self._actions: list[PoolAction] = []
+        self._pause = FailurePause(backoff=config.backoff, rng=rng, now=now)
+        self._waiting: dict[str, float] = {}
 
     def stock(self) -> PoolStock:
         """Return how many sessions stand where."""
-        states = Counter(session.state for session in self._sessions.values())
-        return PoolStock(
-            connecting=states[SessionState.CONNECTING],
-            configured=states[SessionState.CONFIGURED],
-            leased=states[SessionState.LEASED],
-            in_call=states[SessionState.IN_CALL],
-        )
+        return self._stock.counts()
+
+    def reports(self, *, now: float) -> tuple[SessionReport, ...]:
+        """Return where each session stands, oldest first."""
+        return self._stock.reports(now=now)
+
+    @property
+    def open_s(self) -> float:
+        """How long it takes to open a session (s), its first proof included."""
+        return self._stock.open_time.value
+
+    @property
+    def proof_s(self) -> float:
+        """How long a session takes to prove that it answers (s); 0: none did yet."""
+        return self._stock.proof_time_s
 
     def session_of(self, lease_id: str) -> int | None:
-        """Return the session reserved by *lease_id*, None for an unknown lease."""
-        session = self._leased(lease_id)
-        return None if session is None else session.number
+        """Return the session reserved by *lease_id*.
+
+        None for an unknown lease, and while it is in doubt that the session answers.
+        """
+        session = self._stock.leased(lease_id)
+        return None if session is None or session.doubted else session.number
 
     def handle(self, event: PoolEvent, *, now: float) -> tuple[PoolAction, ...]:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""
-        self._retire_spent(now)
+        self._begin(now)
         match event:
-            case LeaseRequested(lease_id):
-                self._on_requested(lease_id, now)
+            case LeaseRequested(lease_id, cold):
+                self._on_requested(lease_id, now, cold=cold)
             case LeaseReleased(lease_id):
-                self._on_released(lease_id)
+                self._on_released(lease_id, now)
             case LeaseRedeemed(lease_id):
-                self._apply_to_lease(lease_id, SessionInput.REDEEMED)
+                self._apply_to_lease(lease_id, SessionInput.REDEEMED, now)
             case Drained():
-                self._on_drained()
+                self._on_drained(now)
             case _:
                 self._on_session_event(event, now)
         return self._settle(now)
 
     def next_deadline(self) -> float | None:
         """Return when `expire` wants to be called; see Machine."""
-        deadlines = [*self._waiting.values()]
-        for session in self._sessions.values():
-            if session.state is SessionState.LEASED:
-                deadlines.append(session.lease_ends_at)
-            elif session.state is SessionState.CONFIGURED:
-                deadlines.append(
-                    session.lend_until if session.ageing else session.replace_at
-                )
+        deadlines = [*self._waiting.values(), self._stock.next_deadline()]
         if self._missing() > 0 and self._may_connect() > 0:
-            deadlines.append(max(self._open_again_at, self._bucket.ready_at))
-        return min(deadlines, default=None)
+            deadlines.append(max(self._pause.again_at, self._limiter.ready_at))
+        deadline = min(deadlines)
+        return None if deadline == float("inf") else deadline
 
     def expire(self, *, now: float) -> tuple[PoolAction, ...]:
         """Return what is due at *now*; see Machine."""
+        self._begin(now)
         for lease_id, ends_at in list(self._waiting.items()):
             if now >= ends_at:
                 self._refuse_waiting(lease_id, CloseReason.MODEL_UNAVAILABLE)
-        for session in list(self._sessions.values()):
-            if session.state is SessionState.LEASED and now >= session.lease_ends_at:
+        for session in self._stock.standing(SessionState.LEASED):
+            if now >= session.lease_ends_at:
                 self.counters.leases_expired += 1
-                self._apply(session, SessionInput.RETURNED)
-                self._actions.append(LeaseVoided(session.lease_id))
+                self._stock.apply(session, SessionInput.RETURNED, now=now)
+                self._stock.actions.append(LeaseVoided(session.lease_id))
         return self._settle(now)
 
     # Leases
 
-    def _on_requested(self, lease_id: str, now: float) -> None:
-        if lease_id in self._waiting or self._leased(lease_id) is not None:
+    def _on_requested(self, lease_id: str, now: float, *, cold: bool) -> None:
+        if lease_id in self._waiting or self._stock.leased(lease_id) is not None:
             return  # asked twice: the first answer stands
         if self.draining:
             self._refuse(lease_id, CloseReason.DRAINED)
-        elif not self._capacity.try_acquire():
+            return
+        self.demand.arrivals.add(now=now)
+        session = self._stock.oldest()
+        if self._capacity.in_use >= self._capacity.limit:
             self._refuse(lease_id, CloseReason.AT_CAPACITY)
-        elif (session := self._oldest()) is not None:
-            self._grant(session, lease_id, warm=True, now=now)
-        else:
+        elif session is not None:
+            self._capacity.try_acquire()
+            self._grant(session, lease_id, now, warm=True)
+        elif cold:
+            self._capacity.try_acquire()
             self._wait_for_session(lease_id, now)
+        else:
+            self._refuse(lease_id, CloseReason.NO_STOCK)
 
     def _wait_for_session(self, lease_id: str, now: float) -> None:
         ends_at = now + self._config.lease_wait_s
-        hopeless = self._open_again_at >= ends_at
+        opens_at = max(self._pause.again_at, self._limiter.paused_until)
         self._waiting[lease_id] = ends_at
-        if hopeless and not self.stock().connecting:
+        if opens_at >= ends_at and not self._stock.coming():
             self._refuse_waiting(lease_id, CloseReason.MODEL_UNAVAILABLE)
 
     def _grant(
-        self, session: _Session, lease_id: str, *, warm: bool, now: float
+        self, session: PooledSession, lease_id: str, now: float, *, warm: bool
     ) -> None:
         if warm:
             self.counters.warm_grants += 1
         else:
             self.counters.cold_grants += 1
-        self._lend(session, lease_id, now + self._config.lease_ttl_s)
-        self._actions.append(GrantLease(lease_id, warm))
-
-    def _lend(self, session: _Session, lease_id: str, ends_at: float) -> None:
-        session.lease_id = lease_id
-        session.lease_ends_at = ends_at
-        self._apply(session, SessionInput.LENT)
+        ends_at = now + self._config.lease_ttl_s
+        self._stock.lend(session, lease_id, ends_at=ends_at, now=now)
+        self._stock.actions.append(GrantLease(lease_id, warm))
 
     def _refuse(self, lease_id: str, reason: CloseReason) -> None:
         self.counters.refused += 1
-        self._actions.append(RefuseLease(lease_id, reason))
+        self._stock.actions.append(RefuseLease(lease_id, reason))
 
     def _refuse_waiting(self, lease_id: str, reason: CloseReason) -> None:
         del self._waiting[lease_id]
         self._capacity.release()
         self._refuse(lease_id, reason)
 
-    def _on_released(self, lease_id: str) -> None:
+    def _on_released(self, lease_id: str, now: float) -> None:
         if self._waiting.pop(lease_id, None) is not None:
             self._capacity.release()
-        self._apply_to_lease(lease_id, SessionInput.RETURNED)
+        self._apply_to_lease(lease_id, SessionInput.RETURNED, now)
 
-    def _apply_to_lease(self, lease_id: str, given: SessionInput) -> None:
-        session = self._leased(lease_id)
+    def _apply_to_lease(self, lease_id: str, given: SessionInput, now: float) -> None:
+        session = self._stock.leased(lease_id)
         if session is not None:
-            self._apply(session, given)
+            self._stock.apply(session, given, now=now)
 
-    def _leased(self, lease_id: str) -> _Session | None:
-        for session in self._sessions.values():
-            if session.state is SessionState.LEASED and session.lease_id == lease_id:
-                return session
-        return None
+    def _leave(self, session: PooledSession, given: SessionInput, now: float) -> None:
+        """Take a session from where it stands; its lease goes to another, if any.
+
+        A lease promises some session, so that another may stand in for it.
+        """
+        was_leased = session.state is SessionState.LEASED
+        self._stock.apply(session, given, now=now)
+        if not was_leased:
+            return
+        successor = self._stock.oldest()
+        if successor is None:
+            self._stock.actions.append(LeaseVoided(session.lease_id))
+            return
+        self.counters.leases_moved += 1
+        self._capacity.try_acquire()  # the place that was just given back
+        self._stock.lend(
+            successor, session.lease_id, ends_at=session.lease_ends_at, now=now
+        )
 
     # Sessions
 
-    def _on_drained(self) -> None:
+    def _on_drained(self, now: float) -> None:
         self.draining = True
         for lease_id in list(self._waiting):
             self._refuse_waiting(lease_id, CloseReason.DRAINED)
-        for session in list(self._sessions.values()):
-            if session.state is SessionState.CONNECTING:
-                self._apply(session, SessionInput.DISCARDED)
+        self._stock.discard(self._stock.standing(SessionState.CONNECTING), now=now)
 
     def _on_session_event(
         self,
-        event: SessionOpened | OpenFailed | SessionClosed | CallEnded,
+        event: SessionOpened | OpenFailed | ProofGiven | SessionClosed | CallEnded,
         now: float,
     ) -> None:
-        session = self._sessions.get(event.session)
+        session = self._stock.get(event.session)
         if session is None:
             return  # it was retired meanwhile
         match event:
             case SessionOpened(expires_at=expires_at):
-                self._on_opened(session, expires_at, now)
-            case OpenFailed(retry_after_s=retry_after_s):
-                self._back_off(retry_after_s or 0.0, now)
-                self.counters.failed += 1
-                self._apply(session, SessionInput.OPEN_FAILED)
+                if not self._stock.opened(session, expires_at, now=now):
+                    # Born too old: opening another at once would only repeat it.
+                    self._pause.fail(now=now)
+            case OpenFailed():
+                self._on_open_failed(session, event, now)
+            case ProofGiven():
+                if self._stock.proven(session, now=now):
+                    self.demand.refilled(now=now)
             case SessionClosed():
-                self._on_closed(session)
+                self.counters.closed += 1
+                self._leave(session, SessionInput.CLOSED, now)
             case _:
-                self._apply(session, SessionInput.CALL_ENDED)
+                self._stock.apply(session, SessionInput.CALL_ENDED, now=now)
 
-    def _on_opened(self, session: _Session, expires_at: float, now: float) -> None:
-        config = self._config
-        self.counters.opened += 1
-        session.lend_until = expires_at - config.min_call_time_left_s
-        usable_s = min(session.lend_until - now, config.max_warm_age_s)
-        if usable_s <= 0:
-            # Born too old: opening another at once would only repeat it.
-            self._back_off(0.0, now)
-        # Spread, so that sessions opened together are not replaced together.
-        lead_s = min(config.replace_lead_s, usable_s / 2)
-        early_s = lead_s * (0.5 + 0.5 * self._rng.random())
-        session.replace_at = now + usable_s - early_s
-        self._apply(session, SessionInput.OPENED)
-        self._retire_spent(now)
-
-    def _on_closed(self, session: _Session) -> None:
-        self.counters.closed += 1
-        was_leased = session.state is SessionState.LEASED
-        self._apply(session, SessionInput.CLOSED)
-        if not was_leased:
-            return
-        # A lease promises some session, so another may stand in for the lost one.
-        successor = self._oldest()
-        if successor is not None and self._capacity.try_acquire():
-            self._lend(successor, session.lease_id, session.lease_ends_at)
+    def _on_open_failed(
+        self, session: PooledSession, failure: OpenFailed, now: float
+    ) -> None:
+        if failure.rate_limited:
+            self._limiter.refuse(failure.retry_after_s, now=now)
         else:
-            self._actions.append(LeaseVoided(session.lease_id))
+            self._pause.fail(now=now)
+        self.counters.failed += 1
+        self._stock.apply(session, SessionInput.OPEN_FAILED, now=now)
 
-    def _back_off(self, retry_after_s: float, now: float) -> None:
-        if now - self._open_again_at > self._config.quiet_s:
-            self._failures = 0
-        if now >= self._open_again_at:  # opens that fail together count once
-            self._failures += 1
-        wait_s = self._config.backoff.wait_s(max(self._failures, 1), rng=self._rng)
-        again_at = now + max(wait_s, retry_after_s)
-        self._open_again_at = max(self._open_again_at, again_at)
+    # What every event begins and ends with
 
-    def _oldest(self) -> _Session | None:
-        stock = self._in_stock()
-        return min(stock, key=lambda session: session.replace_at, default=None)
-
-    def _in_stock(self) -> list[_Session]:
-        return [
-            session
-            for session in self._sessions.values()
-            if session.state is SessionState.CONFIGURED
-        ]
-
-    # What every event ends with
+    def _begin(self, now: float) -> None:
+        due = self.next_deadline()
+        if due is not None and now - due > _STALL_S:
+            self._stock.excuse(now=now)
+        self._stock.refresh(now=now)
 
     def _settle(self, now: float) -> tuple[PoolAction, ...]:
-        self._retire_spent(now)
+        self._stock.refresh(now=now)
+        self._retire_silent(now)
+        self._move_doubtful_leases(now)
         self._serve_waiting(now)
-        self._retire_surplus()
+        self.demand.settle(self.stock().verified, now=now)
+        self._retire_surplus(now)
         self._open_missing(now)
-        actions, self._actions = tuple(self._actions), []
+        self._stock.ask(now=now)
+        actions, self._stock.actions = tuple(self._stock.actions), []
         return actions
 
-    def _retire_spent(self, now: float) -> None:
-        for session in self._in_stock():
-            session.ageing = now >= session.replace_at
-            if now >= session.lend_until:
-                self._apply(session, SessionInput.DISCARDED)
+    def _retire_silent(self, now: float) -> None:
+        for session in self._stock.silent(now=now):
+            self.counters.zombies += 1
+            if session.proof.given_at is None:
+                self._pause.fail(now=now)  # the next one may be born dead as well
+            self._leave(session, SessionInput.SILENT, now)
+
+    def _move_doubtful_leases(self, now: float) -> None:
+        for session in self._stock.standing(SessionState.LEASED):
+            if session.doubted and self._stock.oldest() is not None:
+                self._leave(session, SessionInput.RETURNED, now)
+                self._stock.apply(session, SessionInput.DOUBTED, now=now)
 
     def _serve_waiting(self, now: float) -> None:
         for lease_id in list(self._waiting):
-            session = self._oldest()
+            session = self._stock.oldest()
             if session is None:
                 return
             del self._waiting[lease_id]
-            self._grant(session, lease_id, warm=False, now=now)
+            self._grant(session, lease_id, now, warm=False)
 
-    def _retire_surplus(self) -> None:
-        by_age = sorted(self._in_stock(), key=lambda session: session.replace_at)
-        for session in by_age[: max(len(by_age) - self._floor, 0)]:
-            self._apply(session, SessionInput.DISCARDED)
+    def _retire_surplus(self, now: float) -> None:
+        spare = self._stock.standing(SessionState.VERIFIED)
+        spare.sort(key=lambda session: session.replace_at)
+        if self.draining:
+            spare += self._stock.standing(SessionState.CONFIGURED)
+        self._stock.discard(spare[: max(len(spare) - self._target, 0)], now=now)
 
     def _open_missing(self, now: float) -> None:
         for _ in range(min(self._missing(), self._may_connect())):
-            if now < self._open_again_at or not self._bucket.try_take(now=now):
+            if now < self._pause.again_at or not self._limiter.try_take(now=now):
                 return
-            session = _Session(next(self._numbers))
-            self._sessions[session.number] = session
-            self._actions.append(OpenSession(session.number))
+            self._stock.order(now=now)
 
     @property
-    def _floor(self) -> int:
-        return 0 if self.draining else self._config.floor
+    def _target(self) -> int:
+        return 0 if self.draining else self.demand.target
 
     def _missing(self) -> int:
-        fresh = sum(not session.ageing for session in self._in_stock())
-        wanted = self._floor + len(self._waiting)
-        return wanted - fresh - self.stock().connecting
+        wanted = self._target + len(self._waiting)
+        return wanted - self._stock.fresh() - self._stock.coming()
 
     def _may_connect(self) -> int:
-        return self._config.max_concurrent_opens - self.stock().connecting
-
-    # The ladder
-
-    def _apply(self, session: _Session, given: SessionInput) -> None:
-        old, new = session.state, TRANSITIONS[session.state, given]
-        if new is old:
-            return
-        session.state = new
-        self._actions.append(SessionStateChanged(session.number, old, new, given.value))
-        busy = {SessionState.LEASED, SessionState.IN_CALL}
-        if old in busy and new not in busy:
-            self._capacity.release()
-        if new is SessionState.RETIRED:
-            del self._sessions[session.number]
-            if given in {SessionInput.DISCARDED, SessionInput.CALL_ENDED}:
-                self.counters.retired += 1
-                self._actions.append(RetireSession(session.number))
+        connecting = self._stock.standing(SessionState.CONNECTING)
+        return self._config.max_concurrent_opens - len(connecting)

@@ -28,6 +28,7 @@ from backhaul.core.messages import (
     Message,
     Open,
     Opened,
+    ProfileStock,
     Stock,
 )
 from backhaul.credentials import LinkCredentials
@@ -109,7 +110,11 @@ class ScriptedAgent:
     def on_link_ready(self, link: Link) -> None:
         link.send(Greeting("greeted", "Hello.", GREETING_AUDIO))
         link.send(
-            Stock(warm={"greeted": self.warm, "plain": self.warm}, active_calls=0)
+            Stock(
+                {name: ProfileStock(self.warm) for name in ("greeted", "plain")},
+                target_calls=30,
+                max_calls=50,
+            )
         )
 
     def on_link_message(self, link: Link, message: Message) -> None:
@@ -241,7 +246,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
         await bench.edge.start()
         known = bench.edge.links.agents.values()
         await eventually(
-            lambda: all(agent.greetings and agent.stock.warm for agent in known)
+            lambda: all(agent.greetings and agent.stock.profiles for agent in known)
         )
         return bench
 

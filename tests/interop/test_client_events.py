@@ -21,6 +21,7 @@ from region_agent.core.realtime_protocol import (
     create_response,
     delete_item,
     function_output,
+    prove_session,
     say_exactly,
     truncate_item,
     update_session,
@@ -75,6 +76,7 @@ EVENTS = [
     function_output("call_1", '{"ok": true}'),
     truncate_item("item_1", 1),
     delete_item("item_1"),
+    prove_session(),
 ]
 
 

@@ -13,6 +13,7 @@ from tests.interop.sdk import (
     MODEL,
     PACED,
     Json,
+    Judged,
     connected,
     judge,
     openai_client,
@@ -45,6 +46,12 @@ async def test_refused_connections(kind: str, status: int) -> None:
         assert (response.headers.get("Retry-After") == "7") is (status == 429)
         async with connected(server) as second:
             await second.configure()
+
+
+async def stays_silent(client: Judged) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await client.sdk.recv_bytes()
 
 
 async def test_a_silent_connection() -> None:
@@ -129,6 +136,26 @@ async def test_a_session_that_expires_now() -> None:
             await client.until("error")
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1001
+
+
+async def test_a_session_that_is_born_a_zombie() -> None:
+    async with running() as server:
+        await misbehave(server, "zombie")
+        async with connected(server) as client:
+            await client.sdk.session.update(session={"type": "realtime"})
+            await client.until("session.updated")
+            await client.sdk.input_audio_buffer.clear()
+            await client.sdk.response.create()
+            await stays_silent(client)
+
+
+async def test_a_session_that_becomes_a_zombie() -> None:
+    async with running() as server, connected(server) as client:
+        await client.sdk.input_audio_buffer.clear()
+        await client.until("input_audio_buffer.cleared")
+        assert (await misbehave(server, "zombie_now"))["silenced"] == 1
+        await client.sdk.input_audio_buffer.clear()
+        await stays_silent(client)
 
 
 async def test_misbehaviour_can_be_called_off_and_nonsense_is_refused() -> None:

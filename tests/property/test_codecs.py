@@ -12,39 +12,7 @@ from hypothesis import strategies as st
 from backhaul.core.fragments import MessageAssembler
 from backhaul.core.frames import SEQUENCE_MODULUS, Frame, FrameKind, encode_batch
 from backhaul.core.frames import decode_batch as decode
-from backhaul.core.messages import (
-    Arrived,
-    ChannelUnknown,
-    Clear,
-    Cleared,
-    Close,
-    CloseReason,
-    Digit,
-    Flow,
-    Greeting,
-    Heartbeat,
-    HeartbeatReply,
-    Hello,
-    LeaseGranted,
-    LeaseRefused,
-    LeaseRelease,
-    LeaseRequest,
-    Member,
-    Members,
-    Message,
-    Moved,
-    Open,
-    Opened,
-    Played,
-    Receipt,
-    Returned,
-    SendDigits,
-    Stock,
-    Transfer,
-    TransferKind,
-    decode_message,
-    encode_message,
-)
+from backhaul.core.messages import Message, decode_message, encode_message
 from backhaul.errors import MediaStreamError, RemoteProtocolError
 from edge.core.media_stream import MediaStreamProtocol
 from edge.core.signature import (
@@ -55,60 +23,16 @@ from edge.core.signature import (
     webhook_url_candidates,
 )
 from region_agent.core.realtime_events import audio_of, decode_event, usage_of
+from tests.property.control_messages import counts, messages, words
 
 # The machine that runs the tests may be busy with something else.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 numbers = st.integers(0, SEQUENCE_MODULUS - 1)
-counts = st.integers(0, 2**63 - 1)
 times = st.floats(allow_nan=False)
-reasons = st.sampled_from(CloseReason)
-words = st.text(max_size=20)
 
 frames = st.builds(
     Frame, st.sampled_from(FrameKind), numbers, numbers, st.binary(max_size=400)
-)
-arrived = st.builds(Arrived, counts, counts, counts)
-members = st.builds(
-    Member,
-    words,
-    words,
-    st.dictionaries(words, counts, max_size=3),
-    counts,
-    st.booleans(),
-)
-messages: st.SearchStrategy[Message] = st.one_of(
-    st.builds(
-        Hello, counts, words, words, words, st.lists(words, max_size=3).map(tuple)
-    ),
-    st.builds(
-        Heartbeat,
-        counts,
-        st.none()
-        | st.builds(Receipt, st.floats(0, 1), st.floats(0, 60), st.floats(0, 60)),
-        st.lists(arrived, max_size=3).map(tuple),
-    ),
-    st.builds(Members, st.lists(members, max_size=3).map(tuple)),
-    st.builds(Moved, arrived),
-    st.builds(ChannelUnknown, counts),
-    st.builds(HeartbeatReply, counts, counts),
-    st.builds(LeaseRequest, words, words, words),
-    st.builds(LeaseGranted, words, st.booleans()),
-    st.builds(LeaseRefused, words, reasons),
-    st.builds(LeaseRelease, words),
-    st.builds(Greeting, words, words, st.binary(max_size=400)),
-    st.builds(Stock, st.dictionaries(words, counts, max_size=4), counts, st.booleans()),
-    st.builds(Open, words, words, words, words, st.integers(0, 1 << 20), st.booleans()),
-    st.builds(Opened, words),
-    st.builds(Clear),
-    st.builds(Cleared, counts, counts),
-    st.builds(Played, counts),
-    st.builds(Digit, words),
-    st.builds(Flow, st.booleans()),
-    st.builds(Transfer, st.sampled_from(TransferKind), words, words, counts),
-    st.builds(SendDigits, words),
-    st.builds(Returned, words),
-    st.builds(Close, reasons, numbers),
 )
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | counts | times | words,

@@ -39,7 +39,7 @@ said: st.SearchStrategy[Message] = st.one_of(
     st.builds(Heartbeat, st.integers(0, 9)),
     st.builds(HeartbeatReply, st.integers(), st.integers(0, 9)),
     st.builds(HeartbeatReply, st.integers(0, 9), st.integers(0, 9)),
-    st.just(Stock(warm={}, active_calls=0)),
+    st.just(Stock()),
 )
 events: st.SearchStrategy[LinkEvent | None] = st.one_of(
     st.just(TransportOpened()),

@@ -1,4 +1,4 @@
-"""The session pool against a model of the world: sessions open, die, are lent."""
+"""The session pool against a model of the world: sessions open, die, fall silent."""
 
 import itertools
 import random
@@ -13,9 +13,10 @@ from hypothesis.stateful import (
     rule,
 )
 
+from region_agent.core.open_limiter import OpenLimiter
+from region_agent.core.pool_config import Capacity, PoolConfig
 from region_agent.core.pool_events import (
     CallEnded,
-    Capacity,
     Drained,
     GrantLease,
     LeaseRedeemed,
@@ -25,8 +26,9 @@ from region_agent.core.pool_events import (
     OpenFailed,
     OpenSession,
     PoolAction,
-    PoolConfig,
     PoolEvent,
+    ProofGiven,
+    ProveSession,
     RefuseLease,
     RetireSession,
     SessionClosed,
@@ -37,7 +39,17 @@ from region_agent.core.session_ladder import TRANSITIONS, SessionInput, SessionS
 from region_agent.core.session_pool import SessionPool
 
 MAX_CALLS = 6
-CONFIG = PoolConfig(floor=3, opens_per_s=4.0, max_concurrent_opens=2)
+OPENS_PER_S = 4.0
+CONFIG = PoolConfig(
+    floor=3,
+    max_stock=5,
+    max_concurrent_opens=2,
+    max_warm_age_s=120.0,
+    min_call_time_left_s=180.0,
+    replace_lead_s=10.0,
+    proof_interval_s=10.0,
+    proof_timeout_s=2.0,
+)
 
 
 class PoolWorld(RuleBasedStateMachine):
@@ -47,12 +59,22 @@ class PoolWorld(RuleBasedStateMachine):
     def begin(self, seed: int) -> None:
         self.now = 1000.0
         self.capacity = Capacity(MAX_CALLS)
+        rng = random.Random(seed)
+        limiter = OpenLimiter(opens_per_s=OPENS_PER_S, rng=rng, now=self.now)
         self.pool = SessionPool(
-            config=CONFIG, capacity=self.capacity, rng=random.Random(seed), now=self.now
+            config=CONFIG,
+            capacity=self.capacity,
+            limiter=limiter,
+            rng=rng,
+            now=self.now,
         )
         self.lease_ids = itertools.count()
         self.opening: dict[int, None] = {}
         self.live: dict[int, float] = {}
+        self.proven: dict[int, float] = {}
+        self.asked: dict[int, float] = {}
+        self.slow: set[int] = set()
+        self.zombies: dict[int, float] = {}
         self.waiting: dict[str, None] = {}
         self.leases: dict[str, int] = {}
         self.calls: dict[int, None] = {}
@@ -65,29 +87,60 @@ class PoolWorld(RuleBasedStateMachine):
         self.perform(self.pool.handle(event, now=self.now))
 
     def perform(self, actions: tuple[PoolAction, ...]) -> None:
+        asked: list[int] = []
         for action in actions:
             match action:
-                case OpenSession(number):
-                    assert number not in self.opening | self.live.keys()
-                    assert self.now >= self.not_before
-                    self.opening[number] = None
-                    self.open_times.append(self.now)
-                case RetireSession(number):
-                    self.forget(number)
+                case OpenSession() | RetireSession() | SessionStateChanged():
+                    self.follow(action)
+                case ProveSession(number):
+                    assert number not in self.asked
+                    self.asked[number] = self.now
+                    asked.append(number)
                 case GrantLease(lease_id):
                     self.check_grant(lease_id)
                 case RefuseLease(lease_id):
                     self.waiting.pop(lease_id)
                 case LeaseVoided(lease_id):
                     self.leases.pop(lease_id)
-                case SessionStateChanged(number, old, new):
-                    assert old is not new
-                    assert old is not SessionState.RETIRED
+        for number in asked:
+            self.answer(number)
+        self.note_moves()
+
+    def note_moves(self) -> None:
+        for lease_id in self.leases:
+            # What is lost or in doubt has a successor.
+            self.leases[lease_id] = self.held(lease_id)
+
+    def follow(self, action: OpenSession | RetireSession | SessionStateChanged) -> None:
+        match action:
+            case OpenSession(number):
+                assert number not in self.opening | self.live.keys()
+                assert self.now >= self.not_before
+                self.opening[number] = None
+                self.open_times.append(self.now)
+            case RetireSession(number):
+                self.forget(number)
+            case SessionStateChanged(number, old, new):
+                assert old is not new
+                assert old is not SessionState.RETIRED
+
+    def answer(self, number: int) -> None:
+        if number in self.slow | self.zombies.keys() or number not in self.asked:
+            return  # it does not answer, or is gone
+        del self.asked[number]
+        self.proven[number] = self.now
+        self.feed(ProofGiven(number))
+
+    def held(self, lease_id: str) -> int:
+        session = self.pool._stock.leased(lease_id)
+        assert session is not None
+        assert self.pool.session_of(lease_id) in {session.number, None}
+        return session.number
 
     def check_grant(self, lease_id: str) -> None:
         self.waiting.pop(lease_id)
-        number = self.pool.session_of(lease_id)
-        assert number is not None
+        number = self.held(lease_id)
+        assert self.now - self.proven[number] < CONFIG.proof_interval_s
         assert number not in self.leases.values()
         assert number not in self.calls
         assert self.live[number] - self.now >= CONFIG.min_call_time_left_s
@@ -98,9 +151,12 @@ class PoolWorld(RuleBasedStateMachine):
         assert number in self.opening or number in self.live
         self.opening.pop(number, None)
         self.live.pop(number, None)
+        self.zombies.pop(number, None)
+        self.asked.pop(number, None)
+        self.slow.discard(number)
         self.calls.pop(number, None)
 
-    @rule(seconds=st.one_of(st.floats(0, 2), st.floats(0, 1500)))
+    @rule(seconds=st.one_of(st.floats(0, 2), st.floats(0, 120)))
     def time_passes(self, seconds: float) -> None:
         until = self.now + seconds
         while (due := self.pool.next_deadline()) is not None and due <= until:
@@ -110,8 +166,15 @@ class PoolWorld(RuleBasedStateMachine):
             assert later is None or later > self.now, "a deadline that never ends"
         self.now = until
 
+    @rule(seconds=st.floats(0.2, 30))
+    def process_stands_still(self, seconds: float) -> None:
+        self.now += seconds
+        for number in self.zombies:
+            self.zombies[number] = self.now  # who does not listen blames nobody
+        self.perform(self.pool.expire(now=self.now))
+
     @precondition(lambda self: self.opening)
-    @rule(data=st.data(), life_s=st.sampled_from([3600.0, 3600.0, 1900.0, 60.0]))
+    @rule(data=st.data(), life_s=st.sampled_from([3600.0, 3600.0, 200.0, 60.0]))
     def session_opens(self, data: st.DataObject, life_s: float) -> None:
         number = data.draw(st.sampled_from(list(self.opening)))
         del self.opening[number]
@@ -120,12 +183,35 @@ class PoolWorld(RuleBasedStateMachine):
 
     @precondition(lambda self: self.opening)
     @rule(data=st.data(), retry_after_s=st.none() | st.floats(0, 20))
-    def open_fails(self, data: st.DataObject, retry_after_s: float | None) -> None:
+    def open_is_refused(self, data: st.DataObject, retry_after_s: float | None) -> None:
         number = data.draw(st.sampled_from(list(self.opening)))
         del self.opening[number]
         again_at = self.now + (retry_after_s or 0.0)
         self.not_before = max(self.not_before, again_at)
-        self.feed(OpenFailed(number, retry_after_s))
+        self.feed(OpenFailed(number, rate_limited=True, retry_after_s=retry_after_s))
+
+    @precondition(lambda self: self.opening)
+    @rule(data=st.data())
+    def open_fails(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(list(self.opening)))
+        del self.opening[number]
+        self.feed(OpenFailed(number))
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), for_ever=st.booleans())
+    def session_falls_silent(self, data: st.DataObject, *, for_ever: bool) -> None:
+        number = data.draw(st.sampled_from(list(self.live)))
+        if for_ever:
+            self.zombies.setdefault(number, self.now)
+        else:
+            self.slow.add(number)
+
+    @precondition(lambda self: self.slow)
+    @rule(data=st.data())
+    def slow_session_answers(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.slow)))
+        self.slow.discard(number)
+        self.answer(number)
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())
@@ -133,17 +219,14 @@ class PoolWorld(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(list(self.live)))
         self.forget(number)
         self.feed(SessionClosed(number))
-        for lease_id in [key for key, held in self.leases.items() if held == number]:
-            successor = self.pool.session_of(lease_id)
-            assert successor is not None
-            assert successor != number
-            self.leases[lease_id] = successor
+        assert number not in self.leases.values()
 
-    @rule()
-    def lease_is_requested(self) -> None:
+    @rule(cold=st.booleans())
+    def lease_is_requested(self, *, cold: bool) -> None:
         lease_id = f"lease-{next(self.lease_ids)}"
         self.waiting[lease_id] = None
-        self.feed(LeaseRequested(lease_id))
+        self.feed(LeaseRequested(lease_id, cold))
+        assert cold or lease_id not in self.waiting, "who cannot wait has an answer"
 
     @precondition(lambda self: self.leases or self.waiting)
     @rule(data=st.data())
@@ -157,8 +240,15 @@ class PoolWorld(RuleBasedStateMachine):
     @rule(data=st.data())
     def lease_is_redeemed(self, data: st.DataObject) -> None:
         lease_id = data.draw(st.sampled_from(list(self.leases)))
-        number = self.leases.pop(lease_id)
-        assert self.pool.session_of(lease_id) == number
+        number = self.pool.session_of(lease_id)
+        held = self.leases.pop(lease_id)
+        if number is None:  # in doubt; the call is refused
+            self.feed(LeaseReleased(lease_id))
+            return
+        assert number == held
+        if number in self.zombies:
+            owing_s = self.now - self.asked.get(number, self.now)
+            assert owing_s < CONFIG.proof_timeout_s
         self.calls[number] = None
         self.feed(LeaseRedeemed(lease_id))
 
@@ -185,33 +275,43 @@ class PoolWorld(RuleBasedStateMachine):
         assert stock.connecting == len(self.opening)
         assert stock.leased == len(self.leases)
         assert stock.in_call == len(self.calls)
-        assert stock.configured == len(self.live) - len(self.leases) - len(self.calls)
+        idle = len(self.live) - len(self.leases) - len(self.calls)
+        assert stock.configured + stock.verified == idle
         used = len(self.leases) + len(self.calls) + len(self.waiting)
         assert self.capacity.in_use == used <= MAX_CALLS
 
     @invariant()
     def opens_stay_within_limits(self) -> None:
         assert len(self.opening) <= CONFIG.max_concurrent_opens
-        burst = int(CONFIG.opens_per_s)
+        burst = int(OPENS_PER_S)
         for first, last in zip(self.open_times, self.open_times[burst:], strict=False):
-            assert last - first > 1 / CONFIG.opens_per_s - 1e-9
+            assert last - first > 1 / OPENS_PER_S - 1e-9
 
     @invariant()
-    def stock_is_never_beyond_the_floor(self) -> None:
-        floor = 0 if self.draining else CONFIG.floor
-        assert self.pool.stock().configured <= floor
+    def stock_is_never_beyond_its_target(self) -> None:
+        target = self.pool.demand.target
+        assert CONFIG.floor <= target <= CONFIG.max_stock
+        assert self.pool.stock().verified <= (0 if self.draining else target)
+
+    @invariant()
+    def no_zombie_outlives_the_interval(self) -> None:
+        for number, since in self.zombies.items():
+            in_call = number in self.calls
+            assert in_call or self.now - since <= CONFIG.proof_interval_s
 
     def teardown(self) -> None:
-        """Left alone in a world that works, stock returns to the floor."""
+        """Left alone in a world that works, stock returns to its target."""
         if not hasattr(self, "pool"):
             return
+        self.slow.clear()
         for _ in range(40):
             for number in list(self.opening):
                 del self.opening[number]
                 self.live[number] = self.now + 3600.0
                 self.feed(SessionOpened(number, self.now + 3600.0))
             self.time_passes(1.0)
-        assert self.pool.stock().configured == (0 if self.draining else CONFIG.floor)
+        wanted = 0 if self.draining else self.pool.demand.target
+        assert self.pool.stock().verified == wanted
 
 
 PoolWorld.TestCase.settings = settings(

@@ -92,7 +92,7 @@ async def test_a_broken_batch_closes_the_link(bench: Bench) -> None:
     [
         (control(1, 0, OPEN), "channel used before hello"),
         (audio(1, 0, b"whose?"), "channel used before hello"),
-        (control(0, 0, Stock(warm={}, active_calls=0)), "message before hello"),
+        (control(0, 0, Stock()), "message before hello"),
         (
             control(0, 0, Hello(PROTOCOL_VERSION + 1, name="edge-1")),
             f"peer speaks protocol version {PROTOCOL_VERSION + 1}",

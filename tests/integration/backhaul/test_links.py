@@ -210,7 +210,7 @@ async def test_closing_twice_is_harmless(bench: Bench) -> None:
     edge.link.close("third")
     call.open_channel.send_audio(b"into the void")
     call.open_channel.close(CloseReason.CALLER_HUNG_UP)
-    edge.link.send(Stock(warm={}, active_calls=0))
+    edge.link.send(Stock())
     await turns(10)
     assert edge.closed == ["first"]
     assert call.closed == [CloseReason.LINK_LOST]

@@ -122,24 +122,36 @@ class EdgeEnd:
         return self.link
 
     async def lease(
-        self, lease_id: str, profile: str = "patient"
+        self,
+        lease_id: str,
+        profile: str = "patient",
+        *,
+        call_sid: str = "",
+        epoch: int = 1,
+        cold: bool = False,
     ) -> LeaseGranted | LeaseRefused:
-        self.open_link.send(LeaseRequest(lease_id, f"CA{lease_id}", profile))
+        call_sid = call_sid or f"CA{lease_id}"
+        self.answers.pop(lease_id, None)
+        self.open_link.send(LeaseRequest(lease_id, call_sid, profile, epoch, cold))
         await eventually(lambda: lease_id in self.answers)
         return self.answers[lease_id]
 
     async def call(self, lease_id: str, profile: str = "patient", **given: Any) -> Call:
-        await self.lease(lease_id, profile)
+        await self.lease(lease_id, profile, cold=True)
+        return await self.open(Open(lease_id, f"CA{lease_id}", profile, **given))
+
+    async def open(self, message: Open) -> Call:
         call = Call()
-        call.channel = self.open_link.open_channel(
-            call, Open(lease_id, f"CA{lease_id}", profile, **given)
-        )
+        call.channel = self.open_link.open_channel(call, message)
         await eventually(lambda: bool(call.session_id))
         return call
 
-    async def refused(self, lease_id: str) -> CloseReason | None:
+    async def refused(
+        self, lease_id: str, call_sid: str = "CA1", *, epoch: int = 1
+    ) -> CloseReason | None:
         call = Call()
-        self.open_link.open_channel(call, Open(lease_id, "CA1", "patient"))
+        message = Open(lease_id, call_sid, "patient", epoch)
+        self.open_link.open_channel(call, message)
         await eventually(lambda: call.closed is not None)
         return call.closed
 

@@ -114,10 +114,10 @@ async def check_admin(http: aiohttp.ClientSession, admin: str) -> None:
     assert (await get(http, f"{admin}/livez"))[0] == 200
     _, pool = await get(http, f"{admin}/api/pool")
     desk = json.loads(pool)["profiles"]["desk"]
-    assert desk["sessions"]["configured"] == 2
+    assert desk["sessions"]["verified"] == 2
     assert desk["greeting_ready"] is True
     _, metrics = await get(http, f"{admin}/metrics")
-    assert 'pool_sessions{profile="desk",state="configured"} 2.0' in metrics
+    assert 'pool_sessions{profile="desk",state="verified"} 2.0' in metrics
     assert 'session_opens_total{outcome="opened",profile="desk"} 2.0' in metrics
     assert 'realtime_events_total{outcome="malformed"} 0.0' in metrics
 

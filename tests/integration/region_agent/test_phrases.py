@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from backhaul.clock import monotonic_s
+from backhaul.core.estimators import SmoothedMean
 from backhaul.core.messages import Greeting
 from backhaul.core.profile import CallLength, Profile, Recording, Silence
 from backhaul.core.tools import Tool
@@ -72,6 +73,7 @@ async def bench_with(
             recorded or {},
             endpoint=RealtimeEndpoint(model.url, "gpt-realtime", Secret("sk-lab")),
             counters=RealtimeCounters(),
+            first_audio=lambda _: SmoothedMean(),
             on_ready=pushed.append,
             rng=random.Random(1),
         )

@@ -10,8 +10,6 @@ from backhaul.core.messages import (
     LeaseGranted,
     LeaseRefused,
     LeaseRelease,
-    Open,
-    Stock,
 )
 from backhaul.links import MAX_BACKLOG_BYTES
 from backhaul.pki import Role
@@ -23,7 +21,6 @@ from tests.integration.region_agent.bench import (
     GREETING,
     WARM,
     Bench,
-    Call,
     StartBench,
     eventually,
 )
@@ -66,7 +63,7 @@ async def test_any_number_of_long_greetings_reaches_an_edge(
 async def test_stock_is_told_at_once_and_upon_change(bench: Bench) -> None:
     edge = await bench.connect()
     await eventually(lambda: bool(edge.stock))
-    assert edge.stock[0] == Stock(warm=WARM, active_calls=0)
+    assert {name: edge.stock[0].warm(name) for name in WARM} == WARM
     await edge.call("1")
     await eventually(lambda: edge.stock[-1].active_calls == 1)
 
@@ -82,7 +79,7 @@ async def test_a_cold_lease_waits_for_a_session(start: StartBench) -> None:
     slow = replace(RealtimeLatency.none(), connect_s=(0.3, 0.3))
     bench = await start(slow)
     edge = await bench.connect()
-    assert await edge.lease("1", "plain") == LeaseGranted("1", warm=False)
+    assert await edge.lease("1", "plain", cold=True) == LeaseGranted("1", warm=False)
 
 
 async def test_an_expired_session_is_replaced_in_stock(bench: Bench) -> None:
@@ -111,8 +108,9 @@ async def test_an_unreachable_endpoint_refuses_leases(start: StartBench) -> None
         REGION_AGENT_REALTIME_URL="ws://127.0.0.1:1/v1/realtime",
     )
     edge = await bench.connect()
-    answer = await edge.lease("1", "plain")
+    answer = await edge.lease("1", "plain", cold=True)
     assert answer == LeaseRefused("1", CloseReason.MODEL_UNAVAILABLE)
+    assert await edge.lease("2", "plain") == LeaseRefused("2", CloseReason.NO_STOCK)
 
 
 async def test_an_endpoint_that_says_nothing_is_given_up(start: StartBench) -> None:
@@ -135,48 +133,6 @@ async def test_a_lost_link_frees_its_calls_and_leases(bench: Bench) -> None:
     await eventually(lambda: bench.agent.sessions.capacity.in_use == 0)
     await eventually(lambda: bench.record(call).state == "closed")
     await bench.wait_warm()
-
-
-async def test_a_released_lease_returns_its_session(bench: Bench) -> None:
-    edge = await bench.connect()
-    await edge.lease("1")
-    edge.open_link.send(LeaseRelease("1"))
-    await eventually(lambda: bench.agent.sessions.capacity.in_use == 0)
-
-
-async def test_two_processes_of_one_edge_do_not_share_leases(bench: Bench) -> None:
-    old = await bench.connect("edge-1", instance="old")
-    new = await bench.connect("edge-1", instance="new")
-    # Each process counts its leases from one.
-    for edge in (old, new):
-        assert await edge.lease("1") == LeaseGranted("1", warm=True)
-    assert bench.agent.sessions.capacity.in_use == 2
-    new.open_link.send(LeaseRelease("1"))
-    await eventually(lambda: bench.agent.sessions.capacity.in_use == 1)
-    call = Call()
-    call.channel = old.open_link.open_channel(call, Open("1", "CA1", "patient"))
-    await eventually(lambda: bool(call.session_id))
-    assert await new.refused("1") is CloseReason.LEASE_UNKNOWN
-
-
-async def test_refusals_say_why(start: StartBench) -> None:
-    bench = await start(REGION_AGENT_MAX_CALLS="1")
-    await bench.wait_warm()
-    edge = await bench.connect()
-    stranger = await bench.connect("edge-2")
-    unknown = await edge.lease("1", "nobody")
-    assert unknown == LeaseRefused("1", CloseReason.UNKNOWN_PROFILE)
-    assert await edge.lease("2") == LeaseGranted("2", warm=True)
-    assert await edge.lease("3") == LeaseRefused("3", CloseReason.AT_CAPACITY)
-    for who, lease_id in ((edge, "99"), (stranger, "2")):
-        assert await who.refused(lease_id) is CloseReason.LEASE_UNKNOWN
-
-
-async def test_a_lease_opens_no_call_of_another_profile(bench: Bench) -> None:
-    edge = await bench.connect()
-    await edge.lease("1", "plain")
-    assert await edge.refused("1") is CloseReason.LEASE_UNKNOWN
-    assert (await edge.call("1", "plain")).session_id
 
 
 async def test_a_certificate_of_another_role_is_refused(bench: Bench) -> None:

@@ -234,7 +234,7 @@ async def test_a_function_that_outlasts_the_call_is_told_all_the_same(
 async def test_messages_that_are_not_a_conversation_s_are_passed_over(
     stage: Stage,
 ) -> None:
-    stage.bridge.on_message(Stock(warm={}, active_calls=0))
+    stage.bridge.on_message(Stock())
     stage.bridge.on_event(ServerEvent("rate_limits.updated"))
     assert stage.channel.sent == stage.session.sent == []
 

@@ -2,7 +2,9 @@ import asyncio
 
 import pytest
 
+from backhaul.core.estimators import SmoothedMean
 from region_agent.core.realtime_events import ResponseDetail, ServerEvent
+from region_agent.first_audio import FirstAudioWatch
 from region_agent.phrases import MAX_PHRASE_BYTES, PhraseNotSpokenError, _Speaker
 from region_agent.realtime import RealtimeCounters, RealtimeSession
 
@@ -17,9 +19,13 @@ def done(response_id: str, status: str | None = "completed") -> ServerEvent:
     return ServerEvent("response.done", response=ResponseDetail(response_id, status))
 
 
+def silent_session() -> RealtimeSession:
+    return RealtimeSession(RealtimeCounters(), FirstAudioWatch(SmoothedMean()))
+
+
 async def speak(*happens: ServerEvent | bytes | str) -> bytes:
     """Return what a speaker makes of it: an event, sound, or the session's end."""
-    speaker = _Speaker(RealtimeSession(RealtimeCounters()))
+    speaker = _Speaker(silent_session())
     async with asyncio.TaskGroup() as tasks:
         said = tasks.create_task(speaker.say("Hello."))
         await asyncio.sleep(0)
@@ -63,7 +69,7 @@ async def test_anything_else_is_no_phrase(
 
 
 async def test_a_session_lost_between_two_phrases_is_noticed() -> None:
-    speaker = _Speaker(RealtimeSession(RealtimeCounters()))
+    speaker = _Speaker(silent_session())
     for event in (created("resp_1"), done("resp_1")):
         speaker.on_event(event)
     speaker.on_session_closed("connection lost")

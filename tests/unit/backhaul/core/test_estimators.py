@@ -1,8 +1,8 @@
-"""Round-trip samples are smoothed as RFC 9002 says."""
+"""Samples are smoothed, round trips as RFC 9002 says."""
 
 import pytest
 
-from backhaul.core.estimators import RttEstimator
+from backhaul.core.estimators import RttEstimator, SmoothedMean
 
 
 def test_before_the_first_sample_nothing_is_known() -> None:
@@ -30,3 +30,12 @@ def test_a_lasting_change_is_believed_in_the_end() -> None:
         estimator.add(sample_s)
     assert estimator.smoothed_rtt_s == pytest.approx(0.2, rel=1e-3)
     assert estimator.jitter_s == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_mean_is_what_was_expected_until_something_was_measured() -> None:
+    mean = SmoothedMean(1.0)
+    assert (mean.value, mean.samples) == (1.0, 0)
+    mean.add(0.5)
+    assert (mean.value, mean.samples) == (0.5, 1)
+    mean.add(1.3)
+    assert mean.value == pytest.approx(0.6)

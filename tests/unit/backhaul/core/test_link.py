@@ -151,7 +151,7 @@ def test_a_peer_without_a_hello_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (Stock(warm={}, active_calls=0), "message before hello"),
+        (Stock(), "message before hello"),
         (Heartbeat(1), "message before hello"),
         (Hello(version=99, name="x"), "peer speaks protocol version 99"),
     ],
@@ -170,7 +170,7 @@ def test_a_second_hello_closes_the_link() -> None:
 
 
 def test_what_concerns_the_owner_is_left_to_it() -> None:
-    stock = MessageReceived(Stock(warm={}, active_calls=0))
+    stock = MessageReceived(Stock())
     assert ready_link().handle(stock, now=2.0) == ()
 
 

@@ -23,3 +23,19 @@ def test_several_tokens_are_granted_together_or_not_at_all() -> None:
     assert not bucket.try_take(0.5, now=0.25)
     assert bucket.try_take(0.5, now=0.5)
     assert not bucket.try_take(5.0, now=100.0)
+
+
+def test_an_emptied_bucket_grants_one_by_one_from_then_on() -> None:
+    bucket = TokenBucket(rate_per_s=2.0, burst=3, now=0.0)
+    bucket.empty_until(5.0)
+    assert bucket.ready_at == 5.0
+    assert [bucket.try_take(now=5.0), bucket.try_take(now=5.4)] == [True, False]
+    assert bucket.try_take(now=5.5)
+
+
+def test_emptying_it_never_fills_it() -> None:
+    bucket = TokenBucket(rate_per_s=2.0, burst=2, now=0.0)
+    for _ in range(2):
+        assert bucket.try_take(now=10.0)
+    bucket.empty_until(1.0)
+    assert not bucket.try_take(now=10.0)

@@ -7,14 +7,18 @@ import pytest
 
 from backhaul.core.profile import Profile, TurnDetection, VadKind
 from backhaul.core.tools import Tool
+from region_agent.core.phrases import speak_phrase
 from region_agent.core.realtime_protocol import (
+    PROOF_ID,
     append_audio,
+    asks_for_response,
     assistant_said,
     caller_pressed,
     cancel_response,
     create_response,
     delete_item,
     function_output,
+    prove_session,
     say_exactly,
     server_answers,
     server_interrupts,
@@ -95,6 +99,20 @@ def test_a_response_keeps_the_session_s_instructions_unless_given_others() -> No
     assert json.loads(create_response("Say hi.")) == {
         "type": "response.create",
         "response": {"instructions": "Say hi."},
+    }
+
+
+def test_a_request_for_a_response_is_known_by_its_bytes() -> None:
+    for event in (create_response(), create_response("Hi."), speak_phrase("Hi.")):
+        assert asks_for_response(event)
+    for event in (cancel_response("r1"), append_audio(b""), delete_item("i1")):
+        assert not asks_for_response(event)
+
+
+def test_what_proves_a_session_is_no_response() -> None:
+    assert json.loads(prove_session()) == {
+        "type": "input_audio_buffer.clear",
+        "event_id": PROOF_ID,
     }
 
 

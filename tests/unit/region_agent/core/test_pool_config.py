@@ -1,6 +1,6 @@
 """Places for calls are shared: nobody gets one too many."""
 
-from region_agent.core.pool_events import Capacity
+from region_agent.core.pool_config import Capacity
 
 
 def test_no_more_places_are_given_than_there_are() -> None:
@@ -20,3 +20,9 @@ def test_a_place_that_is_given_back_can_be_had_again() -> None:
 
 def test_without_places_there_is_none() -> None:
     assert not Capacity(0).try_acquire()
+
+
+def test_the_target_is_never_above_the_limit() -> None:
+    assert Capacity(50, target=30).target == 30
+    assert Capacity(20, target=30).target == 20
+    assert Capacity(20).target == 20

@@ -1,0 +1,106 @@
+"""Any control message, for Hypothesis."""
+
+from hypothesis import strategies as st
+
+from backhaul.core.frames import SEQUENCE_MODULUS
+from backhaul.core.messages import (
+    Arrived,
+    ChannelUnknown,
+    Clear,
+    Cleared,
+    Close,
+    CloseReason,
+    Digit,
+    Flow,
+    Greeting,
+    Heartbeat,
+    HeartbeatReply,
+    Hello,
+    LeaseGranted,
+    LeaseRefused,
+    LeaseRelease,
+    LeaseRequest,
+    Member,
+    Members,
+    Message,
+    Moved,
+    Open,
+    Opened,
+    Played,
+    ProfileStock,
+    Receipt,
+    Returned,
+    SendDigits,
+    Stock,
+    Transfer,
+    TransferKind,
+)
+
+counts = st.integers(0, 2**63 - 1)
+reasons = st.sampled_from(CloseReason)
+epochs = st.integers(1, 1 << 32)
+numbers = st.integers(0, SEQUENCE_MODULUS - 1)
+spans = st.floats(0, 3600)
+words = st.text(max_size=20)
+
+arrived = st.builds(Arrived, counts, counts, counts)
+members = st.builds(
+    Member,
+    words,
+    words,
+    st.dictionaries(words, counts, max_size=3),
+    counts,
+    st.booleans(),
+)
+messages: st.SearchStrategy[Message] = st.one_of(
+    st.builds(
+        Hello, counts, words, words, words, st.lists(words, max_size=3).map(tuple)
+    ),
+    st.builds(
+        Heartbeat,
+        counts,
+        st.none()
+        | st.builds(Receipt, st.floats(0, 1), st.floats(0, 60), st.floats(0, 60)),
+        st.lists(arrived, max_size=3).map(tuple),
+    ),
+    st.builds(Members, st.lists(members, max_size=3).map(tuple)),
+    st.builds(Moved, arrived),
+    st.builds(ChannelUnknown, counts),
+    st.builds(HeartbeatReply, counts, counts),
+    st.builds(LeaseRequest, words, words, words, epochs, st.booleans()),
+    st.builds(LeaseGranted, words, st.booleans()),
+    st.builds(LeaseRefused, words, reasons),
+    st.builds(LeaseRelease, words),
+    st.builds(Greeting, words, words, st.binary(max_size=400)),
+    st.builds(
+        Stock,
+        st.dictionaries(
+            words, st.builds(ProfileStock, counts, spans, spans), max_size=4
+        ),
+        counts,
+        counts,
+        counts,
+        st.booleans(),
+    ),
+    st.builds(
+        Open,
+        words,
+        words,
+        words,
+        epochs,
+        words,
+        words,
+        st.integers(0, 1 << 20),
+        st.booleans(),
+    ),
+    st.builds(Opened, words),
+    st.builds(Clear),
+    st.builds(Cleared, counts, counts),
+    st.builds(Played, counts),
+    st.builds(Digit, words),
+    st.builds(Flow, st.booleans()),
+    st.builds(Transfer, st.sampled_from(TransferKind), words, words, counts),
+    st.builds(SendDigits, words),
+    st.builds(Returned, words),
+    st.builds(Close, reasons, numbers),
+)
