@@ -50,9 +50,9 @@ def call(
 
 
 def test_an_endpoint_is_asked_once_and_its_answer_passed_on_once() -> None:
-    tools = ToolCalls(PROFILE)
+    tools = ToolCalls(PROFILE, call_sid="CA1")
     asked = call(tools, "c1", "quick", '{"a":1}')
-    assert asked == Reaction((CallTool("c1", "quick", '{"a":1}'),))
+    assert asked == Reaction((CallTool("c1", "quick", '{"a":1}', "CA1-c1"),))
     assert call(tools, "c1", "quick") == Reaction()
     assert tools.repeated == 1
     assert tools.waiting
@@ -81,9 +81,9 @@ def test_what_cannot_be_done_is_told_and_waits_for_the_others() -> None:
 
 
 def test_even_a_function_that_nobody_declared_is_asked_for() -> None:
-    tools = ToolCalls(PROFILE)
+    tools = ToolCalls(PROFILE, call_sid="CA1")
     asked = call(tools, "c1", "unheard_of", "nonsense")
-    assert asked.actions == (CallTool("c1", "unheard_of", "nonsense"),)
+    assert asked.actions == (CallTool("c1", "unheard_of", "nonsense", "CA1-c1"),)
     assert tools.next_deadline() is None
 
 
