@@ -28,6 +28,7 @@ from region_agent.tools import ToolOutcome, ToolRequest, ToolResult
 class FakeChannel:
     sent: list[Message | bytes] = field(default_factory=list)
     closed: CloseReason | None = None
+    audio_missing: int = 0
 
     def bind(self, handler: object) -> None:
         pass
@@ -53,8 +54,9 @@ class FakeSession:
     def send(self, event: bytes) -> None:
         self.sent.append(event)
 
-    def append_audio(self, audio: bytes) -> None:
+    def append_audio(self, audio: bytes) -> bool:
         self.sent.append(audio)
+        return True
 
 
 @dataclass
