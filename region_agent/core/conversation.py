@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from backhaul.core.checkpoint import Checkpoint, Noted
+from backhaul.core.checkpoint import Checkpoint, Noted, VoiceProgress
 from backhaul.core.messages import (
     Clear,
     Cleared,
@@ -213,8 +213,11 @@ class Conversation:
     def _on_began(self, began: CallBegan, now: float) -> _Actions:
         profile = self._profile
         self.playback.resume(position=began.voice.position, heard=began.voice.heard)
-        if began.checkpoint is not None and began.checkpoint.items:
-            return self._on_resumed(began.checkpoint, began, now)
+        if began.checkpoint is not None:
+            self._limits.resume(elapsed_s=began.checkpoint.elapsed_s, now=now)
+            self.transcript.resume(began.checkpoint)
+            if began.checkpoint.items:
+                return self._on_resumed(began.checkpoint, began.voice, now)
         if began.resumed:
             return self._speech.respond(now, apologise(profile))
         said: _Actions = ()
@@ -226,10 +229,10 @@ class Conversation:
             return said
         return (*said, *self._speech.respond(now))
 
-    def _on_resumed(self, kept: Checkpoint, began: CallBegan, now: float) -> _Actions:
-        self._limits.resume(elapsed_s=kept.elapsed_s, now=now)
-        self.transcript.resume(kept)
-        plan = resumption(kept, began.voice, self._profile)
+    def _on_resumed(
+        self, kept: Checkpoint, voice: VoiceProgress, now: float
+    ) -> _Actions:
+        plan = resumption(kept, voice, self._profile)
         self.turns.away = bool(kept.errand)
         self.tools.away(kept.errand)
         done = list(seed(plan, self.voice, self.tools, self.transcript))

@@ -56,7 +56,7 @@ def conversation_of(profile: Profile, phrases: dict[str, int]) -> Conversation:
     def audio_of(text: str) -> bytes | None:
         return bytes(phrases[text]) if text in phrases else None
 
-    return Conversation(profile, phrases=audio_of, now=0.0)
+    return Conversation(profile, phrases=audio_of, now=0.0, call_sid="CA1")
 
 
 def play(conversation: Conversation, script: list[Step]) -> None:
@@ -131,7 +131,7 @@ def _report_in_words(action: ConversationAction) -> str:  # noqa: C901, PLR0911
             return repr(action)
 
 
-def _event_in_words(event: dict[str, Any]) -> str:  # noqa: PLR0911
+def _event_in_words(event: dict[str, Any]) -> str:  # noqa: C901, PLR0911
     match event:
         case {"type": "response.create", "response": {"instructions": instructions}}:
             return f"respond: {instructions.splitlines()[-1]}"
@@ -145,6 +145,8 @@ def _event_in_words(event: dict[str, Any]) -> str:  # noqa: PLR0911
             return f"delete {item_id}"
         case {"item": {"type": "function_call_output"} as item}:
             return f"output {item['call_id']} {item['output']}"
+        case {"item": {"type": "function_call"} as item}:
+            return f"called {item['call_id']} {item['name']} {item['arguments']}"
         case {"item": {"content": [{"text": text}]} as item}:
             return f"write {item['role']} {item.get('id', '-')}: {text}"
         case _:
