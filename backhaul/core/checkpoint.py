@@ -115,7 +115,6 @@ class VoiceProgress(msgspec.Struct, frozen=True):
     heard: Position = 0
     """How far it had been played, or dropped; the rest is still being played."""
     cleared_at: Position = 0
-    """`Cleared.position` of the last clear; 0: there was none."""
+    """`Cleared.position` of the last clear that dropped anything; 0: there was none."""
     cleared_heard: Position = 0
-    """`Cleared.heard` of the last clear, of which the agent before may not have heard.
-    """
+    """Its `Cleared.heard`, of which the agent before may not have been told."""

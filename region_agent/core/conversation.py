@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from backhaul.core.checkpoint import Checkpoint, Noted, VoiceProgress
+from backhaul.core.checkpoint import Checkpoint, Noted
 from backhaul.core.messages import (
     Clear,
     Cleared,
@@ -44,7 +44,7 @@ from region_agent.core.conversation_events import (
 from region_agent.core.key_presses import KeyPresses
 from region_agent.core.last_words import LastWords, Pending
 from region_agent.core.realtime_protocol import apologise, caller_said, keys_in_words
-from region_agent.core.resumption import resumption, seed
+from region_agent.core.resumption import Resumption, resumption, seed
 from region_agent.core.speech import Speech
 from region_agent.core.tool_calls import Reaction, ToolCalls
 from region_agent.core.transcript import Transcript
@@ -216,9 +216,10 @@ class Conversation:
         if began.checkpoint is not None:
             self._limits.resume(elapsed_s=began.checkpoint.elapsed_s, now=now)
             self.transcript.resume(began.checkpoint)
-            if began.checkpoint.items:
-                return self._on_resumed(began.checkpoint, began.voice, now)
-        if began.resumed:
+            plan = resumption(began.checkpoint, began.voice, profile)
+            if plan.items:
+                return self._go_on(plan, began.checkpoint.errand, now)
+        elif began.resumed:
             return self._speech.respond(now, apologise(profile))
         said: _Actions = ()
         if began.opening_text:
@@ -229,12 +230,9 @@ class Conversation:
             return said
         return (*said, *self._speech.respond(now))
 
-    def _on_resumed(
-        self, kept: Checkpoint, voice: VoiceProgress, now: float
-    ) -> _Actions:
-        plan = resumption(kept, voice, self._profile)
-        self.turns.away = bool(kept.errand)
-        self.tools.away(kept.errand)
+    def _go_on(self, plan: Resumption, errand: str, now: float) -> _Actions:
+        self.turns.away = bool(errand)
+        self.tools.away(errand)
         done = list(seed(plan, self.voice, self.tools, self.transcript))
         if plan.clear:
             done.append(SendMessage(Clear()))

@@ -51,7 +51,8 @@ class Resumption:
     """What is to be done about a checkpoint, in this order."""
 
     items: tuple[Item | Remainder, ...] = ()
-    """What the session is to know. Every `Saying` is settled or a `Remainder`."""
+    """What the session is to know; every `Saying` is settled or a `Remainder`. None:
+    nothing of the call was heard."""
     clear: bool = False
     """Whether what the edge still plays is dropped: it will be said anew."""
     calls: tuple[Called, ...] = ()
@@ -71,29 +72,26 @@ def resumption(
         for item in checkpoint.items
         if (settled := _as_given(item, voice)) is not None
     ]
-    last = items[-1] if items else None
-    clear = voice.position > max(voice.heard, _known_end(items, voice))
-    instructions = ""
-    respond = isinstance(last, CallerSaid | Noted) or _has_output(last)
-    if isinstance(last, Remainder) and last.cut:
-        respond = True
-        if profile.after_failover == "repeat":
-            del items[-1]
-            clear = voice.position > voice.heard
-            if last.unsaid:
-                instructions = say_exactly(f"{last.text} {last.unsaid}")
-        elif last.unsaid:
-            instructions = say_exactly(last.unsaid)
-        else:
-            instructions = continue_reply(profile, last.text)
-    open_calls = tuple(
+    calls = tuple(
         item
         for item in items
         if isinstance(item, Called)
         and item.output is None
         and item.call_id != checkpoint.errand
     )
-    return Resumption(tuple(items), clear, open_calls, respond, instructions)
+    last = items[-1] if items else None
+    if not isinstance(last, Remainder) or not last.cut:
+        clear = _is_in_vain(items, voice)
+        return Resumption(tuple(items), clear, calls, _is_due(items, profile))
+    if profile.after_failover == "repeat":
+        items.pop()
+        again = say_exactly(f"{last.text} {last.unsaid}") if last.unsaid else ""
+        clear = _is_in_vain(items, voice)
+        return Resumption(tuple(items), clear, calls, respond=True, instructions=again)
+    rest = (
+        say_exactly(last.unsaid) if last.unsaid else continue_reply(profile, last.text)
+    )
+    return Resumption(tuple(items), calls=calls, respond=True, instructions=rest)
 
 
 def seed(
@@ -151,14 +149,19 @@ def _as_cleared(item: Saying, heard: int, size: int) -> Item | None:
     return ModelSaid(text, heard_whole=heard == size and item.whole)
 
 
-def _known_end(items: list[Item | Remainder], voice: VoiceProgress) -> int:
-    """Return up to where it is known what the voice says."""
-    ends = [item.start + item.size for item in items if isinstance(item, Remainder)]
+def _is_in_vain(items: list[Item | Remainder], voice: VoiceProgress) -> bool:
+    """Tell whether all that is still played is what will be said anew."""
+    ends = (item.start + item.size for item in items if isinstance(item, Remainder))
+    return voice.position > voice.heard >= max(ends, default=0)
+
+
+def _is_due(items: list[Item | Remainder], profile: Profile) -> bool:
+    """Tell whether it is the model's turn to speak."""
     last = items[-1] if items else None
-    if isinstance(last, Remainder) and last.cut:
-        return voice.position  # what is not known of it goes on where it is cut
-    return max(ends, default=0)
-
-
-def _has_output(item: Item | Remainder | None) -> bool:
-    return isinstance(item, Called) and item.output is not None
+    if isinstance(last, Called):
+        return last.output is not None
+    if isinstance(last, CallerSaid | Noted):
+        return True
+    # An announcement does not keep the model from beginning.
+    announced = bool(profile.opening) and not profile.greeting
+    return announced and not profile.caller_speaks_first and len(items) == 1

@@ -79,7 +79,7 @@ class Transcript:
 
     def resume(self, kept: Checkpoint) -> None:
         """Begin where another agent left off; its items are added one by one."""
-        self.version = kept.version
+        self.version = kept.version + 1
         self.errand = kept.errand
         self._covered = kept.caller_position
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from backhaul.core.checkpoint import (
     Called,
@@ -15,7 +16,7 @@ from backhaul.core.checkpoint import (
     Saying,
     VoiceProgress,
 )
-from backhaul.core.profile import Profile
+from backhaul.core.profile import Profile, Recording
 from region_agent.core.conversation_events import SendEvent
 from region_agent.core.playback import Playback
 from region_agent.core.realtime_protocol import continue_reply, say_exactly
@@ -24,8 +25,11 @@ from region_agent.core.tool_calls import ToolCalls
 from region_agent.core.transcript import Transcript
 from region_agent.core.voice_items import VoiceItems
 
-GO_ON = Profile(instructions="Be kind.")
+GO_ON = Profile(instructions="Be kind.", greeting="Hello.")
 REPEAT = Profile(instructions="Be kind.", after_failover="repeat")
+ANNOUNCED = Profile(
+    instructions="Be kind.", recording=Recording("/rec", announcement="Recorded.")
+)
 ASKED, SAID = CallerSaid("Hello?"), ModelSaid("Hello.")
 OPEN = Called("c1", "book", "{}", key="k1")
 ANSWERED = Called("c2", "look", "{}", "42", "k2")
@@ -59,6 +63,17 @@ def test_the_model_speaks_when_it_is_its_turn(
     assert plan(*items).respond is respond
     assert plan(*items).items == items
     assert plan(*items).instructions == ""
+
+
+@pytest.mark.parametrize(("items", "respond"), [((SAID,), True), ((SAID, SAID), False)])
+def test_a_model_that_is_to_begin_does_so_after_an_announcement(
+    items: tuple[Item, ...], respond: bool
+) -> None:
+    assert plan(*items, profile=ANNOUNCED).respond is respond
+    shy = replace(ANNOUNCED, caller_speaks_first=True)
+    assert not plan(*items, profile=shy).respond
+    unannounced = replace(ANNOUNCED, recording=None)
+    assert not plan(*items, profile=unannounced).respond
 
 
 def test_calls_without_output_are_made_again_but_not_an_errand() -> None:
@@ -135,7 +150,8 @@ def test_a_reply_of_which_nothing_reached_the_edge_is_begun_anew() -> None:
 def test_what_nobody_knows_of_is_not_played_to_its_end() -> None:
     assert plan(ASKED, voice=VoiceProgress(900, 300)).clear
     assert not plan(ASKED, voice=VoiceProgress(900, 900)).clear
-    assert plan(SAYING, ASKED, voice=VoiceProgress(1000, 300)).clear
+    assert plan(SAYING, ASKED, voice=VoiceProgress(1000, 900)).clear
+    assert not plan(SAYING, ASKED, voice=VoiceProgress(1000, 899)).clear
 
 
 @pytest.mark.parametrize(

@@ -225,8 +225,9 @@ def test_a_transcript_goes_on_where_another_ended() -> None:
     before = Checkpoint(7, (Noted("Pressed 4."),), caller_position=8000, errand="c1")
     transcript = Transcript()
     transcript.resume(before)
+    assert transcript.version == 8
     transcript.add(before.items[0])
     checkpoint = kept(transcript)
-    assert checkpoint.version == 8
+    assert checkpoint.version == 9
     assert checkpoint.items == before.items
     assert (checkpoint.caller_position, checkpoint.errand) == (8000, "c1")
