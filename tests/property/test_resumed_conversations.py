@@ -137,7 +137,7 @@ class LostAgents(RuleBasedStateMachine):
 
     def agent(self) -> Conversation:
         return Conversation(
-            PROFILE, phrases={}.get, now=self.now, call_sid=f"CA{self.epoch}"
+            PROFILE, phrases=lambda _: None, now=self.now, call_sid=f"CA{self.epoch}"
         )
 
     def new(self, kind: str) -> str:
@@ -386,6 +386,10 @@ class LostAgents(RuleBasedStateMachine):
                         continue
             kept.append(entry)
         assert next(told, None) is None
+        for index, entry in enumerate(kept):
+            if isinstance(entry, Turn) and entry.item_id and not entry.transcribed:
+                # Without words only if it was too late to hear it again.
+                assert not all(isinstance(later, Turn) for later in kept[index:])
         self.truth = kept
 
     def has_told(self, speech: Speech, told: Any) -> bool:
