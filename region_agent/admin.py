@@ -67,7 +67,7 @@ class AgentViews:
                     "floor": sessions.profile.warm_sessions,
                     "target": sessions.pool.demand.target,
                     "sessions": asdict(sessions.pool.stock()),
-                    "each": sessions.session_rows(),
+                    "each_session": sessions.session_rows(),
                     "measured": _measured(sessions),
                     "counters": asdict(sessions.pool.counters),
                     "greeting_ready": name in self._phrases.ready,

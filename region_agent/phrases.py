@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from backhaul.clock import monotonic_s
 from backhaul.core.backoff import Backoff
 from backhaul.core.estimators import SmoothedMean
 from backhaul.core.g711 import MULAW_RATE_HZ
@@ -17,6 +18,7 @@ from backhaul.core.messages import Greeting
 from backhaul.core.profile import Profile
 from backhaul.errors import RealtimeError, RealtimeRateLimitedError
 from backhaul.tasks import TaskOwner
+from region_agent.core.open_limiter import OpenLimiter
 from region_agent.core.phrases import fixed_phrases, speak_phrase
 from region_agent.core.realtime_events import ServerEvent
 from region_agent.realtime import RealtimeCounters, RealtimeSession
@@ -52,6 +54,7 @@ class Phrases:
         recorded: Openings that need no rendering, by profile.
         endpoint: Where sessions are opened.
         counters: Where sessions count what passes.
+        limiter: Says when a session may be opened.
         first_audio: What learns, for a profile, how long the model takes.
         on_ready: Gets each opening that was rendered.
         rng: Spreads the retries.
@@ -64,6 +67,7 @@ class Phrases:
         *,
         endpoint: RealtimeEndpoint,
         counters: RealtimeCounters,
+        limiter: OpenLimiter,
         first_audio: Callable[[str], SmoothedMean],
         on_ready: Callable[[Greeting], None],
         rng: random.Random,
@@ -74,6 +78,7 @@ class Phrases:
         self._audio = {(name, g.text): g.audio for name, g in recorded.items()}
         self._endpoint = endpoint
         self._counters = counters
+        self._limiter = limiter
         self._first_audio = first_audio
         self._on_ready = on_ready
         self._rng = rng
@@ -141,12 +146,13 @@ class Phrases:
         backoff = self._costly_backoff if is_costly else self._backoff
         wait_s = backoff.wait_s(failures, rng=self._rng)
         if isinstance(exc, RealtimeRateLimitedError):
-            return max(wait_s, exc.retry_after_s or 0.0)
+            self._limiter.refuse(exc.retry_after_s, now=monotonic_s())
         return wait_s
 
     async def _render(self, name: str, waiting: deque[str]) -> None:
         """Render what is *waiting*, and take off it what is done."""
         profile = self._profiles[name]
+        await asyncio.sleep(self._limiter.reserve(now=monotonic_s()))
         session = await open_session(
             self._endpoint,
             profile,

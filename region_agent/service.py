@@ -180,6 +180,7 @@ class RegionAgent:
                 read_greetings(profiles, deployment.directory),
                 endpoint=endpoint,
                 counters=self.sessions.counters,
+                limiter=self.sessions.limiter,
                 first_audio=lambda name: self.sessions.by_profile[name].first_audio,
                 on_ready=self.listener.push_greeting,
                 rng=rng,

@@ -79,6 +79,12 @@ class OpenLimiter:
         """Take leave to open one session; return whether it was given."""
         return now >= self._pause.again_at and self._bucket.try_take(now=now)
 
+    def reserve(self, *, now: float) -> float:
+        """Take the next leave to open a session; return how long until then (s)."""
+        opens_at = max(now, self.ready_at)
+        self._bucket.try_take(now=opens_at)
+        return opens_at - now
+
     def refuse(self, retry_after_s: float | None, *, now: float) -> None:
         """Take note of a 429, and of the wait (s) that it asked for, if any.
 

@@ -43,17 +43,19 @@ class ProofPatience:
 
 @dataclass(slots=True)
 class SessionProof:
-    """The proofs of one session."""
+    """The proofs of one session; times are monotonic seconds."""
 
     interval_s: float
     timeout_s: float
     patience: ProofPatience
     given_at: float | None = None
-    """When it last answered (monotonic s)."""
+    """When it last answered."""
     ask_at: float = _NEVER
     """When to ask it next."""
     asked_at: float = _NEVER
     """Since when it owes an answer."""
+    doubt_at: float = _NEVER
+    """From when on the session is in doubt if it does not answer before."""
 
     @property
     def under_way(self) -> bool:
@@ -68,6 +70,7 @@ class SessionProof:
     def ask(self, *, now: float) -> None:
         """Take note that it was asked."""
         self.ask_at, self.asked_at = _NEVER, now
+        self._set_doubt()
 
     def give(self, *, now: float, rng: "Random") -> None:
         """Take note that it answered."""
@@ -77,27 +80,23 @@ class SessionProof:
         share = _SOONEST + (_LATEST - _SOONEST) * rng.random()
         self.given_at, self.asked_at = now, _NEVER
         self.ask_at = now + share * self.interval_s
+        self._set_doubt()
 
     def excuse(self, *, now: float) -> None:
         """Count none of the time until now: it was we who did not listen."""
         if self.under_way:
             self.asked_at = now
-
-    def is_overdue(self, *, now: float) -> bool:
-        """Tell whether it is in doubt that the session answers."""
-        return now >= self.doubt_at
+            self._set_doubt()
 
     def has_failed(self, *, now: float) -> bool:
         """Tell whether the session has owed an answer for too long."""
         return now >= self.asked_at + self.timeout_s
 
-    @property
-    def doubt_at(self) -> float:
-        """From when on the session is in doubt if it does not answer before."""
-        given_at = _NEVER if self.given_at is None else self.given_at
-        return min(given_at + self.interval_s, self.asked_at + self.patience.limit_s)
-
-    @property
     def next_deadline(self) -> float:
-        """When it is to be asked, or found to have failed."""
+        """Return when it is to be asked, or found to have failed."""
         return min(self.ask_at, self.asked_at + self.timeout_s)
+
+    def _set_doubt(self) -> None:
+        given_at = _NEVER if self.given_at is None else self.given_at
+        late_at = self.asked_at + self.patience.limit_s
+        self.doubt_at = min(given_at + self.interval_s, late_at)

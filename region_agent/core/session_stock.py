@@ -65,7 +65,7 @@ class PooledSession:
         spent_at = self.lend_until if self.ageing else self.replace_at
         ends_at = self.lease_ends_at if self.state is SessionState.LEASED else spent_at
         doubt_at = _NEVER if self.doubted else self.proof.doubt_at
-        return min(ends_at, doubt_at, self.proof.next_deadline)
+        return min(ends_at, doubt_at, self.proof.next_deadline())
 
 
 class SessionStock:
@@ -221,7 +221,7 @@ class SessionStock:
             if now >= session.lend_until:
                 self.apply(session, SessionInput.DISCARDED, now=now)
         for session in self.standing(*_CHECKED):
-            is_overdue = session.proof.is_overdue(now=now)
+            is_overdue = now >= session.proof.doubt_at
             self._counters.doubted += is_overdue and not session.doubted
             session.doubted = is_overdue
             if is_overdue:

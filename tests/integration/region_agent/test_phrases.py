@@ -14,6 +14,7 @@ from backhaul.settings import Secret
 from lab.realtime import RealtimeServer, RealtimeServerSettings
 from lab.realtime_faults import Fault
 from lab.speech_files import load_line
+from region_agent.core.open_limiter import OpenLimiter
 from region_agent.phrases import Phrases
 from region_agent.realtime import RealtimeCounters
 from region_agent.realtime_open import RealtimeEndpoint
@@ -73,6 +74,9 @@ async def bench_with(
             recorded or {},
             endpoint=RealtimeEndpoint(model.url, "gpt-realtime", Secret("sk-lab")),
             counters=RealtimeCounters(),
+            limiter=OpenLimiter(
+                opens_per_s=100.0, rng=random.Random(1), now=monotonic_s()
+            ),
             first_audio=lambda _: SmoothedMean(),
             on_ready=pushed.append,
             rng=random.Random(1),

@@ -194,3 +194,10 @@ def test_other_messages_may_be_larger() -> None:
     opened = Open("l1", "CA1", "p", traceparent="x" * (MAX_CHECKPOINT_BYTES + 9000))
     for message in (greeting, opened):
         assert decode_message(encode_message(message)) == message
+
+
+def test_a_profile_nobody_spoke_of_has_no_stock() -> None:
+    stock = Stock({"front-desk": ProfileStock(3)})
+    assert stock.warm("front-desk") == 3
+    assert stock.warm("night-line") == 0
+    assert Stock().warm("front-desk") == 0

@@ -71,3 +71,11 @@ def test_waits_are_spread() -> None:
         waits.add(pause.again_at)
     assert len(waits) == 20
     assert all(0.5 <= wait <= 1.0 for wait in waits)
+
+
+def test_leave_can_be_taken_before_it_is_due() -> None:
+    one = limiter()
+    assert [one.reserve(now=0.0) for _ in range(4)] == [0.0, 0.0, 0.5, 1.0]
+    assert not one.try_take(now=1.0)
+    one.refuse(5.0, now=1.0)
+    assert one.reserve(now=2.0) == 4.0

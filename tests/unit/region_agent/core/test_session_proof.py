@@ -18,7 +18,7 @@ def test_the_next_question_comes_after_4_to_7_tenths_of_the_interval() -> None:
         proof = fresh()
         proof.ask(now=0.0)
         proof.give(now=0.0, rng=rng)
-        times.append(proof.next_deadline)
+        times.append(proof.next_deadline())
     assert 4.0 <= min(times) < 4.5
     assert 6.5 < max(times) <= 7.0
 
@@ -26,10 +26,10 @@ def test_the_next_question_comes_after_4_to_7_tenths_of_the_interval() -> None:
 def test_a_question_is_not_asked_twice() -> None:
     proof = fresh()
     proof.want(now=1.0)
-    assert proof.next_deadline == 1.0
+    assert proof.next_deadline() == 1.0
     proof.ask(now=1.0)
     proof.want(now=1.5)
-    assert proof.next_deadline == 3.0
+    assert proof.next_deadline() == 3.0
     assert not proof.has_failed(now=2.9)
     assert proof.has_failed(now=3.0)
 
@@ -38,8 +38,9 @@ def test_a_proof_holds_for_the_interval() -> None:
     proof = fresh()
     proof.ask(now=0.0)
     proof.give(now=0.1, rng=random.Random(1))
-    assert not proof.is_overdue(now=10.0)
-    assert proof.is_overdue(now=10.1)
+    assert proof.doubt_at == 10.1
+    proof.ask(now=5.0)
+    assert proof.doubt_at == 5.0 + proof.patience.limit_s
 
 
 @pytest.mark.parametrize(

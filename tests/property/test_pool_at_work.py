@@ -1,4 +1,4 @@
-"""A pool at work in virtual time, while some of its sessions die without a word."""
+"""A pool at work in virtual time: calls come, and sessions die without a word."""
 
 import heapq
 import itertools
@@ -24,6 +24,7 @@ from region_agent.core.pool_events import (
     PoolEvent,
     ProofGiven,
     ProveSession,
+    RefuseLease,
     RetireSession,
     SessionOpened,
 )
@@ -46,6 +47,9 @@ class World:
     """How long zombies were there."""
     granted: int = 0
     refused: int = 0
+    """Calls whose lease had no session that answers."""
+    missed: int = 0
+    """Lease requests that found no stock."""
     called: list[int] = field(default_factory=list)
     """The sessions that calls began on."""
     called_dead: int = 0
@@ -96,6 +100,8 @@ class World:
                     self.granted += 1
                     ring_s = self.rng.uniform(0.3, 2.0)
                     self.later(ring_s, partial(self.redeem, lease_id))
+                case RefuseLease():
+                    self.missed += 1
                 case _:
                     pass
 
@@ -158,6 +164,21 @@ def test_a_dead_session_is_replaced_within_one_interval(
     assert world.gone_after_s
     assert world.pool.stock().verified == CONFIG.floor
     assert dead not in {report.number for report in world.pool.reports(now=world.now)}
+
+
+@pytest.mark.parametrize("calls_per_s", [0.2, 1.0, 3.0, 6.0])
+def test_stock_follows_the_calls(calls_per_s: float) -> None:
+    world = World(random.Random(1))
+    world.run(5.0)
+    for number in range(3000):
+        if number == 1000:  # by now the rate is known
+            world.granted = world.missed = 0
+        world.feed(LeaseRequested(f"{number}"))
+        world.run(world.now + world.rng.expovariate(calls_per_s))
+    assert world.granted + world.missed == 2000
+    assert world.missed <= CONFIG.miss_probability * 2000
+    assert world.pool.demand.refill.value == pytest.approx(0.5 + 0.02, rel=0.1)
+    assert world.pool.demand.target <= CONFIG.floor + 2 * calls_per_s
 
 
 def test_proofs_are_spread_in_time() -> None:
