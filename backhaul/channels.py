@@ -111,6 +111,11 @@ class Channel:
         """Frames sent that the other side has not acknowledged."""
         return len(self._log)
 
+    @property
+    def audio_missing(self) -> int:
+        """Frames of audio that were sent to us and never came."""
+        return self._audio.missing
+
     def send_audio(self, audio: bytes) -> None:
         """Send raw mu-law of any length; goes out with the next flush."""
         if len(audio) <= MAX_AUDIO_BYTES:
