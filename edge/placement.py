@@ -84,14 +84,20 @@ class Placement:
         """Return a session that is opened if need be; None after three tries.
 
         The first is where it comes soonest, the others are elsewhere if they can be.
+        A patient search has more tries, for as long as it is wanted.
         """
-        for _ in range(COLD_TRIES):
+        tries = 0
+        while search.wanted and (search.patient or tries < COLD_TRIES):
+            tries += 1
             choice = await self._choose_cold(search)
-            if choice is None or not search.wanted:
+            if choice is None and not search.patient:
                 return None
-            lease = await self._ask(search, choice, cold=True)
-            if lease is not None:
-                return lease
+            if choice is None:
+                await asyncio.sleep(_AGAIN_AFTER_S)
+            elif search.wanted:
+                lease = await self._ask(search, choice, cold=True)
+                if lease is not None:
+                    return lease
         return None
 
     async def _choose_cold(self, search: Search) -> Choice | None:

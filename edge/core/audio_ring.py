@@ -1,12 +1,14 @@
 """What a caller said lately, for an agent that has to take over."""
 
-from collections import deque
 from typing import Final
 
 __all__ = ["MAX_RING_BYTES", "AudioRing"]
 
-MAX_RING_BYTES: Final = 128 * 1024
-"""Sixteen seconds of mu-law; longer turns lose their beginning."""
+MAX_RING_BYTES: Final = 112 * 1024
+"""Fourteen seconds of mu-law; longer turns lose their beginning. A byte array takes up
+to an eighth more memory than it holds, so this is 128 KB at most."""
+_FRAME_BYTES: Final = 160
+"""As the carrier sends it: 20 ms."""
 
 
 class AudioRing:
@@ -22,40 +24,38 @@ class AudioRing:
         self.dropped = 0
         """Bytes that gave way to newer ones before anybody had covered them."""
         self._max_bytes = max_bytes
-        self._pieces: deque[bytes] = deque()
-        self._start = 0
+        self._audio = bytearray()
 
     @property
     def size(self) -> int:
         """Bytes that are kept."""
-        return self.end - self._start
+        return len(self._audio)
 
     def append(self, audio: bytes) -> None:
         """Keep one frame."""
-        self._pieces.append(audio)
+        kept = self._audio
+        kept += audio
         self.end += len(audio)
-        while self.size > self._max_bytes:
-            oldest = self._pieces.popleft()
-            self._start += len(oldest)
-            self.dropped += len(oldest)
+        if len(kept) > self._max_bytes:
+            excess = len(kept) - self._max_bytes
+            del kept[:excess]
+            self.dropped += excess
 
     def release(self, position: int) -> None:
-        """Forget what ends at or before *position*: an agent's checkpoint covers it."""
-        pieces = self._pieces
-        while pieces and self._start + len(pieces[0]) <= position:
-            self._start += len(pieces.popleft())
+        """Forget what comes before *position*: an agent's checkpoint covers it."""
+        covered = position - (self.end - len(self._audio))
+        if covered > 0:
+            del self._audio[:covered]
 
     def after(self, position: int) -> tuple[int, tuple[bytes, ...]]:
         """Return what is kept from *position* on.
 
         Returns:
-            The position at which the first frame begins, beyond *position* when frames
-            gave way, and the frames. A frame that *position* divides is cut.
+            The position at which the first frame begins, beyond *position* when audio
+            gave way, and the audio in frames.
         """
-        start, frames = self._start, list(self._pieces)
-        while frames and start + len(frames[0]) <= position:
-            start += len(frames.pop(0))
-        if frames and start < position:
-            frames[0] = frames[0][position - start :]
-            start = position
+        start = min(max(position, self.end - len(self._audio)), self.end)
+        audio = bytes(self._audio[len(self._audio) - (self.end - start) :])
+        size = _FRAME_BYTES
+        frames = (audio[at : at + size] for at in range(0, len(audio), size))
         return start, tuple(frames)

@@ -1,5 +1,7 @@
 """The end of a caller's audio, by position."""
 
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,18 +17,24 @@ def ring_of(*frames: bytes, max_bytes: int = MAX_RING_BYTES) -> AudioRing:
 
 def test_what_was_said_is_found_by_position() -> None:
     ring = ring_of(b"abc", b"def", b"ghi")
-    assert ring.after(0) == (0, (b"abc", b"def", b"ghi"))
-    assert ring.after(3) == (3, (b"def", b"ghi"))
-    assert ring.after(4) == (4, (b"ef", b"ghi"))
+    assert ring.after(0) == (0, (b"abcdefghi",))
+    assert ring.after(4) == (4, (b"efghi",))
     assert ring.after(9) == (9, ())
     assert ring.after(100) == (9, ())
 
 
-def test_what_is_covered_is_forgotten_frame_by_frame() -> None:
+def test_it_comes_back_in_frames() -> None:
+    ring = ring_of(bytes(100), bytes(160), bytes(70))
+    assert [len(frame) for frame in ring.after(0)[1]] == [160, 160, 10]
+
+
+def test_what_is_covered_is_forgotten() -> None:
     ring = ring_of(b"abc", b"def", b"ghi")
     ring.release(5)
-    assert ring.size == 6
-    assert ring.after(0) == (3, (b"def", b"ghi"))
+    assert ring.size == 4
+    assert ring.after(0) == (5, (b"fghi",))
+    ring.release(2)
+    assert ring.size == 4
     ring.release(100)
     assert ring.size == ring.dropped == 0
     ring.append(b"jk")
@@ -36,8 +44,15 @@ def test_what_is_covered_is_forgotten_frame_by_frame() -> None:
 
 def test_the_oldest_gives_way_and_is_counted() -> None:
     ring = ring_of(b"abc", b"def", b"ghi", max_bytes=7)
-    assert ring.after(0) == (3, (b"def", b"ghi"))
-    assert ring.dropped == 3
+    assert ring.after(0) == (2, (b"cdefghi",))
+    assert ring.dropped == 2
+
+
+def test_a_ring_takes_no_more_than_128_kb() -> None:
+    ring = AudioRing()
+    for _ in range(3 * MAX_RING_BYTES // 160):
+        ring.append(bytes(160))
+    assert sys.getsizeof(ring._audio) <= 128 * 1024
 
 
 @given(

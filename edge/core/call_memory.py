@@ -1,0 +1,42 @@
+"""What an agent that takes a call over must be told of it."""
+
+from backhaul.core.checkpoint import Called, CallerSaid, Checkpoint, Noted, Saying
+from edge.core.audio_ring import AudioRing
+
+__all__ = ["CallMemory"]
+
+
+class CallMemory:
+    """The last checkpoint of a call, and what the caller has said since.
+
+    Attributes:
+        checkpoint: What the last agent knew; None: nothing yet.
+        audio: The end of the caller's audio.
+    """
+
+    def __init__(self) -> None:
+        self.checkpoint: Checkpoint | None = None
+        self.audio = AudioRing()
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Take note of a checkpoint; an older one than the last counts no more."""
+        if self.checkpoint is None or checkpoint.version >= self.checkpoint.version:
+            self.checkpoint = checkpoint
+            self.audio.release(checkpoint.caller_position)
+
+    def unheard(self) -> tuple[int, tuple[bytes, ...]]:
+        """Return the caller's audio that no checkpoint covers, and where it begins."""
+        kept = self.checkpoint
+        return self.audio.after(0 if kept is None else kept.caller_position)
+
+    @property
+    def model_is_due(self) -> bool:
+        """Whether the next agent speaks first: something waits for an answer."""
+        items = () if self.checkpoint is None else self.checkpoint.items
+        match items[-1:]:
+            case (Saying(whole=whole),):
+                return not whole
+            case (CallerSaid() | Called() | Noted(),):
+                return True
+            case _:
+                return False
