@@ -140,6 +140,13 @@ class Channel:
         if not self.closed:
             self._handler = handler
 
+    def give_up(self, reason: CloseReason) -> None:
+        """Close the channel, and tell the call: the other side does not answer."""
+        handler = self._handler
+        self.close(reason)
+        if handler is not None:
+            handler.on_channel_closed(reason)
+
     def drop(self, reason: CloseReason) -> None:
         """Forget the channel because of the other side or the link; tells the call."""
         handler = self._handler

@@ -107,13 +107,24 @@ class Agent:
         edges_told_at: When it said so (monotonic s).
     """
 
-    def __init__(self, address: str, region: str, *, fleet: Fleet) -> None:
+    def __init__(
+        self, address: str, region: str, *, fleet: Fleet, patience_s: float
+    ) -> None:
+        """Know it, and nothing of it.
+
+        Args:
+            address: host:port at which it is dialled.
+            region: Where it is.
+            fleet: Whom it tells of itself.
+            patience_s: See `EdgeSettings.agent_patience_s`.
+        """
         self.address = address
         self.region = region
         self.stock = Stock()
         self.greetings: dict[str, Greeting] = {}
         self.seats = Seats(
             address,
+            patience_s=patience_s,
             on_moved=lambda reason: fleet.on_moved(self, reason),
             on_acquired=fleet.on_acquired,
         )

@@ -114,7 +114,7 @@ class AgentLinks:
         self._gone = LinkTotals()
         """Of agents that are forgotten."""
         self.agents: dict[str, Agent] = {
-            address: Agent(address, name, fleet=self)
+            address: self._new_agent(address, name)
             for name, region in settings.regions.items()
             for address in region.agents
         }
@@ -129,6 +129,10 @@ class AgentLinks:
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
         self._closed = False
+
+    def _new_agent(self, address: str, region: str) -> Agent:
+        patience_s = self._settings.agent_patience_s
+        return Agent(address, region, fleet=self, patience_s=patience_s)
 
     def start(self) -> None:
         """Begin to dial every agent."""
@@ -159,7 +163,7 @@ class AgentLinks:
                 self.router.add(address, region)
                 self._tell_router(agent, with_stock=True)
                 return
-        agent = self.agents[address] = Agent(address, region, fleet=self)
+        agent = self.agents[address] = self._new_agent(address, region)
         self.router.add(address, region)
         if self._started:
             self._start(agent)

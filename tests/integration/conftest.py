@@ -284,6 +284,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
             "regions": addresses,
             "numbers": {"+14155550100": "greeted", "+14155550101": "plain"},
             "heartbeat_timeout_s": 20.0,
+            "agent_patience_s": 20.0,
             "drain_timeout_s": 0.0,
         }
         settings = EdgeSettings(**(values | changes))

@@ -6,6 +6,7 @@ import pytest
 
 from backhaul.core.checkpoint import CallerSaid, Checkpoint, ModelSaid, Saying
 from backhaul.core.messages import Clear, Cleared, CloseReason
+from tests.integration.edge.fleet import FleetBench, full, open_call, two_ways
 from tests.integration.edge.streams import (
     AUDIO,
     GREETING_AUDIO,
@@ -223,3 +224,32 @@ async def test_a_call_is_moved_without_a_gap(
 
 
 MOVES = "edge_calls_moved_total"
+
+
+async def test_an_agent_that_answers_nowhere_loses_its_calls(
+    fleet: FleetBench, wait: Any
+) -> None:
+    async with two_ways(fleet) as (double, relay):
+        links = await fleet.fleet(
+            (double.address,),
+            detours={
+                "quic": {double.address: f"127.0.0.1:{relay.ports['udp']}"},
+                "websocket": {double.address: f"127.0.0.1:{relay.ports['tcp']}"},
+            },
+            link_transport="quic",
+            agent_patience_s=0.2,
+        )
+        agent = links.agents[double.address]
+        await wait(lambda: full(agent))
+        calls = [open_call(agent) for _ in range(3)]
+        await wait(lambda: len(double.calls) == 3)
+        relay.block("udp")
+        relay.block("tcp")
+        await wait(
+            lambda: all(call.closed == [CloseReason.NO_ANSWER] for call in calls)
+        )
+        relay.unblock("udp")
+        relay.unblock("tcp")
+        await wait(
+            lambda: all(call.closed == [CloseReason.NO_ANSWER] for call in double.calls)
+        )
