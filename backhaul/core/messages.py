@@ -19,6 +19,7 @@ from backhaul.core.close_reason import CloseReason
 from backhaul.core.control_message import ControlMessage
 from backhaul.core.errands import Returned, SendDigits, Transfer, TransferKind
 from backhaul.core.receipt import Arrived, Receipt
+from backhaul.core.surge import Surge
 from backhaul.errors import RemoteProtocolError
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Script",
     "SendDigits",
     "Stock",
+    "Surge",
     "Transfer",
     "TransferKind",
     "decode_message",
@@ -163,6 +165,8 @@ class ProfileStock(msgspec.Struct, frozen=True):
     """How long it takes to open a session (s), as measured; at first, a guess."""
     first_audio_s: _Duration = 0.0
     """From asking the model to its first audio (s), as measured; 0: not yet."""
+    target: _Count = 0
+    """So many verified sessions the agent wants to have free."""
 
 
 class Stock(ControlMessage, tag="stock", frozen=True):
@@ -178,6 +182,8 @@ class Stock(ControlMessage, tag="stock", frozen=True):
     max_calls: _Count = 0
     """So many calls it takes at most, ringing ones included."""
     draining: bool = False
+    surge: Annotated[float, Meta(ge=1)] = 1.0
+    """Factor of the surge that goes on; see `Surge`."""
 
     def warm(self, profile: str) -> int:
         """Return the verified sessions of *profile* that are free for a lease."""
@@ -330,6 +336,7 @@ Message = (
     | Greeting
     | Script
     | Stock
+    | Surge
     | Members
     | Presence
     | PresentEdges
