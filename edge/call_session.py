@@ -1,6 +1,7 @@
 """The session of one call: searched, leased, opened, lost, and searched again."""
 
 from collections.abc import Callable
+from typing import Final
 
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
@@ -23,6 +24,15 @@ from edge.metrics import EdgeMetrics
 from edge.search import Search
 
 __all__ = ["CallSession"]
+
+_FAILURES: Final = frozenset(
+    {
+        CloseReason.SESSION_LOST,
+        CloseReason.INTERNAL_ERROR,
+        CloseReason.MODEL_UNAVAILABLE,
+    }
+)
+"""Ends of sessions that speak against a region; of its links, others tell."""
 
 
 class CallSession:
@@ -168,8 +178,19 @@ class CallSession:
         for frame in unheard:
             self.channel.send_audio(frame)
 
+    def opened(self) -> None:
+        """The agent has the call."""
+        self._testify(failed=False)
+
+    def _testify(self, *, failed: bool) -> None:
+        """Say how it goes with this agent's sessions."""
+        if self.seat is not None:
+            self.seat.agent.evidence.attempted(failed=failed, now=monotonic_s())
+
     def lost(self, reason: CloseReason) -> None:
         """The channel is gone, and the call is not over by that."""
+        if reason in _FAILURES:
+            self._testify(failed=True)
         self._blamed = reason is not CloseReason.SESSION_LOST or not self.spoken
         self.trace.story.lost(reason.value, now=monotonic_s())
         metrics = self._metrics

@@ -26,6 +26,9 @@ COLD_TRIES: Final = 3
 _AGAIN_AFTER_S: Final = 0.25
 """Before an agent that could not open a session is asked the same once more."""
 
+_FAILURES: Final = frozenset({CloseReason.MODEL_UNAVAILABLE, CloseReason.NO_ANSWER})
+"""Refusals that speak against a region."""
+
 _log = structlog.get_logger()
 
 
@@ -168,13 +171,16 @@ class Placement:
         agent = self._links.agents.get(choice.address)
         if agent is None:
             return LeaseRefused("", CloseReason.LINK_LOST)
-        return await self._links.lease(
+        answer = await self._links.lease(
             agent,
             call_sid=search.call_sid,
             profile=search.profile,
             epoch=search.epoch,
             cold=cold,
         )
+        if isinstance(answer, LeaseRefused) and answer.reason in _FAILURES:
+            agent.evidence.attempted(failed=True, now=monotonic_s())
+        return answer
 
     def _count(self, search: Search, attempt: Attempt, outcome: str) -> None:
         attempt.outcome = outcome

@@ -34,6 +34,8 @@ from edge.links import AgentLinks
 from edge.locate import CallerLocator
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
+from edge.region_collector import RegionCollector
+from edge.region_watch import RegionWatch
 from edge.settings import EdgeSettings
 from edge.webhook import Webhook
 
@@ -85,6 +87,7 @@ class Edge:
             metrics=self.metrics,
             traces=CallTraces(self._tracer, self.metrics.registry),
         )
+        self._watch = RegionWatch(settings, links=self.links, calls=self.calls)
         self._media = MediaStreams(
             settings,
             calls=self.calls,
@@ -96,6 +99,7 @@ class Edge:
         )
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
+        self.metrics.registry.register(RegionCollector(self._watch))
         self.metrics.registry.register(AgentFinderCollector(self._finder))
         self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
         self.metrics.registry.register(self._tracer.collector)
@@ -111,6 +115,7 @@ class Edge:
             calls=self.calls,
             neighbours=self._desk.neighbours,
             routes=self._desk.placement.recent,
+            region_row=self._watch.row,
             is_draining=lambda: self._desk.draining,
         )
         self._admin = HttpListener(
@@ -154,6 +159,7 @@ class Edge:
             _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
         self._finder.start()
+        self._watch.start()
         self._desk.neighbours.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
@@ -174,6 +180,7 @@ class Edge:
         for call in self.calls.live():
             call.feed(StreamLost(CloseReason.DRAINED))
             call.tell(CloseReason.DRAINED)
+        self._watch.close()
         await self._desk.aclose()
         await self._media.aclose()
         await self._public.aclose()

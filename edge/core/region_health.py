@@ -157,11 +157,11 @@ class RegionHealth:
         self.state = RegionState.HEALTHY
         self.share = 1.0
         """Of the calls that would go there, how many may."""
+        self.reached = False
+        """Whether it was ever reachable: before that, it is not there yet."""
         self._config = config or HealthConfig()
         self._may_eject = may_eject
         self._seen = Sighting(reachable=False)
-        self._known = False
-        """Whether it was ever reachable: before that, it is not there yet."""
         self._unreachable_since = math.inf
         self._failing_since = math.inf
         self._well_since = math.inf
@@ -180,7 +180,7 @@ class RegionHealth:
             self._doubt_until = now + self._config.self_doubt_s
             return ()
         self._note(event, now)
-        return self._judge(now) if self._known else ()
+        return self._judge(now) if self.reached else ()
 
     def next_deadline(self) -> float | None:
         """Return when `expire` wants to be called; see Machine."""
@@ -198,10 +198,10 @@ class RegionHealth:
 
     def expire(self, *, now: float) -> tuple[HealthAction, ...]:
         """Return what is due at *now*; see Machine."""
-        return self._judge(now) if self._known else ()
+        return self._judge(now) if self.reached else ()
 
     def _note(self, seen: Sighting, now: float) -> None:
-        self._known |= seen.reachable
+        self.reached |= seen.reachable
         self._seen = seen
         self._unreachable_since = _since(
             self._unreachable_since, now, holds=not seen.reachable
