@@ -101,6 +101,8 @@ class Call:
     session_ids: list[str] = field(default_factory=list[str])
     _driver: LoopDriver[CallEvent, CallAction] = field(init=False)
     _audio: AudioRing = field(init=False)
+    _outcome: str = "failed"
+    """What came of the last errand, for an agent that has not heard of it."""
     _greeted: Greeting | None = None
     """What was played before the model said anything."""
 
@@ -147,6 +149,7 @@ class Call:
     def settle_errand(self, outcome: str) -> None:
         """Take note of what came of the errand; does nothing without one."""
         errand, self.errand = self.errand, None
+        self._outcome = outcome
         if errand is not None and errand.is_transfer:
             self.metrics.transfers.labels(outcome=outcome).inc()
 
@@ -205,7 +208,7 @@ class Call:
         if isinstance(message, Transfer):
             self.totals.transfers += 1
         if errand is not None:
-            self.errand = errand
+            self.errand, self._outcome = errand, "failed"
             self.feed(SentAway(takes_s=errand.rings_s))
             return
         if isinstance(message, Transfer):
@@ -292,6 +295,9 @@ class Call:
             self, greeted=self._greeted, resumed=resumed, voice=self.line.progress()
         )
         self.line.open()
+        kept = session.memory.checkpoint
+        if kept is not None and kept.errand:
+            session.tell(Returned(self._outcome))  # the agent before may not know it
         if self._model_opens:
             self.hold.begin(at_least_s=_MODEL_PATIENCE_S)
 
