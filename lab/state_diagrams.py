@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from backhaul.core import circuit_breaker, link, warm_pool_events
+from backhaul.core import circuit_breaker, link, task_protection, warm_pool_events
 from edge.core import call_machine, region_health, transport_choice
 from region_agent.core import outbox, session_ladder, turns
 
@@ -60,6 +60,11 @@ def render() -> str:
             "A region, to an edge",
             "edge/core/region_health.py",
             region_health.TRANSITIONS,
+        ),
+        (
+            "Protection of a task on ECS",
+            "backhaul/core/task_protection.py",
+            task_protection.TRANSITIONS,
         ),
         ("An outbox of events", "region_agent/core/outbox.py", outbox.TRANSITIONS),
     )
