@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from backhaul.core.checkpoint import (
     MAX_CHECKPOINT_BYTES,
@@ -120,7 +121,7 @@ class Transcript:
         """A function that was called gave *output*."""
         for index, entry in enumerate(self._entries):
             if isinstance(entry, Called) and entry.call_id == call_id:
-                self._entries[index] = msgspec.structs.replace(entry, output=output)
+                self._entries[index] = replace(entry, output=output)
                 self.grew()
                 return
 
@@ -252,7 +253,7 @@ def _is_open(item: Item) -> bool:
 
 def _uncertain(item: Item) -> Item:
     """Return a call that is too long to be made again, as one that was answered."""
-    return _shortened(msgspec.structs.replace(item, output=UNCERTAIN))
+    return _shortened(replace(item, output=UNCERTAIN))
 
 
 def _shortened(item: Item) -> Item:
@@ -266,7 +267,7 @@ def _shortened(item: Item) -> Item:
             return Called(call_id, name, arguments, output, key)
         case _:
             text = _cut(item.text, MAX_TEXT_BYTES)
-            return msgspec.structs.replace(item, text=text)
+            return item if text is item.text else replace(item, text=text)
 
 
 def _cut(text: str, size: int) -> str:
