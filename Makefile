@@ -5,8 +5,11 @@ UV    := $(BIN)/uv
 STAMP := $(VENV)/.synced
 # Conversations take as long as they are spoken, so more tests than cores may run at once.
 TEST_PROCESSES ?= 3
+# Terraform's check: its own packages, and checkov, which needs others and lives apart.
+TERRAFORM := $(VENV)/.terraform
+CHECKOV   := $(UV) tool run --from checkov==3.3.30 checkov
 
-.PHONY: demo test check coverage bench bench-transports up clean
+.PHONY: demo test check terraform-check terraform-schema coverage bench bench-transports up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
@@ -15,8 +18,8 @@ demo: $(STAMP)   ## answer real spoken calls on this machine and print the figur
 up: $(STAMP)     ## start the local fabric and leave it running
 	$(BIN)/warmline up
 
-test: $(STAMP)   ## run every test
-	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+test: $(TERRAFORM) ## run every test
+	CHECKOV="$(CHECKOV)" $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff check .
@@ -24,6 +27,13 @@ check: $(STAMP)  ## style, types and import rules
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-cache
+
+terraform-check: $(TERRAFORM) ## prove of terraform/ what can be proved without AWS
+	CHECKOV="$(CHECKOV)" $(BIN)/python -m tests.terraform.check
+
+terraform-schema: $(TERRAFORM) ## rebuild the AWS provider's schema, for types that are new in terraform/
+	$(BIN)/python -m pip download --quiet --no-deps --dest $(VENV)/wheels cdktn-provider-aws==25.8.1
+	$(BIN)/python -m tests.terraform.schema $(VENV)/wheels/cdktn_provider_aws-25.8.1-*.whl
 
 coverage: $(STAMP) ## every branch of the pure cores is tested
 	$(BIN)/pytest -q tests/unit tests/property --cov --cov-branch --cov-report=
@@ -34,6 +44,9 @@ bench: $(STAMP)  ## reproduce the figures in the README (the last ones need root
 	$(BIN)/python bench/conversations.py
 	$(BIN)/python bench/tool_calls.py
 	$(BIN)/python bench/link_pool.py
+	$(BIN)/python bench/location.py
+	$(BIN)/python bench/router.py
+	$(BIN)/python bench/tracing.py
 	$(BIN)/python bench/transports.py --seconds 6 --losses 0@100 1 3
 
 bench-transports: $(STAMP)  ## audio over lossy paths on every transport, all of them (needs root)
@@ -48,4 +61,8 @@ $(UV):
 
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --inexact --quiet
+	touch $@
+
+$(TERRAFORM): $(STAMP)
+	$(UV) sync --frozen --inexact --quiet --group terraform
 	touch $@

@@ -4,9 +4,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_origin
+from typing import Annotated, Any, TypeVar, cast, get_origin
 
 import msgspec
+from msgspec import Meta
 
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
@@ -52,14 +53,22 @@ class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     agents: tuple[str, ...]
     """host:port of the link listener of every agent."""
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    """Where it is (degrees), with `longitude`: the distance to an edge stands in for
+    the round trip until one was measured."""
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    """Degrees, east is positive."""
 
     def problems(self) -> tuple[str, ...]:
-        """Return one line per address that cannot be used."""
-        return tuple(
+        """Return one line per value that cannot be used."""
+        found = [
             f"agents: {address!r} is not host:port"
             for address in self.agents
             if not _is_address(address)
-        )
+        ]
+        if (self.latitude is None) != (self.longitude is None):
+            found.append("latitude and longitude: both or none")
+        return tuple(found)
 
 
 def _is_address(text: str) -> bool:
@@ -219,7 +228,7 @@ def environment_values(
     problems: list[str] = []
     for variable, value in environ.items():
         if variable in aliases:
-            found[aliases[variable]] = value
+            found.setdefault(aliases[variable], value)  # our own variable wins
         elif variable.startswith(prefix):
             name = variable.removeprefix(prefix).lower()
             if name in fields:

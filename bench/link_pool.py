@@ -204,7 +204,6 @@ def links_of(directory: Path, ports: list[int], transport: str) -> AgentLinks:
     settings = EdgeSettings(
         name="edge-1",
         public_url="https://voice.example.com",
-        preferred_region=REGIONS[0],
         twilio_auth_tokens=(Secret("x"),),
         regions={
             region: Region(agents=tuple(addresses[at * AGENTS : (at + 1) * AGENTS]))

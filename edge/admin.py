@@ -1,6 +1,6 @@
 """What an operator may look at in an edge: readiness, fabric and calls."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from backhaul.admin import View
@@ -8,6 +8,7 @@ from backhaul.clock import monotonic_s
 from edge.calls import Calls
 from edge.link_rows import link_rows
 from edge.links import Agent, AgentLinks
+from edge.neighbours import Neighbours
 from edge.settings import EdgeSettings
 
 __all__ = ["EdgeViews"]
@@ -22,11 +23,15 @@ class EdgeViews:
         *,
         links: AgentLinks,
         calls: Calls,
+        neighbours: Neighbours,
+        routes: Callable[[], Sequence[Mapping[str, object]]],
         is_draining: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._links = links
         self._calls = calls
+        self._neighbours = neighbours
+        self._routes = routes
         self._is_draining = is_draining
 
     def by_path(self) -> dict[str, View]:
@@ -36,6 +41,7 @@ class EdgeViews:
             "/api/fabric": self._show_fabric,
             "/api/calls": self._show_calls,
             "/api/links": self._show_links,
+            "/api/routes": self._show_routes,
         }
 
     def _ready(self) -> tuple[int, Mapping[str, Any]]:
@@ -54,13 +60,16 @@ class EdgeViews:
 
     def _show_fabric(self) -> tuple[int, Mapping[str, Any]]:
         regions: dict[str, list[dict[str, object]]] = {}
+        alive = {option.name for option in self._neighbours.alive()}
         for agent in self._links.agents.values():
             regions.setdefault(agent.region, []).append(_describe(agent))
         return 200, {
             "edge": self._settings.name,
-            "preferred_region": self._settings.preferred_region,
             "draining": self._is_draining(),
             "active_calls": len(self._calls),
+            "other_edges": {
+                name: name in alive for name in sorted(self._neighbours.sites)
+            },
             "regions": [
                 {"name": name, "agents": agents} for name, agents in regions.items()
             ],
@@ -71,6 +80,10 @@ class EdgeViews:
         agents = self._links.all_agents()
         rows = [row for agent in agents for row in link_rows(agent, now=now)]
         return 200, {"edge": self._settings.name, "links": rows}
+
+    def _show_routes(self) -> tuple[int, Mapping[str, Any]]:
+        """The last decisions: every candidate, its figures, and why it lost."""
+        return 200, {"edge": self._settings.name, "decisions": list(self._routes())}
 
     def _show_calls(self) -> tuple[int, Mapping[str, Any]]:
         live = [

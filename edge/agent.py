@@ -1,12 +1,14 @@
 """One agent as an edge sees it: its links, its stock, and the calls it has."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkState
 from backhaul.core.messages import (
     CloseReason,
@@ -18,11 +20,13 @@ from backhaul.core.messages import (
     Members,
     Message,
     Open,
+    PresentEdges,
+    Script,
     Stock,
 )
 from backhaul.links import Link, LinkCounters
+from edge.core.call_story import SessionPlace
 from edge.core.link_load import MoveReason
-from edge.core.router import AgentSnapshot
 from edge.link_pool import LinkPool
 from edge.seats import Seats
 
@@ -42,6 +46,18 @@ class Fleet(Protocol):
 
     def on_agent_lost(self, agent: "Agent") -> None:
         """Its last link is gone."""
+        ...
+
+    def on_stock(self, agent: "Agent") -> None:
+        """It says what it has."""
+        ...
+
+    def on_edges(self, agent: "Agent") -> None:
+        """It says which edges it hears of."""
+        ...
+
+    def on_phrase(self, phrase: Greeting | Script) -> None:
+        """It has rendered what callers may hear without it."""
         ...
 
     def on_members(self, agent: "Agent", members: Members) -> None:
@@ -87,6 +103,8 @@ class Agent:
         counters: What has happened on its links.
         closed_links: What passed over links that are gone.
         draining: Whether it closes its links as they become free, for good.
+        edges: The edges that it can be reached by: the round trip to each (s).
+        edges_told_at: When it said so (monotonic s).
     """
 
     def __init__(self, address: str, region: str, *, fleet: Fleet) -> None:
@@ -102,6 +120,8 @@ class Agent:
         self.counters = AgentCounters()
         self.closed_links = LinkCounters()
         self.draining = False
+        self.edges: dict[str, float] = {}
+        self.edges_told_at = -math.inf
         self._fleet = fleet
         self._ready: dict[Link, None] = {}
         self._asked: dict[str, _Asked] = {}
@@ -161,17 +181,20 @@ class Agent:
         """Return every link that is ready."""
         return tuple(self._ready)
 
-    def snapshot(self, profile: str) -> AgentSnapshot:
-        """Return what the router needs to know for a call of *profile*."""
+    @property
+    def smoothed_rtt_s(self) -> float | None:
+        """Round trip to it (s), None before the first one was measured."""
         link = self.link
-        return AgentSnapshot(
-            agent_id=self.address,
-            region=self.region,
-            ready=link is not None,
-            draining=self.stock.draining,
-            warm=self.stock.warm(profile),
-            smoothed_rtt_s=(link.smoothed_rtt_s if link else None) or 0.0,
-        )
+        return None if link is None else link.smoothed_rtt_s
+
+    @property
+    def place(self) -> SessionPlace:
+        """Where it is, for who looks at a call afterwards."""
+        link = self.link
+        if link is None:
+            return SessionPlace(self.region, "")
+        rtt_s = link.smoothed_rtt_s
+        return SessionPlace(self.region, link.peer.name, link.transport_name, rtt_s)
 
     # Leases
 
@@ -241,12 +264,19 @@ class Agent:
         match message:
             case Stock():
                 self.stock = message
+                self._fleet.on_stock(self)
             case Greeting(profile):
                 self.greetings[profile] = message
+                self._fleet.on_phrase(message)
+            case Script():
+                self._fleet.on_phrase(message)
             case LeaseGranted() | LeaseRefused():
                 self._settle(message, link)
             case Members():
                 self._fleet.on_members(self, message)
+            case PresentEdges(rtt_s):
+                self.edges, self.edges_told_at = rtt_s, monotonic_s()
+                self._fleet.on_edges(self)
             case _:
                 pass
 
@@ -263,7 +293,7 @@ class Agent:
         if not self._closing:
             self.seats.rescue(link)
         if not self._ready:
-            self.stock = Stock()
+            self.stock, self.edges = Stock(), {}
             self._fleet.on_agent_lost(self)
 
     def _settle(self, given: LeaseAnswer, link: Link) -> None:

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
-from backhaul.channels import Channel
 from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.messages import (
     Clear,
     CloseReason,
+    Greeting,
     Message,
-    Open,
     Opened,
     Returned,
     SendDigits,
@@ -19,6 +19,8 @@ from backhaul.core.messages import (
 )
 from backhaul.driver import LoopDriver
 from edge.call_facts import Caller, CallTimes
+from edge.call_help import CallHelp
+from edge.call_session import CallSession
 from edge.core.call_events import (
     CallAction,
     CallEnded,
@@ -28,22 +30,31 @@ from edge.core.call_events import (
     ChannelClosed,
     CloseChannel,
     CloseStream,
+    FindSession,
+    HoldCaller,
     OpenChannel,
     PlayGreeting,
+    PlayScript,
     ReleaseLease,
+    ScriptPlayed,
     SentAway,
     StreamStarted,
     TellReturned,
 )
-from edge.core.call_machine import CallConfig, CallMachine
+from edge.core.call_machine import ENDED_BY_AGENT, CallConfig, CallMachine
+from edge.core.call_story import AudioSource, CallStory
 from edge.core.errand import Errand, errand_of
+from edge.hold import Hold
 from edge.line import Line, StreamSink
-from edge.links import Lease
 from edge.metrics import EdgeMetrics
 
 __all__ = ["Call"]
 
 _log = structlog.get_logger()
+
+_MODEL_PATIENCE_S: Final = 2.0
+"""Silence of a session that is to speak first before the hold tone begins (s). Models
+rarely take a second; less would put a blip of tone into calls that are well."""
 
 
 @dataclass(slots=True)
@@ -63,31 +74,47 @@ class Call:
     call_sid: str
     profile: str
     caller: Caller
-    lease: Lease
+    session: CallSession
     token: str
     twiml: str
     config: CallConfig
+    help: CallHelp
     metrics: EdgeMetrics
     on_ended: Callable[["Call"], None]
     times: CallTimes
     started_unix_s: float = field(default_factory=unix_s)
     machine: CallMachine = field(init=False)
     line: Line = field(init=False)
+    hold: Hold = field(init=False)
     errand: Errand | None = None
     """What the caller is away for, until that is settled."""
     last_action: tuple[str, int] | None = None
     """Endpoint and stream number of the last request that `twiml` answered."""
+    script_heard: bool = False
+    """Whether the caller has heard the profile's script."""
     totals: _Totals = field(default_factory=_Totals)
     session_ids: list[str] = field(default_factory=list[str])
     _driver: LoopDriver[CallEvent, CallAction] = field(init=False)
-    _channel: Channel | None = None
+    _greeted: Greeting | None = None
+    """What was played before the model said anything."""
 
     def __post_init__(self) -> None:
-        """Start the clock of the call."""
-        self.machine = CallMachine(self.config, now=monotonic_s())
-        self.line = Line(self._tell, self.metrics)
+        """Start the clock of the call, and the search if there is no session."""
+        leased = self.session.lease is not None
+        self.machine = CallMachine(self.config, leased=leased, now=monotonic_s())
+        self.line = Line(self.session.tell, self.metrics, on_drained=self._on_drained)
+        care = self.help.care
+        self.hold = Hold(self.line, care.hold_tone, after_s=care.hold_after_s)
         self._driver = LoopDriver(self.machine, self._perform)
         self._driver.start()
+        self.session.begin(
+            is_awaited=lambda: self.state in _AWAITING_SESSION, feed=self.feed
+        )
+
+    @property
+    def story(self) -> CallStory:
+        """What happens in it, and when."""
+        return self.session.trace.story
 
     @property
     def state(self) -> CallState:
@@ -98,9 +125,9 @@ class Call:
         """Tell the call what happened."""
         self._driver.feed(event)
 
-    def renew(self, *, lease: Lease, token: str, twiml: str) -> None:
-        """Go on with another stream, and another session after a failure."""
-        self.lease, self.token, self.twiml = lease, token, twiml
+    def renew(self, *, token: str, twiml: str) -> None:
+        """Go on with another stream."""
+        self.token, self.twiml = token, twiml
 
     def note_answer(self, action: str, number: int, twiml: str) -> None:
         """Remember what the carrier was told, for when it asks the same again."""
@@ -116,6 +143,7 @@ class Call:
         """A Media Stream of this call started; it plays to the caller from now on."""
         if self.times.stream_started_at is None:
             self.times.stream_started_at = monotonic_s()
+        self.story.stream_started(now=monotonic_s())
         self.line.attach(sink)
         self.feed(StreamStarted())
 
@@ -123,14 +151,15 @@ class Call:
 
     def on_media(self, audio: bytes) -> None:
         """Caller audio arrived on the Media Stream."""
-        if self._channel is not None:
+        channel = self.session.channel
+        if channel is not None:
             self.totals.caller_bytes += len(audio)
-            self._channel.send_audio(audio)
+            channel.send_audio(audio)
 
     def on_audio(self, audio: bytes) -> None:
         """Model audio arrived on the channel; see ChannelHandler."""
-        if self.times.first_audio_at is None:
-            self.times.first_audio_at = monotonic_s()
+        if not self.session.spoken:
+            self._on_first_words()
         self.line.play(audio)
 
     # The rest of ChannelHandler.
@@ -141,8 +170,7 @@ class Call:
             case Clear():
                 self.line.clear()
             case Opened(session_id):
-                self.times.opened_at = monotonic_s()
-                self.session_ids.append(session_id)
+                self._on_opened(session_id)
             case Transfer() | SendDigits():
                 self._send_away(message)
             case _:
@@ -150,12 +178,12 @@ class Call:
 
     def on_channel_closed(self, reason: CloseReason) -> None:
         """The agent closed the channel or its link is gone; see ChannelHandler."""
-        self._leave_channel()
-        self.feed(ChannelClosed(reason))
-
-    def _tell(self, message: Message) -> None:
-        if self._channel is not None:
-            self._channel.send(message)
+        self.session.leave()
+        if self.session.spoken or reason in ENDED_BY_AGENT:
+            self.story.lost(reason.value, now=monotonic_s())
+            self.feed(ChannelClosed(reason))
+        else:
+            self.session.fail(reason)
 
     def _send_away(self, message: Transfer | SendDigits) -> None:
         if self.state is not CallState.BRIDGED:
@@ -169,13 +197,34 @@ class Call:
             return
         if isinstance(message, Transfer):
             self.metrics.transfers.labels(outcome="malformed").inc()
-        self._tell(Returned("failed"))
+        self.session.tell(Returned("failed"))
+
+    def _on_opened(self, session_id: str) -> None:
+        self.times.opened_at = monotonic_s()
+        self.story.attached(now=self.times.opened_at)
+        self.session_ids.append(session_id)
+        if not self._model_opens:
+            self.hold.end()  # it is the caller's turn
+
+    def _on_first_words(self) -> None:
+        self.session.spoken = True
+        self.story.audio(AudioSource.MODEL, now=monotonic_s())
+        self.hold.end()
+        if self.times.first_audio_at is None:
+            self.times.first_audio_at = monotonic_s()
+
+    # What the machine orders
 
     def _perform(self, action: CallAction) -> None:
         match action:
             case PlayGreeting():
                 self._play_greeting()
+            case PlayScript():
+                self._play_script()
+            case HoldCaller():
+                self.hold.begin()
             case CloseStream():
+                self.hold.end()
                 self.line.detach()
             case CallStateChanged(old, new, reason):
                 _log.info(
@@ -191,62 +240,89 @@ class Call:
                 self._perform_at_agent(action)
 
     def _perform_at_agent(
-        self, action: OpenChannel | TellReturned | ReleaseLease | CloseChannel
+        self,
+        action: FindSession | OpenChannel | TellReturned | ReleaseLease | CloseChannel,
     ) -> None:
         match action:
+            case FindSession():
+                self.session.renew(self.session.next_search(), None)
             case OpenChannel(resumed):
                 self._open_channel(resumed=resumed)
             case TellReturned(outcome):
-                self._tell(Returned(outcome))
+                self.session.tell(Returned(outcome))
             case ReleaseLease():
-                self.lease.release()
+                self.session.release()
             case CloseChannel(reason):
-                self._close_channel(reason)
-
-    def _play_greeting(self) -> None:
-        greeting = self.lease.agent.greetings.get(self.profile)
-        if greeting is not None:
-            self.line.play(greeting.audio)
-            self.times.first_audio_at = monotonic_s()
+                self.session.close(reason)
 
     def _open_channel(self, *, resumed: bool) -> None:
-        played = None if resumed else self.lease.agent.greetings.get(self.profile)
-        self._channel = self.lease.open_channel(
-            self,
-            Open(
-                lease_id=self.lease.lease_id,
-                call_sid=self.call_sid,
-                profile=self.profile,
-                greeting_text=played.text if played else "",
-                greeting_bytes=len(played.audio) if played else 0,
-                resumed=resumed,
-                caller=self.caller.number,
-                over_sip=self.caller.over_sip,
-            ),
-        )
-        if self._channel is None:
-            # The links died since the lease: the call hears it like any other loss.
-            self.feed(ChannelClosed(CloseReason.LINK_LOST))
+        if self.times.leased_at is None:
+            self.times.leased_at = self.session.search.attempts[-1].answered_at
+        self.session.open(self, greeted=self._greeted, resumed=resumed)
         self.line.open(afresh=resumed)
+        if self._model_opens:
+            self.hold.begin(at_least_s=_MODEL_PATIENCE_S)
 
-    def _close_channel(self, reason: CloseReason) -> None:
-        if self._channel is not None:
-            self._channel.close(reason)
-            self._leave_channel()
+    @property
+    def _model_opens(self) -> bool:
+        """Whether the model is to speak first on the present channel."""
+        greeted = self._greeted is not None or not self.help.care.model_opens
+        return self.session.resumed or not greeted
 
-    def _leave_channel(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            self.lease.agent.seats.release(channel)
+    def _play_greeting(self) -> None:
+        lease = self.session.lease
+        own = lease.agent.greetings if lease is not None else {}
+        kept = self.help.phrasebook.greetings
+        greeting = own.get(self.profile) or kept.get(self.profile)
+        if greeting is not None:
+            self._greeted = greeting
+            self.line.play(greeting.audio)
+            self.times.first_audio_at = monotonic_s()
+            self.story.audio(AudioSource.GREETING, now=self.times.first_audio_at)
+
+    def _play_script(self) -> None:
+        self.hold.end()
+        audio = self.help.script_audio(self.profile)
+        if audio:
+            self.metrics.calls_placed.labels(step="script").inc()
+            self.line.play(audio)
+            self.story.audio(AudioSource.SCRIPT, now=monotonic_s())
+        else:
+            self.feed(ScriptPlayed())  # the carrier says it, when it asks what follows
+
+    def _on_drained(self) -> None:
+        if self.state is CallState.FALLBACK:
+            self.script_heard = True
+            self.feed(ScriptPlayed())
 
     def _end(self, reason: CloseReason) -> None:
         self.times.ended_at = monotonic_s()
         self._driver.close()
+        self.session.stop_search()
         if self.errand is not None:
             handed_over = reason is CloseReason.TRANSFERRED
             self.settle_errand(self.errand.success if handed_over else "abandoned")
+        if self.hold.heard_s:
+            self.metrics.hold_seconds.observe(self.hold.heard_s)
+        self.tell(reason)
         _log.info("call.ended", call_sid=self.call_sid, **self.summary())
         self.on_ended(self)
+
+    def tell(self, reason: CloseReason) -> None:
+        """Tell the trace of the call, which is over for this edge; once."""
+        lease = self.session.lease
+        self.session.trace.end(
+            reason.value,
+            {
+                "warmline.call_sid": self.call_sid,
+                "warmline.profile": self.profile,
+                **self.caller.place.facts(),
+                "warmline.region": lease.agent.region if lease else "",
+                "warmline.clears": self.line.clears,
+                "warmline.transfers": self.totals.transfers,
+                "warmline.hold_ms": round(self.hold.heard_s * 1000, 1),
+            },
+        )
 
     def summary(self) -> dict[str, object]:
         """Return the call's whole story; nothing in it is personal."""
@@ -254,14 +330,17 @@ class Call:
         return {
             "profile": self.profile,
             "state": self.state.value,
-            "agent": self.lease.agent.address,
-            "region": self.lease.agent.region,
-            "warm": self.lease.warm,
+            **self.session.summary(),
+            **self.caller.place.summary(),
             "session_ids": list(self.session_ids),
             "end_reason": end.value if end else None,
             "caller_bytes": self.totals.caller_bytes,
             "model_bytes": self.line.model_bytes,
             "clears": self.line.clears,
             "transfers": self.totals.transfers,
+            "hold_ms": round(self.hold.heard_s * 1000, 1),
             **self.times.since_webhook_ms(),
         }
+
+
+_AWAITING_SESSION = frozenset({CallState.SEARCHING, CallState.HOLDING})

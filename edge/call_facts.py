@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from backhaul.core.tools import is_e164
+from edge.core.caller_place import NOWHERE, CallerPlace
 
 __all__ = ["CallTimes", "Caller"]
 
@@ -16,6 +17,8 @@ class Caller:
     called: str = field(default="", repr=False)
     """The number that was called."""
     over_sip: bool = False
+    place: CallerPlace = NOWHERE
+    """Where the caller probably is, coarsely."""
 
     @property
     def shown_number(self) -> str | None:
@@ -35,6 +38,7 @@ class CallTimes:
 
     webhook_at: float
     leased_at: float | None = None
+    """The first session was had."""
     stream_started_at: float | None = None
     first_audio_at: float | None = None
     opened_at: float | None = None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from backhaul.core.messages import CloseReason
 from edge.call import Call
+from edge.call_trace import CallTrace
 from edge.core.errand import Errand
-from edge.links import Lease
 
 __all__ = ["Calls", "EndedCall", "Whisper"]
 
@@ -16,6 +16,8 @@ _ENDED_KEPT = 65_536
 """CallSids remembered after their end, so that a replayed webhook mints nothing."""
 
 _SUMMARIES_KEPT = 200
+_TIMELINES_SHOWN = 20
+"""Timelines take a while to write down, and calls go on meanwhile."""
 
 _WHISPERS_KEPT = 1024
 """Transfers remembered beyond their end, so that a repeated request changes nothing."""
@@ -48,7 +50,9 @@ class Calls:
         self._by_token: dict[str, Call] = {}
         self._ended: OrderedDict[str, EndedCall] = OrderedDict()
         self._whispers: OrderedDict[str, Whisper] = OrderedDict()
-        self._summaries: deque[dict[str, object]] = deque(maxlen=_SUMMARIES_KEPT)
+        self._summaries: deque[tuple[dict[str, object], CallTrace]] = deque(
+            maxlen=_SUMMARIES_KEPT
+        )
         self.ended_total: dict[str, int] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -73,8 +77,12 @@ class Calls:
         return self._ended.get(call_sid)
 
     def recent(self) -> tuple[dict[str, object], ...]:
-        """Return the summaries of the calls that ended last."""
-        return tuple(self._summaries)
+        """Return the summaries of the calls that ended last; the very last in full."""
+        short = len(self._summaries) - _TIMELINES_SHOWN
+        return tuple(
+            told if index < short else told | {"timeline": trace.timeline()}
+            for index, (told, trace) in enumerate(self._summaries)
+        )
 
     def add(self, call: Call) -> None:
         """Take a new call, reachable by its CallSid and its token."""
@@ -82,10 +90,10 @@ class Calls:
         self._empty.clear()
         self._by_token[call.token] = call
 
-    def renew(self, call: Call, *, lease: Lease, token: str, twiml: str) -> None:
-        """Give a call another session and token; the old token admits nothing."""
+    def renew(self, call: Call, *, token: str, twiml: str) -> None:
+        """Give a call another stream and token; the old token admits nothing."""
         self._by_token.pop(call.token, None)
-        call.renew(lease=lease, token=token, twiml=twiml)
+        call.renew(token=token, twiml=twiml)
         self._by_token[token] = call
 
     def take_token(self, token: str) -> Call | None:
@@ -113,11 +121,13 @@ class Calls:
         reason = call.machine.end_reason
         label = reason.value if reason else "unknown"
         self.ended_total[label] = self.ended_total.get(label, 0) + 1
-        self._summaries.append({"call_sid": call.call_sid, **call.summary()})
-        handed_over = reason is CloseReason.TRANSFERRED
+        told = {"call_sid": call.call_sid, **call.summary()}
+        self._summaries.append((told, call.session.trace))
+        # The caller may live on, and the carrier may ask again.
+        lives_on = reason is CloseReason.TRANSFERRED or call.machine.fell_back
         self._ended[call.call_sid] = (
             EndedCall(reason, call.last_action, call.twiml)
-            if handed_over
+            if lives_on
             else EndedCall(reason)
         )
         if len(self._ended) > _ENDED_KEPT:

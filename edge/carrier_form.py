@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edge.media_streams import MEDIA_PATH
-from edge.settings import EdgeSettings
+from edge.settings import EdgeSite
 
 __all__ = [
     "Action",
@@ -31,6 +31,8 @@ class Action(StrEnum):
     DIALED = "dialed"
     REFERRED = "referred"
     QUEUED = "queued"
+    FALLBACK = "fallback"
+    """A human was rung, as no session could be had."""
 
 
 class BadFormError(Exception):
@@ -45,6 +47,11 @@ class CarrierForm:
     caller: str = field(repr=False)
     called: str = field(repr=False)
     over_sip: bool
+    source_ip: str = field(repr=False)
+    """Where a SIP call came from, often a telephone system; else nothing."""
+    caller_country: str
+    """ISO 3166-1, of the caller's number, as far as the carrier knows."""
+    caller_state: str
     finished: bool
     """Whether the call is over."""
     result: str
@@ -52,6 +59,8 @@ class CarrierForm:
     stream_number: int
     """Which of the call's streams an action belongs to."""
     whisper_token: str = field(repr=False)
+    failed: bool
+    """Whether it asks what to do after a request or its answer failed."""
 
 
 def read_form(values: Mapping[str, str], path: Mapping[str, str]) -> CarrierForm:
@@ -72,10 +81,14 @@ def read_form(values: Mapping[str, str], path: Mapping[str, str]) -> CarrierForm
         caller=values.get("From", ""),
         called=values.get("To", ""),
         over_sip="SipCallId" in values or "SipDomain" in values,
+        source_ip=values.get("SipSourceIp", ""),
+        caller_country=values.get("FromCountry", ""),
+        caller_state=values.get("FromState", ""),
         finished=values.get("CallStatus", "") in _FINISHED,
         result=next((values[name] for name in _RESULTS if name in values), ""),
         stream_number=int(path.get("number", "0")),
         whisper_token=path.get("token", ""),
+        failed="ErrorCode" in values,
     )
 
 
@@ -88,9 +101,10 @@ def sip_user(uri: str) -> str:
 class Addresses:
     """The URLs that TwiML names."""
 
-    def __init__(self, settings: EdgeSettings) -> None:
-        self._public = f"{settings.public_base_url}/twilio"
-        self._media = f"{settings.media_base_url}{MEDIA_PATH}"
+    def __init__(self, site: EdgeSite) -> None:
+        """Name the URLs of the edge at *site*."""
+        self._public = f"{site.public_base_url}/twilio"
+        self._media = f"{site.media_base_url}{MEDIA_PATH}"
 
     def stream(self, token: str) -> str:
         """Return where the Media Stream goes that *token* admits."""

@@ -95,8 +95,9 @@ class Errands:
             self._addresses.stream(token),
             self._addresses.action(Action.RESUME, number + 1),
             digits=tones.target if tones else "",
+            traceparent=call.session.trace.traceparent,
         )
-        self._calls.renew(call, lease=call.lease, token=token, twiml=text)
+        self._calls.renew(call, token=token, twiml=text)
         call.note_answer(action, number, text)
         call.feed(Recalled(outcome, takes_s=tones.plays_s if tones else 0.0))
         return text

@@ -43,17 +43,31 @@ class Line:
         clears: How often the agent had it dropped.
     """
 
-    def __init__(self, tell: Callable[[Message], None], metrics: EdgeMetrics) -> None:
-        """Take *tell*, which says something to the agent if there is one."""
+    def __init__(
+        self,
+        tell: Callable[[Message], None],
+        metrics: EdgeMetrics,
+        *,
+        on_drained: Callable[[], None],
+    ) -> None:
+        """Make it without a stream.
+
+        Args:
+            tell: Says something to the agent if there is one.
+            metrics: Where marks and keys are counted.
+            on_drained: Hears when everything sent so far was played.
+        """
         self.model_bytes = 0
         self.clears = 0
         self._tell = tell
+        self._on_drained = on_drained
         self._metrics = metrics
         self._sink: StreamSink | None = None
         self._playout = Playout()
         self._gate = DigitGate()
         self._paused = False
         self._reported_at = 0.0
+        self._attached_at = 0.0
 
     def is_on(self, sink: StreamSink) -> bool:
         """Tell whether *sink* is the present Media Stream."""
@@ -62,7 +76,8 @@ class Line:
     def attach(self, sink: StreamSink) -> None:
         """Play to *sink* from now on; the agent is told what was lost before it."""
         self._sink = sink
-        before = self._playout.restart(now=monotonic_s())
+        self._attached_at = now = monotonic_s()
+        before = self._playout.restart(now=now)
         if before.cut:
             self._tell(Cleared(before.position, before.heard))
         self.on_flow(paused=False)
@@ -74,10 +89,18 @@ class Line:
             self._playout.stop(now=monotonic_s())
             sink.end()
 
+    @property
+    def dry_at(self) -> float:
+        """When the last of what was sent is heard (monotonic s), if nothing follows."""
+        return max(self._playout.dry_at, self._attached_at)
+
     def open(self, *, afresh: bool) -> None:
         """A channel was opened; with *afresh*, its positions start at 0."""
         if afresh:
             self._playout = Playout()
+        played = self._playout.played
+        if played:
+            self._tell(Played(played))  # a greeting, before there was whom to tell
         if self._paused:
             self._tell(Flow(paused=True))
 
@@ -89,6 +112,16 @@ class Line:
         if sink is not None:
             sink.play(audio)
             self._mark(sink)
+
+    def play_tone(self, audio: bytes) -> None:
+        """Give the caller something that is no part of the conversation."""
+        if self._sink is not None:
+            self._sink.play(audio)
+
+    def drop_tone(self) -> None:
+        """Drop what is left of it. Nothing else is queued: it plays in silence only."""
+        if self._sink is not None:
+            self._sink.clear()
 
     def clear(self) -> None:
         """Drop what the caller has not heard yet, and tell the agent what that was."""
@@ -105,11 +138,14 @@ class Line:
         if position is None:
             self._metrics.stale_marks.inc()
             return
-        if self._playout.drained or now - self._reported_at >= _PLAYED_EVERY_S:
+        drained = self._playout.drained
+        if drained or now - self._reported_at >= _PLAYED_EVERY_S:
             self._reported_at = now
             self._tell(Played(position))
         if self._sink is not None:
             self._mark(self._sink)
+        if drained:
+            self._on_drained()
 
     def on_digit(self, digit: str) -> None:
         """The caller pressed a key."""

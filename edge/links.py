@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from backhaul.channel_table import ChannelTables
-from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
 from backhaul.core.backoff import Backoff
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
+    Greeting,
     Hello,
     LeaseRefused,
     LeaseRequest,
     Members,
-    Open,
+    Script,
 )
 from backhaul.core.warm_pool_events import WarmPoolConfig
 from backhaul.errors import RemoteProtocolError
@@ -30,10 +30,15 @@ from backhaul.pki import Role, peer_identity
 from backhaul.transports.base import Connector, LinkTransport
 from edge.agent import Agent
 from edge.core.link_load import MoveReason
+from edge.core.router import Router
 from edge.dials import Dials
+from edge.lease import Lease
 from edge.link_pool import LinkPool
 from edge.link_totals import LinkTotals
 from edge.metrics import EdgeMetrics
+from edge.phrasebook import Phrasebook
+from edge.regions import make_router
+from edge.router_views import RouterViews
 from edge.settings import EdgeSettings
 
 __all__ = ["Agent", "AgentLinks", "Lease", "LinksListener"]
@@ -62,25 +67,6 @@ class LinksListener(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """One session of one agent, reserved for one call."""
-
-    lease_id: str
-    agent: Agent
-    instance: str
-    """The agent's process that holds the session."""
-    warm: bool
-
-    def release(self) -> None:
-        """Give the session back unused."""
-        self.agent.release_lease(self.lease_id, self.instance)
-
-    def open_channel(self, handler: ChannelHandler, message: Open) -> Channel | None:
-        """Start the call; None: no link is ready. `Seats.release` must follow."""
-        return self.agent.open_channel(handler, message, instance=self.instance)
-
-
 class AgentLinks:
     """Warm links to every agent, dialled before they are needed and again when lost.
 
@@ -90,6 +76,9 @@ class AgentLinks:
         agents: Those that calls may go to, by address.
         tables: The calls between this process and every agent's.
         dials: How many links are being dialled.
+        router: Where calls should go, by what agents and links say.
+        views: The same, for calls that other edges should have.
+        phrasebook: What agents have rendered.
         listener: Who is told which agents can be reached; None: nobody.
     """
 
@@ -129,6 +118,11 @@ class AgentLinks:
             for name, region in settings.regions.items()
             for address in region.agents
         }
+        self.phrasebook = Phrasebook()
+        self.router = make_router(settings, rng=rng)
+        self.views = RouterViews(settings, rng=rng)
+        for agent in self.agents.values():
+            self.router.add(agent.address, agent.region)
         self._leaving: dict[Agent, float] = {}
         """Those that get no more calls, and until when one may still begin."""
         self._checked_at = 0.0
@@ -162,8 +156,11 @@ class AgentLinks:
             if same and not agent.draining:
                 del self._leaving[agent]
                 self.agents[address] = agent
+                self.router.add(address, region)
+                self._tell_router(agent, with_stock=True)
                 return
         agent = self.agents[address] = Agent(address, region, fleet=self)
+        self.router.add(address, region)
         if self._started:
             self._start(agent)
 
@@ -171,6 +168,8 @@ class AgentLinks:
         """Give an agent no more calls; its links close when it has none."""
         agent = self.agents.pop(address, None)
         if agent is not None:
+            self.router.remove(address)
+            self.views.remove(address)
             # A lease may have been given whose call has not begun yet.
             self._leaving[agent] = monotonic_s() + self._settings.token_ttl_s
 
@@ -179,17 +178,47 @@ class AgentLinks:
         return (*self.agents.values(), *self._leaving)
 
     async def lease(
-        self, agent: Agent, *, call_sid: str, profile: str
+        self,
+        agent: Agent,
+        *,
+        call_sid: str,
+        profile: str,
+        epoch: int = 1,
+        cold: bool = False,
     ) -> Lease | LeaseRefused:
-        """Reserve a session of *agent*, or say why there is none."""
+        """Reserve a session of *agent*, or say why there is none.
+
+        Args:
+            agent: Whom to ask.
+            call_sid: The call.
+            profile: Of the session.
+            epoch: How often the call was placed, this time included.
+            cold: Whether the agent may open a session for it, which takes longer.
+        """
         lease_id = f"{self._settings.name}-{next(self._lease_ids)}"
+        settings = self._settings
         answer, instance = await agent.lease(
-            LeaseRequest(lease_id, call_sid, profile, cold=True),
-            timeout_s=self._settings.lease_timeout_s,
+            LeaseRequest(lease_id, call_sid, profile, epoch, cold),
+            timeout_s=settings.open_timeout_s if cold else settings.lease_timeout_s,
         )
         if isinstance(answer, LeaseRefused):
             return answer
-        return Lease(lease_id, agent, instance, answer.warm)
+        return Lease(lease_id, agent, instance, answer.warm, epoch)
+
+    def router_for(self, edge: str) -> Router:
+        """Return the router for calls that *edge* should have; nothing: this one."""
+        return self.views.of(edge) if edge else self.router
+
+    def agent_of(self, instance: str) -> Agent | None:
+        """Return the agent whose process is *instance*, None if no link leads there."""
+        return next(
+            (
+                agent
+                for agent in self.all_agents()
+                if any(link.peer.instance == instance for link in agent.links())
+            ),
+            None,
+        )
 
     def totals(self) -> LinkTotals:
         """Return what has happened so far, on links to agents that are gone too."""
@@ -202,13 +231,28 @@ class AgentLinks:
 
     def on_agent_reached(self, agent: Agent) -> None:
         """An agent's first link is ready."""
+        self._tell_router(agent)
         if self.listener is not None:
             self.listener.on_agent_reached(agent)
 
     def on_agent_lost(self, agent: Agent) -> None:
         """An agent's last link is gone."""
+        self._tell_router(agent, with_stock=True)
         if self.listener is not None:
             self.listener.on_agent_lost(agent)
+
+    def on_stock(self, agent: Agent) -> None:
+        """An agent says what it has."""
+        self._tell_router(agent, with_stock=True)
+
+    def on_edges(self, agent: Agent) -> None:
+        """An agent says which edges it hears of."""
+        if self.agents.get(agent.address) is agent:
+            self.views.note(agent)
+
+    def on_phrase(self, phrase: Greeting | Script) -> None:
+        """An agent has rendered something."""
+        self.phrasebook.note(phrase)
 
     def on_members(self, agent: Agent, members: Members) -> None:
         """An agent says who is in its region."""
@@ -223,6 +267,15 @@ class AgentLinks:
     def on_acquired(self, seconds: float) -> None:
         """A call asked for a link, and had its answer after so long."""
         self._metrics.link_acquisition_seconds.observe(seconds)
+
+    def _tell_router(self, agent: Agent, *, with_stock: bool = False) -> None:
+        if self.agents.get(agent.address) is not agent:
+            return  # it gets no more calls
+        address, up = agent.address, agent.ready
+        if with_stock:
+            self.router.set_stock(address, agent.stock if up else None)
+            self.views.note(agent)
+        self.router.set_link(address, up=up, rtt_s=agent.smoothed_rtt_s)
 
     # Looking after the links
 
@@ -288,6 +341,7 @@ class AgentLinks:
     def _check_agent(self, agent: Agent, now: float) -> None:
         if not self._closed:
             agent.seats.check(now)
+            self._tell_router(agent)
 
     def _let_go(self, now: float) -> None:
         for agent, until in list(self._leaving.items()):

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 
 import structlog
 from picows import (
@@ -36,13 +37,25 @@ from edge.core.media_stream import (
 from edge.core.signature import media_url_candidates, signature_matches
 from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
+from edge.tickets import TicketRefusal
 
 __all__ = ["MEDIA_PATH", "MediaStreams"]
 
 MEDIA_PATH = "/twilio/media/"
 
+_TOKEN_CHARS = 32
+"""Tokens of this edge's own calls; tickets are longer."""
+
 _PAUSE_BYTES, _RESUME_BYTES = 128 * 1024, 32 * 1024
 """Write buffer (bytes) at which the agent is asked to hold its audio, and to go on."""
+
+_STREAMED = frozenset(
+    {
+        call_events.CallState.HOLDING,
+        call_events.CallState.BRIDGED,
+        call_events.CallState.FALLBACK,
+    }
+)
 
 _log = structlog.get_logger()
 
@@ -50,13 +63,27 @@ _UpgradeAnswer = WSUpgradeResponseWithListener
 
 
 class MediaStreams:
-    """Accepts the Media Streams that a webhook of this edge announced."""
+    """Accepts the Media Streams that a webhook of this or another edge announced."""
 
     def __init__(
-        self, settings: EdgeSettings, *, calls: Calls, metrics: EdgeMetrics
+        self,
+        settings: EdgeSettings,
+        *,
+        calls: Calls,
+        take_over: Callable[[str], Call | TicketRefusal],
+        metrics: EdgeMetrics,
     ) -> None:
+        """Know whose streams may come.
+
+        Args:
+            settings: The edge's.
+            calls: Those that this edge has answered.
+            take_over: Returns the call behind a ticket of another edge.
+            metrics: Where streams are counted.
+        """
         self._settings = settings
         self._calls = calls
+        self._take_over = take_over
         self._metrics = metrics
         self._keys = tuple(key.reveal() for key in settings.twilio_auth_tokens)
         self._server: asyncio.Server | None = None
@@ -99,9 +126,10 @@ class MediaStreams:
         candidates = media_url_candidates(self._settings.media_base_url, path)
         if not signature_matches(signature, keys=self._keys, candidates=candidates):
             return self._refuse(403, "signature_invalid")
-        call = self._calls.take_token(token)
-        if call is None:
-            return self._refuse(403, "token_invalid")
+        call = self._calls.take_token(token) or self._take_over(token)
+        if isinstance(call, TicketRefusal):
+            is_ticket = len(token) > _TOKEN_CHARS
+            return self._refuse(403, call.value if is_ticket else "token_invalid")
         self._metrics.streams.labels(outcome="accepted").inc()
         return WSUpgradeResponseWithListener(
             WSUpgradeResponse.create_101_response(),
@@ -216,7 +244,8 @@ class _MediaStream(WSListener):
                     self._fail("token of another call")
                     return
                 self._call.on_stream_started(self)
-                if self._call.state is not call_events.CallState.BRIDGED:
+                is_on = self._call.line.is_on(self)  # it may be over politely by now
+                if is_on and self._call.state not in _STREAMED:
                     self._fail("the call is over")
             case StreamMark(name):
                 self._call.line.on_mark(name)

@@ -32,9 +32,35 @@ class EdgeMetrics:
         )
         self.leases = Counter(
             "edge_leases",
-            "Sessions asked for, by region and outcome (warm, cold, or why not).",
+            "Leases asked for, by region and outcome (warm, cold, or why not).",
             ["region", "outcome"],
             registry=self.registry,
+        )
+        self.route_seconds = Histogram(
+            "edge_route_decision_seconds",
+            "Time to decide where a call goes, of this process's own.",
+            registry=self.registry,
+            buckets=_ACQUISITION_BUCKETS_S,
+        )
+        self.calls_placed = Counter(
+            "edge_calls_placed",
+            "What callers got: a warm or cold session, of the first region asked or "
+            "elsewhere; else the script, in the profile's voice or the carrier's, a "
+            "human, or nothing, for the number is of no profile.",
+            ["step"],
+            registry=self.registry,
+        )
+        self.session_retries = Counter(
+            "edge_session_retries",
+            "Sessions lost before the caller heard anything of them, by why.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.hold_seconds = Histogram(
+            "edge_hold_seconds",
+            "For how long callers heard the hold tone who heard it.",
+            registry=self.registry,
+            buckets=_FAST_BUCKETS_S,
         )
         self.streams = Counter(
             "edge_media_streams",
@@ -75,6 +101,19 @@ class EdgeMetrics:
             "edge_transfers",
             "Transfers by what became of them.",
             ["outcome"],
+            registry=self.registry,
+        )
+
+        self.handovers = Counter(
+            "edge_handovers",
+            "Calls given to another edge, arrived from one, or kept against a choice.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.caller_places = Counter(
+            "edge_caller_places",
+            "Where callers are: sources asked, and what each of them told.",
+            ["source", "outcome"],
             registry=self.registry,
         )
 

@@ -5,6 +5,7 @@ import contextlib
 import random
 import ssl
 from pathlib import Path
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -13,21 +14,33 @@ from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
+from backhaul.otlp_target import OtlpTarget
 from backhaul.pki import Role, TlsFiles
+from backhaul.runtime_metrics import RuntimeMetrics
+from backhaul.tracing import Tracer
 from backhaul.transports.connectors import connector
+from backhaul.version import VERSION
 from edge.admin import EdgeViews
 from edge.agent_finder import AgentFinder, AgentFinderCollector
+from edge.call_trace import CallTraces
+from edge.caller_number import load_numbering_plans
 from edge.calls import Calls
-from edge.core.call_events import ChannelClosed
+from edge.core.call_events import StreamLost
+from edge.desk import Desk
 from edge.fabric_collector import FabricCollector
+from edge.geo_database import GeoDatabase, GeoDatabaseCollector
 from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
+from edge.locate import CallerLocator
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
 from edge.webhook import Webhook
 
 __all__ = ["Edge"]
+
+_STILL_TO_COME_S: Final = 2.0
+"""From another edge's answer to a webhook to the Media Stream here (s), as a rule."""
 
 _log = structlog.get_logger()
 
@@ -55,13 +68,37 @@ class Edge:
         )
         self._finder = AgentFinder(settings, links=self.links)
         self.links.listener = self._finder
-        self._media = MediaStreams(settings, calls=self.calls, metrics=self.metrics)
+        self._geo_database = GeoDatabase(
+            settings.geo_database, settings.geo_database_check_s
+        )
+        self._tracer = _tracer(settings, rng=rng)
+        self._runtime = RuntimeMetrics(self.metrics.registry)
+        self._desk = Desk(
+            settings,
+            links=self.links,
+            calls=self.calls,
+            locator=CallerLocator(
+                database=self._geo_database,
+                edge=settings.site.point,
+                metrics=self.metrics,
+            ),
+            metrics=self.metrics,
+            traces=CallTraces(self._tracer, self.metrics.registry),
+        )
+        self._media = MediaStreams(
+            settings,
+            calls=self.calls,
+            take_over=self._desk.take_over,
+            metrics=self.metrics,
+        )
         self._webhook = Webhook(
-            settings, links=self.links, calls=self.calls, metrics=self.metrics, rng=rng
+            settings, desk=self._desk, calls=self.calls, metrics=self.metrics
         )
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
         self.metrics.registry.register(AgentFinderCollector(self._finder))
+        self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
+        self.metrics.registry.register(self._tracer.collector)
         public = web.Application(
             client_max_size=settings.max_message_bytes,
             middlewares=[self._webhook.count_refusals],
@@ -72,7 +109,9 @@ class Edge:
             settings,
             links=self.links,
             calls=self.calls,
-            is_draining=lambda: self._webhook.draining,
+            neighbours=self._desk.neighbours,
+            routes=self._desk.placement.recent,
+            is_draining=lambda: self._desk.draining,
         )
         self._admin = HttpListener(
             admin_application(
@@ -101,6 +140,10 @@ class Edge:
         """Open the listeners and begin to dial the agents."""
         settings = self._settings
         context = self._public_context
+        await asyncio.to_thread(load_numbering_plans)
+        await self._geo_database.start()
+        self._tracer.start()
+        self._runtime.start()
         await self._public.start(
             settings.listen_host, settings.http_port, context=context
         )
@@ -111,11 +154,16 @@ class Edge:
             _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
         self._finder.start()
+        self._desk.neighbours.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
     async def drain(self) -> None:
         """Refuse new calls and wait until the live ones have ended, within limits."""
-        self._webhook.draining = True
+        self._desk.draining = True
+        if self._desk.neighbours.sites:
+            # Others have written tickets until now, and these calls are still to come.
+            self._desk.neighbours.tell()
+            await asyncio.sleep(min(_STILL_TO_COME_S, self._settings.drain_timeout_s))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_timeout_s):
                 await self.calls.wait_empty()
@@ -124,11 +172,16 @@ class Edge:
     async def stop(self) -> None:
         """Close everything; calls that are still live come back to the action URL."""
         for call in self.calls.live():
-            call.feed(ChannelClosed(CloseReason.DRAINED))
+            call.feed(StreamLost(CloseReason.DRAINED))
+            call.tell(CloseReason.DRAINED)
+        await self._desk.aclose()
         await self._media.aclose()
         await self._public.aclose()
         await self._admin.aclose()
         await self.links.aclose()
+        await self._geo_database.aclose()
+        self._runtime.close()
+        await self._tracer.aclose()
 
     def announcement(self) -> dict[str, object]:
         """Return the edge's name and ports."""
@@ -138,6 +191,19 @@ class Edge:
             "media_port": self.media_port,
             "admin_port": self.admin_port,
         }
+
+
+def _tracer(settings: EdgeSettings, *, rng: random.Random) -> Tracer:
+    return Tracer(
+        OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
+        {
+            "service.name": "warmline-edge",
+            "service.version": VERSION,
+            "service.instance.id": settings.name,
+        },
+        ratio=settings.trace_ratio,
+        rng=rng,
+    )
 
 
 def _public_context(certificate: Path, key: Path) -> ssl.SSLContext | None:

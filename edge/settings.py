@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from backhaul.core.profile import Profile
+from backhaul.otlp_target import OTEL_VARIABLES, target_problems
 from backhaul.settings import (
     DeploymentFile,
     Region,
@@ -17,8 +19,10 @@ from backhaul.settings import (
     environment_values,
 )
 from backhaul.transports.base import LinkTransport
+from edge.core.geography import Point
+from edge.core.twilio_places import TwilioRegion
 
-__all__ = ["EdgeSettings", "LinkStandby", "load_settings"]
+__all__ = ["EdgeSettings", "EdgeSite", "LinkStandby", "load_settings"]
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -26,7 +30,50 @@ _Port = Annotated[int, Meta(ge=0, le=65535)]
 LinkStandby = Literal["websocket", "http2", "none"]
 """The transports that may stand by: where UDP may be what failed, over TCP."""
 
-_ALIASES = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens"}
+_ALIASES = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens", **OTEL_VARIABLES}
+_SITE_FIELDS = ("public_url", "media_url", "latitude", "longitude")
+
+
+class EdgeSite(msgspec.Struct, frozen=True):
+    """Where an edge is, for all edges to know: part of its own table in the file."""
+
+    public_url: str = ""
+    media_url: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+    @property
+    def media_base_url(self) -> str:
+        """The URL that stream URLs start with."""
+        if self.media_url:
+            return self.media_url.rstrip("/")
+        return re.sub(r"^http", "ws", self.public_base_url)
+
+    @property
+    def public_base_url(self) -> str:
+        """The public URL without a trailing slash."""
+        return self.public_url.rstrip("/")
+
+    @property
+    def point(self) -> Point | None:
+        """Where it is; None: it does not say."""
+        if self.latitude is None or self.longitude is None:
+            return None
+        return Point(self.latitude, self.longitude)
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        found = [
+            *_url_problems("public_url", self.public_url, "https", "http"),
+            *_url_problems("media_url", self.media_base_url, "wss", "ws"),
+        ]
+        if (self.latitude is None) != (self.longitude is None):
+            found.append("latitude and longitude: both or none")
+        try:
+            _ = self.point
+        except ValueError as exc:
+            found.append(f"latitude and longitude: {exc}")
+        return tuple(found)
 
 
 class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,8 +84,6 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_url: str
     """Where Twilio reaches the webhooks, for example https://voice.example.com.
     Signatures are checked against it, so it must be exact."""
-    preferred_region: str
-    """The region that takes calls while it has warm sessions."""
     twilio_auth_tokens: tuple[Secret, ...]
     """TWILIO_AUTH_TOKEN: one or more auth tokens, separated by commas. Several are
     needed while a token is being rotated, and for several Twilio Regions."""
@@ -47,6 +92,23 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     media_url: str = ""
     """Where Twilio reaches the Media Streams; empty: `public_url` with wss. A proxy
     must lead /twilio/media/ to `media_port` and all else to `http_port`."""
+    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    """Where the edge is (degrees), with `longitude`; see `backhaul.settings.Region`.
+    Edges that say so hand calls over to each other, each to the one nearest to Twilio;
+    without it this edge keeps its calls and gets no others. URLs and place of an edge
+    must stand in its own table of the file, for the other edges to know them."""
+    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    """Degrees, east is positive."""
+    twilio_region: TwilioRegion = "us1"
+    """Where Twilio processes the calls to your numbers, as set for them by Twilio's
+    Routes API. The audio comes from there; a wrong one leads it a long way round."""
+    geo_database: Path = Path()
+    """A database of addresses in MaxMind's format (.mmdb, City or Country), to find out
+    where SIP calls come from. It may be replaced while the edge runs, and is then used
+    within seconds; one that cannot be used is refused, and the old one stays in use.
+    Its size is taken in memory. Empty: SIP callers are located by their number."""
+    geo_database_check_s: _Positive = 10.0
+    """Between two looks at whether `geo_database` has changed (s)."""
     account_sid: str = ""
     """Accept webhooks of this Twilio account only; empty: of any that signs."""
     listen_host: str = "0.0.0.0"  # noqa: S104 - the carrier's side is public
@@ -75,13 +137,21 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the purposeful end of a Media Stream, for a transfer or to send touch
     tones, to Twilio's next request (s); the ringing comes on top. Too low ends calls
     that are being transferred; too high keeps sessions for callers who are gone."""
-    lease_timeout_s: _Positive = 4.0
-    """For one agent to answer a lease request (s), a cold session included. Twilio
-    itself gives up on a webhook after 15 s."""
-    webhook_budget_s: Annotated[float, Meta(gt=0, le=14)] = 10.0
-    """For all agents together to answer a webhook (s); then the caller hears the
-    apology. Twilio's own patience ends after 15 s, and then the caller hears
-    Twilio's error."""
+    lease_timeout_s: _Positive = 1.0
+    """For one agent to answer whether it has a warm session (s): a round trip. Too low
+    passes over regions that are far away; too high keeps callers waiting for an agent
+    that hangs."""
+    webhook_budget_s: Annotated[float, Meta(gt=0, le=14)] = 2.5
+    """For all agents together to answer a webhook (s); then the call is answered, and
+    a session is opened for it behind the hold tone. Twilio's own patience ends after
+    15 s, and then the caller hears Twilio's error."""
+    open_timeout_s: _Positive = 4.0
+    """For one agent to open a session for a caller (s); three are tried. Too low gives
+    up sessions that are nearly there; too high keeps callers on hold."""
+    hysteresis: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    """Share by which another region must be faster than the one that calls go to now.
+    Too low: calls flap between regions that are alike; too high: they stay away from
+    the nearest."""
     request_timeout_s: _Positive = 5.0
     """For a webhook's head, and then for its body, to arrive (s)."""
     media_idle_timeout_s: _Positive = 10.0
@@ -134,7 +204,18 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."
-    """Spoken by Twilio when no region can answer."""
+    """Said when no region can answer, by profiles without a `fallback.script`."""
+    otlp_endpoint: str = ""
+    """OTEL_EXPORTER_OTLP_ENDPOINT: a collector that takes OTLP over HTTP with protobuf,
+    for example http://127.0.0.1:4318; traces go to its /v1/traces. Empty: none are
+    made. Calls never wait for it."""
+    otlp_headers: Secret = Secret("")
+    """OTEL_EXPORTER_OTLP_HEADERS: what the collector wants to see beside the spans, as
+    name=value with commas between; values are percent-encoded."""
+    trace_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """OTEL_TRACES_SAMPLER_ARG: share of calls that are traced, 0 to 1; agents follow.
+    Too high costs CPU, some 20 microseconds for each span, and room at the collector;
+    too low misses the slow call."""
     log_json: bool = True
     """JSON lines on stdout; false: readable lines."""
 
@@ -142,6 +223,15 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the file's ``[regions]``."""
     numbers: dict[str, str] = {}
     """From the file's ``[numbers]``."""
+    profiles: dict[str, Profile] = {}
+    """From the file's ``[profiles]``."""
+    edges: dict[str, EdgeSite] = {}
+    """All edges, from the file's ``[edges]``."""
+
+    @property
+    def site(self) -> EdgeSite:
+        """Where this edge is."""
+        return EdgeSite(self.public_url, self.media_url, self.latitude, self.longitude)
 
     @property
     def link_transports(self) -> tuple[LinkTransport, ...]:
@@ -153,25 +243,27 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def media_base_url(self) -> str:
         """The URL that stream URLs start with."""
-        if self.media_url:
-            return self.media_url.rstrip("/")
-        return re.sub(r"^http", "ws", self.public_base_url)
+        return self.site.media_base_url
 
     @property
     def public_base_url(self) -> str:
         """The public URL without a trailing slash."""
-        return self.public_url.rstrip("/")
+        return self.site.public_base_url
 
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""
-        found = [
-            *_url_problems("public_url", self.public_url, "https", "http"),
-            *_url_problems("media_url", self.media_base_url, "wss", "ws"),
-        ]
+        found = list(self.site.problems())
+        for name, site in self.edges.items():
+            if name != self.name and site.latitude is not None:
+                found += [f"edges.{name}.{line}" for line in site.problems()]
         if not any(self.twilio_auth_tokens):
             found.append("twilio_auth_tokens: empty; set TWILIO_AUTH_TOKEN")
-        if self.preferred_region not in self.regions:
-            found.append(f"preferred_region: no region {self.preferred_region!r}")
+        found += [
+            f"profiles.{name}.regions: no region {region!r}"
+            for name, profile in self.profiles.items()
+            for region in profile.regions
+            if region not in self.regions
+        ]
         if not self.numbers:
             found.append("numbers: empty; no call could be answered")
         seeds = [seed for one in self.regions.values() for seed in set(one.agents)]
@@ -179,6 +271,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         found += [f"regions: {seed} cannot be in two of them" for seed in twice]
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
+        found += target_problems(self.otlp_endpoint, self.otlp_headers)
         if (self.tls_certificate == Path()) != (self.tls_key == Path()):
             found.append("tls_certificate and tls_key: both or none")
         return tuple(found)
@@ -223,14 +316,30 @@ def load_settings(
         EdgeSettings, prefix="EDGE_", aliases=_ALIASES, environ=environ
     )
     name = name or given.get("name") or _only(deployment.edges)
-    shared = {"regions": deployment.regions, "numbers": deployment.numbers}
+    shared = {
+        "regions": deployment.regions,
+        "numbers": deployment.numbers,
+        "edges": _sites(deployment),
+        "profiles": deployment.profiles,
+    }
     own = deployment.edges.get(name, {})
     values = {**deployment.edge, **own, **given, **shared, "name": name}
     values.setdefault("pki_dir", "pki")
-    for field in ("pki_dir", "tls_certificate", "tls_key"):
+    for field in ("pki_dir", "tls_certificate", "tls_key", "geo_database"):
         if field in values:
             values[field] = deployment.directory / str(values[field])
     return build(EdgeSettings, values, where=f"edges.{name}")
+
+
+def _sites(deployment: DeploymentFile) -> dict[str, dict[str, Any]]:
+    """Return what the tables of all edges say of where they are."""
+    tables = {
+        name: {**deployment.edge, **own} for name, own in deployment.edges.items()
+    }
+    return {
+        name: {field: table[field] for field in _SITE_FIELDS if field in table}
+        for name, table in tables.items()
+    }
 
 
 def _only(edges: Mapping[str, object]) -> str:

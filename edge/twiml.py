@@ -11,6 +11,8 @@ from twilio.twiml.voice_response import (
     VoiceResponse,
 )
 
+from backhaul.core.messages import TransferKind
+from backhaul.core.tools import transfer_kind
 from edge.core.errand import Errand, ErrandKind
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "dial",
     "enqueue",
     "hang_up",
+    "last_resort",
+    "redirect",
     "refer",
     "reject",
     "say",
@@ -25,19 +29,25 @@ __all__ = [
 ]
 
 
-def connect_stream(stream_url: str, action_url: str, *, digits: str = "") -> str:
+def connect_stream(
+    stream_url: str, action_url: str, *, digits: str = "", traceparent: str = ""
+) -> str:
     """Return TwiML that streams the call, and comes back to *action_url* after.
 
     Args:
         stream_url: Where the Media Stream goes.
         action_url: What Twilio requests after it.
         digits: Touch tones that the caller's side hears first.
+        traceparent: What the carrier brings along, so that the stream finds its trace.
     """
     response: Any = VoiceResponse()
     if digits:
         response.play(digits=digits)
     connect: Any = Connect(action=action_url, method="POST")
-    connect.append(Stream(url=stream_url))
+    stream: Any = Stream(url=stream_url)
+    if traceparent:
+        stream.parameter(name="traceparent", value=traceparent)
+    connect.append(stream)
     response.append(connect)
     return str(response)
 
@@ -92,10 +102,49 @@ def say_and_hang_up(text: str) -> str:
     return str(response)
 
 
+def last_resort(
+    text: str,
+    *,
+    target: str,
+    rings_s: int,
+    shown_number: str | None,
+    action_url: str,
+) -> str:
+    """Return TwiML for a call without a session: some words, then perhaps a human.
+
+    Args:
+        text: Said in Twilio's own voice; empty: nothing.
+        target: Who is rung, E.164 or ``sip:`` URI; empty: nobody.
+        rings_s: For how long (s).
+        shown_number: Who seems to call; None: the caller.
+        action_url: What Twilio requests when that is over.
+    """
+    response: Any = VoiceResponse()
+    if text:
+        response.say(text)
+    if not target:
+        response.hangup()
+        return str(response)
+    verb: Any = Dial(
+        action=action_url, method="POST", timeout=rings_s, caller_id=shown_number
+    )
+    is_sip = transfer_kind(target) is TransferKind.SIP
+    (verb.sip if is_sip else verb.number)(target)
+    response.append(verb)
+    return str(response)
+
+
 def hang_up() -> str:
     """Return TwiML that ends the call."""
     response: Any = VoiceResponse()
     response.hangup()
+    return str(response)
+
+
+def redirect(url: str) -> str:
+    """Return TwiML that sends Twilio to *url* for what follows."""
+    response: Any = VoiceResponse()
+    response.redirect(url, method="POST")
     return str(response)
 
 

@@ -1,8 +1,6 @@
 """What Twilio requests over HTTP, and who may request it."""
 
 import asyncio
-import random
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -13,8 +11,6 @@ from backhaul.clock import monotonic_s
 from backhaul.core.messages import CloseReason
 from edge import twiml
 from edge.authentication import Authentication
-from edge.call import Call
-from edge.call_facts import Caller, CallTimes
 from edge.calls import Calls
 from edge.carrier_form import (
     Action,
@@ -24,12 +20,10 @@ from edge.carrier_form import (
     read_form,
     sip_user,
 )
-from edge.core.call_events import CallCompleted, Resumed, StreamLost
-from edge.core.call_machine import CallConfig
+from edge.core.call_events import CallCompleted, StreamLost
+from edge.desk import Desk
 from edge.errands import Errands
-from edge.links import AgentLinks
 from edge.metrics import EdgeMetrics
-from edge.placement import Placement
 from edge.settings import EdgeSettings
 
 __all__ = ["Webhook"]
@@ -37,6 +31,7 @@ __all__ = ["Webhook"]
 _log = structlog.get_logger()
 
 _QUEUE_FAILURES = frozenset({"error", "queue-full", "system-error"})
+_ANSWERED = frozenset({"completed", "answered"})
 
 _Answer = Callable[[CarrierForm], Awaitable[web.Response]]
 
@@ -48,20 +43,20 @@ class Webhook:
         self,
         settings: EdgeSettings,
         *,
-        links: AgentLinks,
+        desk: Desk,
         calls: Calls,
         metrics: EdgeMetrics,
-        rng: random.Random,
     ) -> None:
         self._settings = settings
+        self._desk = desk
         self._calls = calls
         self._metrics = metrics
-        self._placement = Placement(settings, links=links, metrics=metrics, rng=rng)
-        self._addresses = Addresses(settings)
-        self._errands = Errands(self._addresses, calls=calls, metrics=metrics)
+        addresses = Addresses(settings.site)
+        self._errands = Errands(addresses, calls=calls, metrics=metrics)
         self._authentication = Authentication(settings)
         self._under_way: dict[str, asyncio.Future[str]] = {}
-        self.draining = False
+        self._abandoned: set[str] = set()
+        """Calls that were over before their webhook was answered."""
 
     def routes(self) -> list[web.RouteDef]:
         """Return the public routes."""
@@ -144,8 +139,12 @@ class Webhook:
 
     async def _status(self, form: CarrierForm) -> web.Response:
         call = self._calls.get(form.call_sid)
-        if call is not None and form.finished:
-            call.feed(CallCompleted())
+        if form.finished:
+            self._desk.hand_over.call_off(form.call_sid)
+            if call is not None:
+                call.feed(CallCompleted())
+            elif form.call_sid in self._under_way:
+                self._abandoned.add(form.call_sid)
         return web.Response(status=204)
 
     async def _once(
@@ -163,7 +162,16 @@ class Webhook:
         finally:
             del self._under_way[form.call_sid]
             future.set_result(text)
+            self._end_abandoned(form.call_sid)
         return text
+
+    def _end_abandoned(self, call_sid: str) -> None:
+        """End a call whose caller hung up while a session was searched for it."""
+        if call_sid in self._abandoned:
+            self._abandoned.remove(call_sid)
+            call = self._calls.get(call_sid)
+            if call is not None:
+                call.feed(CallCompleted())
 
     async def _answer_call(self, form: CarrierForm) -> str:
         call = self._calls.get(form.call_sid)
@@ -171,34 +179,13 @@ class Webhook:
             return call.twiml
         if self._calls.ended(form.call_sid) is not None:
             return twiml.hang_up()
+        given = self._desk.hand_over.given(form.call_sid)
+        if given is not None and not form.failed:
+            return given.twiml
         profile = self._profile_of(form.called)
         if profile is None:
-            return twiml.reject()
-        times = CallTimes(webhook_at=monotonic_s())
-        lease = None
-        if not self.draining:
-            lease = await self._placement.lease(form.call_sid, profile)
-        if lease is None:
-            return twiml.say_and_hang_up(self._settings.apology)
-        times.leased_at = monotonic_s()
-        token = secrets.token_urlsafe(24)
-        call = Call(
-            call_sid=form.call_sid,
-            profile=profile,
-            caller=Caller(form.caller, form.called, over_sip=form.over_sip),
-            lease=lease,
-            token=token,
-            twiml=self._stream_twiml(token, number=1),
-            config=CallConfig(
-                token_ttl_s=self._settings.token_ttl_s,
-                away_timeout_s=self._settings.away_timeout_s,
-            ),
-            metrics=self._metrics,
-            on_ended=self._calls.remove,
-            times=times,
-        )
-        self._calls.add(call)
-        return call.twiml
+            return self._desk.profile_unknown()
+        return await self._desk.take(form, profile)
 
     async def _answer_action(self, action: Action, form: CarrierForm) -> str:
         call = self._calls.get(form.call_sid)
@@ -216,47 +203,31 @@ class Webhook:
         if text is not None:
             return text
         call.feed(StreamLost(CloseReason.MEDIA_STREAM_LOST))
-        return await self._reconnect(call)
+        return await self._desk.take_again(call, action, form.stream_number)
 
     def _answer_late(self, action: Action, form: CarrierForm) -> str:
-        """Return how a call goes on that is over for this edge."""
+        """Return how a call goes on that is over for this edge, or never was here."""
+        elsewhere = self._desk.hand_over.where_now(
+            form.call_sid, action, form.stream_number
+        )
+        if elsewhere is not None:
+            return elsewhere
         ended = self._calls.ended(form.call_sid)
-        if action is Action.QUEUED:
+        if action is Action.QUEUED or action is Action.FALLBACK:
             failed = form.result in _QUEUE_FAILURES
-            return self._goodbye() if failed else twiml.hang_up()
+            if action is Action.FALLBACK:
+                failed = form.result not in _ANSWERED and not form.finished
+            return self._desk.goodbye() if failed else twiml.hang_up()
+        if ended is not None and (action, form.stream_number) == ended.last_action:
+            return ended.twiml  # this request was answered before
         if ended is None or ended.reason in _BROKEN:
-            return self._goodbye()
-        repeated = (action, form.stream_number) == ended.last_action
-        return ended.twiml if repeated else twiml.hang_up()
-
-    async def _reconnect(self, call: Call) -> str:
-        lease = None
-        if call.machine.may_resume and not self.draining:
-            lease = await self._placement.lease(call.call_sid, call.profile)
-        if lease is None:
-            return self._goodbye()
-        if not call.machine.may_resume:
-            lease.release()  # the caller hung up meanwhile
-            return twiml.hang_up()
-        token = secrets.token_urlsafe(24)
-        text = self._stream_twiml(token, number=call.machine.streams + 1)
-        self._calls.renew(call, lease=lease, token=token, twiml=text)
-        call.feed(Resumed())
-        return text
+            return self._desk.goodbye()
+        return twiml.hang_up()
 
     def _profile_of(self, called: str) -> str | None:
         numbers: Mapping[str, str] = self._settings.numbers
         known = (numbers.get(name) for name in (called, sip_user(called), "*"))
         return next((profile for profile in known if profile), None)
-
-    def _stream_twiml(self, token: str, *, number: int) -> str:
-        return twiml.connect_stream(
-            self._addresses.stream(token),
-            self._addresses.action(Action.RESUME, number),
-        )
-
-    def _goodbye(self) -> str:
-        return twiml.say_and_hang_up(self._settings.apology)
 
 
 _BROKEN = frozenset(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,10 @@ class CallOutcome:
     bytes_exact: bool
     first_audio_ms: float | None
     turn_ms: tuple[float, ...]
+    caller: str
+    """Where the edge thinks that the caller is."""
+    handed_over: bool
+    """Whether another edge had the call than the one that answered it."""
     router_added_ms: float | None
     """First audio beyond the model's own time and the way there and back; only for
     calls that the model opens."""
@@ -100,6 +105,7 @@ async def _demo(options: DemoOptions, *, json: bool) -> int:
                 sys.stdout.write(orjson.dumps(figures).decode() + "\n")
             else:
                 Console().print(_table(figures))
+                Console().print(_places(figures))
             sys.stdout.flush()
             if options.keep:
                 sys.stderr.write("The fabric goes on; Ctrl-C stops it.\n")
@@ -177,7 +183,7 @@ class _Witness:
                 async with http.get(url, headers=headers) as response:
                     found = await response.json()
                 for call in (*found["live"], *found["recent"]):
-                    calls[call["call_sid"]] = call
+                    calls[call["call_sid"]] = {**call, "edge": edge["name"]}
             async with http.get(f"{fabric.control_url()}/lab/sessions") as response:
                 listed = await response.json()
         sessions = {session["id"]: session for session in listed["sessions"]}
@@ -189,14 +195,19 @@ class _Witness:
         session = self.sessions.get((call.get("session_ids") or [""])[-1], {})
         replies = [turn.reply_first_audio_ms for turn in report.turns]
         region = str(call.get("region", "none"))
+        had_it = next(
+            (one for one in self.fabric.edges if one.name == call.get("edge")), edge
+        )
         return CallOutcome(
+            caller=call.get("caller_state") or call.get("caller_country") or "unknown",
+            handed_over=had_it is not edge,
             region=region,
             answered=report.answered and len(replies) == _TURNS and None not in replies,
             warm=bool(call.get("warm")),
             bytes_exact=is_exact(report, session, self.greeting),
             first_audio_ms=report.first_audio_ms,
             turn_ms=tuple(reply for reply in replies if reply is not None),
-            router_added_ms=self._added_ms(report, session, edge, region),
+            router_added_ms=self._added_ms(report, session, had_it, region),
         )
 
     def _added_ms(
@@ -234,7 +245,12 @@ def summarize(outcomes: list[CallOutcome]) -> dict[str, Any]:
         region: _figures([each for each in outcomes if each.region == region])
         for region in sorted({each.region for each in outcomes})
     }
-    return {**_figures(outcomes), "per_region": per_region}
+    return {
+        **_figures(outcomes),
+        "handed_over": sum(outcome.handed_over for outcome in outcomes),
+        "callers": dict(Counter(outcome.caller for outcome in outcomes).most_common()),
+        "per_region": per_region,
+    }
 
 
 def _figures(outcomes: list[CallOutcome]) -> dict[str, Any]:
@@ -265,6 +281,15 @@ def _table(figures: dict[str, Any]) -> Table:
         times = (row["first_audio_ms"], row["turn_ms"])
         table.add_row(name, *map(str, counts), *map(_cell, times))
     return table
+
+
+def _places(figures: dict[str, Any]) -> str:
+    counts = [f"{count} in {place}" for place, count in figures["callers"].items()]
+    taken = figures["handed_over"]
+    return (
+        f"Callers, by their numbers: {', '.join(counts)}. "
+        f"{taken} taken over by the edge nearest to Twilio."
+    )
 
 
 def _cell(values: dict[str, float | None]) -> str:

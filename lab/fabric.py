@@ -23,7 +23,13 @@ from backhaul.owned_directory import make_owned_directory
 from backhaul.pki import Role, create_authority, issue
 from backhaul.store import Store, open_store
 from lab.fabric_options import FabricError, FabricOptions
-from lab.places import EDGE_PLACES, REGION_PLACES, Place, one_way_delay_ms
+from lab.places import (
+    EDGE_PLACES,
+    REGION_PLACES,
+    Place,
+    nearest_twilio_region,
+    one_way_delay_ms,
+)
 
 __all__ = ["Fabric", "FabricError", "FabricOptions"]
 
@@ -66,6 +72,9 @@ class Fabric:
         self.account_sid = "AC" + secrets.token_hex(16)
         self.regions = REGION_PLACES[: options.regions]
         self.edges = EDGE_PLACES[: options.edges]
+        self._edge_ports = {
+            edge.name: (_free_port(), _free_port()) for edge in self.edges
+        }
 
     async def __aenter__(self) -> Self:
         try:
@@ -104,10 +113,6 @@ class Fabric:
     def delay_ms(self, edge: Place, region: Place) -> float:
         """Return the one-way delay (ms) between an edge and a region."""
         return one_way_delay_ms(edge, region) if self._options.realistic else 0.0
-
-    def nearest_region(self, edge: Place) -> Place:
-        """Return the region that an edge prefers."""
-        return min(self.regions, key=lambda region: one_way_delay_ms(edge, region))
 
     def describe(self) -> dict[str, Any]:
         """Return what a program outside needs to use the fabric."""
@@ -210,17 +215,26 @@ class Fabric:
                 "agents": [
                     f"127.0.0.1:{self._relay_port(edge, name)}"
                     for name in self._agent_names(region)
-                ]
+                ],
+                "latitude": region.latitude,
+                "longitude": region.longitude,
             }
             for region in self.regions
         }
-        http_port, media_port = _free_port(), _free_port()
-        own = {
-            "public_url": f"http://127.0.0.1:{http_port}",
-            "media_url": f"ws://127.0.0.1:{media_port}",
-            "preferred_region": self.nearest_region(edge).name,
+        edges = {
+            name: {
+                "public_url": f"http://127.0.0.1:{ports[0]}",
+                "media_url": f"ws://127.0.0.1:{ports[1]}",
+                "latitude": place.latitude,
+                "longitude": place.longitude,
+                "twilio_region": nearest_twilio_region(place),
+            }
+            for (name, ports), place in zip(
+                self._edge_ports.items(), self.edges, strict=True
+            )
         }
-        config = self._write_config(edge.name, edges={edge.name: own}, regions=regions)
+        http_port, media_port = self._edge_ports[edge.name]
+        config = self._write_config(edge.name, edges=edges, regions=regions)
         await self._run(
             edge.name,
             "edge",
@@ -236,7 +250,7 @@ class Fabric:
         )
 
     async def _wait_warm(self) -> None:
-        """Wait until every edge sees every agent with full stock and greetings."""
+        """Wait until every edge sees every agent with full stock, and the others."""
         headers = {"Authorization": f"Bearer {self.admin_token}"}
         give_up_at = monotonic_s() + _START_TIMEOUT_S
         async with aiohttp.ClientSession(headers=headers) as http:
@@ -252,7 +266,7 @@ class Fabric:
         async with http.get(f"{admin_url}/api/fabric") as response:
             fabric = await response.json()
         agents = [agent for region in fabric["regions"] for agent in region["agents"]]
-        return all(
+        return all(fabric["other_edges"].values()) and all(
             agent["warm"].get(name, 0) >= profile.get("warm_sessions", 2)
             and ("greeting" not in profile or name in agent["greetings"])
             for agent in agents

@@ -4,16 +4,19 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import uvloop
 
+from lab.call_waterfall import ask_timeline, setup_of, talk_of
 from lab.conversation_script import ConversationScript, ScriptError, read_script
 from lab.fabric_file import recall_fabric
 from lab.scripted_call import ScriptResult, run_script
 from lab.speech_files import caller_lines
 from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
+from lab.waterfall import draw
 from region_agent.core.wav import UnusableAudioError, mulaw_from_wav
 
 __all__ = ["run_call", "run_scripted_call"]
@@ -48,10 +51,10 @@ def run_call(
         to_number=called,
         steps=tuple(Turn(audio) for audio in said),
     )
-    report = uvloop.run(_place(account_sid, auth_token, plan))
+    report, timeline = uvloop.run(_place(account_sid, auth_token, plan, base))
     if save is not None and report.answered:
         report.save_wav(save)
-    _show(report, json=json)
+    _show(report, timeline, json=json)
     return 0 if report.answered else 1
 
 
@@ -140,12 +143,20 @@ def _refuse(reason: str) -> int:
     return 2
 
 
-async def _place(account_sid: str, auth_token: str, plan: CallPlan) -> CallReport:
+async def _place(
+    account_sid: str, auth_token: str, plan: CallPlan, base: str
+) -> tuple[CallReport, list[dict[str, Any]]]:
+    """Return what came of the call, for its caller and for the edge at *base*."""
     stand_in = TwilioStandIn(account_sid, auth_token)
     try:
-        return await stand_in.place_call(plan)
+        report = await stand_in.place_call(plan)
     finally:
         await stand_in.aclose()
+    for edge in recall_fabric().get("edges", []):
+        if edge["public_url"] == base:
+            url, token = edge["admin_url"], edge["admin_token"]
+            return report, await ask_timeline(url, token, report.call_sid)
+    return report, []
 
 
 def _read_speech(path: Path | None) -> list[bytes]:
@@ -157,9 +168,12 @@ def _read_speech(path: Path | None) -> list[bytes]:
     return [mulaw_from_wav(data) if data[:4] == b"RIFF" else data]
 
 
-def _show(report: CallReport, *, json: bool) -> None:
+def _show(report: CallReport, timeline: list[dict[str, Any]], *, json: bool) -> None:
     if json:
-        sys.stdout.write(report.to_json() + "\n")
+        shown = {**report.to_dict(), "edge_timeline": timeline}
+        sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
         return
-    for at_ms, what in report.timeline:
-        sys.stdout.write(f"{at_ms:10.1f} ms  {what}\n")
+    for steps in (setup_of(report, timeline), talk_of(report, timeline)):
+        sys.stdout.writelines(f"{line}\n" for line in draw(steps))
+    for error in report.errors:
+        sys.stdout.write(f"error {error.code}: {error.detail}\n")

@@ -1,9 +1,17 @@
 """Where the local fabric pretends to stand, and how far apart that is."""
 
-import math
 from dataclasses import dataclass
 
-__all__ = ["EDGE_PLACES", "REGION_PLACES", "Place", "one_way_delay_ms"]
+from edge.core.geography import Point, distance_km
+from edge.core.twilio_places import TWILIO_EDGES, TWILIO_REGIONS, TwilioRegion
+
+__all__ = [
+    "EDGE_PLACES",
+    "REGION_PLACES",
+    "Place",
+    "nearest_twilio_region",
+    "one_way_delay_ms",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +46,25 @@ EDGE_PLACES = (
     Place("edge-sydney", -33.87, 151.21, "+61212345678"),
 )
 
-_EARTH_RADIUS_KM = 6371.0
 _KM_PER_MS = 150.0
 """Light in fibre makes 200 km per ms; cables are about a third longer than the way
 as the crow flies."""
 _LOCAL_MS = 1.0
 
 
+def nearest_twilio_region(place: Place) -> TwilioRegion:
+    """Return the Region in which Twilio would process the numbers of *place*."""
+
+    def away_km(region: TwilioRegion) -> float:
+        edge = TWILIO_EDGES[TWILIO_REGIONS[region]]
+        return distance_km(edge.place, Point(place.latitude, place.longitude))
+
+    return min(TWILIO_REGIONS, key=away_km)
+
+
 def one_way_delay_ms(one: Place, other: Place) -> float:
     """Return the propagation delay (ms) between two places, never less than 1."""
-    lat1, lat2 = math.radians(one.latitude), math.radians(other.latitude)
-    half_dlat = (lat2 - lat1) / 2
-    half_dlon = math.radians(other.longitude - one.longitude) / 2
-    chord = (
-        math.sin(half_dlat) ** 2
-        + math.cos(lat1) * math.cos(lat2) * math.sin(half_dlon) ** 2
+    distance = distance_km(
+        Point(one.latitude, one.longitude), Point(other.latitude, other.longitude)
     )
-    distance_km = 2 * _EARTH_RADIUS_KM * math.asin(math.sqrt(chord))
-    return round(_LOCAL_MS + distance_km / _KM_PER_MS, 1)
+    return round(_LOCAL_MS + distance / _KM_PER_MS, 1)

@@ -168,7 +168,6 @@ agents = ["127.0.0.1:{link_port}"]
 [edges.edge-1]
 public_url = "http://127.0.0.1:{http_port}"
 media_url = "ws://127.0.0.1:{media_port}"
-preferred_region = "home"
 [edge]
 listen_host = "127.0.0.1"
 http_port = {http_port}

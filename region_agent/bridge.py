@@ -45,6 +45,7 @@ from region_agent.core.conversation_events import (
     TranscriptGrew,
 )
 from region_agent.core.heard_events import heard
+from region_agent.core.pool_events import SessionReport
 from region_agent.core.realtime_events import MODEL_TEXT, ServerEvent
 from region_agent.realtime import RealtimeSession
 from region_agent.tools import ToolRequest, ToolResult
@@ -99,6 +100,7 @@ class Bridge:
         services: CallServices,
         counters: BridgeCounters,
         on_ended: Callable[["Bridge", CloseReason], None],
+        report: SessionReport | None = None,
     ) -> None:
         self._channel = channel
         self._session = session
@@ -112,7 +114,13 @@ class Bridge:
         self._kept_version = 0
         self._keeping = False
         self._over = False
-        self._log = CallLog(message, profile, services, session_id=session.session_id)
+        self._log = CallLog(
+            message,
+            profile,
+            services,
+            session_id=session.session_id,
+            report=report,
+        )
         self._recorder = services.recordings.begin(message.profile, message.call_sid)
         self.conversation = Conversation(
             profile,
@@ -212,7 +220,7 @@ class Bridge:
     def _forward(self, audio: bytes) -> None:
         self._counters.audio_frames_out += 1
         self._counters.audio_bytes_out += len(audio)
-        self._log.first_audio()
+        self._log.audio()
         self._channel.send_audio(audio)
         if self._recorder is not None:
             self._recorder.voice(audio)

@@ -9,6 +9,7 @@ from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.messages import CloseReason, Open
 from backhaul.core.profile import Profile
 from region_agent.call_services import CallServices
+from region_agent.call_trace import CallTrace
 from region_agent.core import call_events
 from region_agent.core.call_record import CallRecord
 from region_agent.core.conversation_events import (
@@ -22,6 +23,7 @@ from region_agent.core.conversation_events import (
     TransferEnded,
     TransferStarted,
 )
+from region_agent.core.pool_events import SessionReport
 from region_agent.core.realtime_events import ResponseDetail, usage_of
 from region_agent.tools import ToolResult
 
@@ -40,6 +42,7 @@ class CallLog:
         services: CallServices,
         *,
         session_id: str,
+        report: SessionReport | None,
     ) -> None:
         now = monotonic_s()
         resumed = message.resumed or message.epoch > 1
@@ -59,6 +62,13 @@ class CallLog:
             model=model, prices=services.prices.get(model), started_at=now
         )
         self._ended = False
+        self._session_id = session_id
+        self._trace = CallTrace(
+            services.tracer.begin(message.traceparent),
+            services.metrics,
+            message,
+            report,
+        )
         self._tell(
             call_events.CallStarted(
                 session_id=session_id,
@@ -68,22 +78,27 @@ class CallLog:
             )
         )
         if message.greeting_text:
-            self.first_audio()
+            self._record.first_audio(now=now)
 
-    def first_audio(self) -> None:
-        """The caller gets audio; only the first time counts."""
+    def audio(self) -> None:
+        """The caller gets audio."""
         self._record.first_audio(now=monotonic_s())
+        self._trace.audio()
 
     def caller_turn(self) -> None:
         """The caller has finished a turn."""
         self._record.caller_turn()
+        self._trace.caller_turn()
 
     def response_done(self, response: ResponseDetail) -> None:
         """A response ended; its tokens count, whatever became of it."""
-        self._record.response_done(response.status or "", usage_of(response))
+        status = response.status or ""
+        self._record.response_done(status, usage_of(response))
+        self._trace.response_done(status)
 
     def tool_called(self, called: CallTool, result: ToolResult) -> None:
         """An endpoint has answered."""
+        self._trace.tool_called(called.name, result)
         self._tell(
             call_events.ToolCalled(
                 name=called.name,
@@ -95,6 +110,7 @@ class CallLog:
 
     def note(self, report: ConversationAction) -> None:
         """Write a report of the conversation down."""
+        self._trace.note(report)
         match report:
             case Spoken():
                 self._tell(
@@ -137,6 +153,7 @@ class CallLog:
         part = msgspec.structs.replace(self._record.summary(now=now), epoch=self._epoch)
         summary = self._stamps.stamp(part, now=now)
         self._feeds.publish(summary)
+        self._trace.ended(summary, self._session_id)
         _log.info("conversation.ended", **_facts(summary))
 
     def _tell(self, event: call_events.CallEvent) -> None:

@@ -1,8 +1,10 @@
-"""What all calls of an agent share: phrases, tools, event feeds, recordings, prices."""
+"""What all calls of an agent share: phrases, tools, feeds, recordings, prices, ..."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from backhaul.tracing import Tracer
+from region_agent.call_trace import CallMetrics
 from region_agent.core.usage import ModelPrices
 from region_agent.event_feeds import EventFeeds
 from region_agent.phrases import Phrases
@@ -24,3 +26,5 @@ class CallServices:
     """By model."""
     model: str
     """The model of profiles that name none."""
+    tracer: Tracer
+    metrics: CallMetrics

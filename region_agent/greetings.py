@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backhaul.core.link import LinkState
-from backhaul.core.messages import Greeting
+from backhaul.core.messages import Greeting, Script
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
 from backhaul.links import Link
@@ -62,7 +62,7 @@ def _read_recording(path: Path) -> bytes:
     return audio
 
 
-def push_greetings(link: Link, waiting: deque[Greeting]) -> None:
+def push_greetings(link: Link, waiting: deque[Greeting | Script]) -> None:
     """Send as many of *waiting* as the link takes now, the rest as the peer reads."""
     if link.state is not LinkState.READY:
         return

@@ -4,7 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+from prometheus_client import Histogram
+
+from backhaul.clock import monotonic_s
 from backhaul.core.messages import (
     CloseReason,
     Hello,
@@ -21,6 +25,12 @@ from region_agent.sessions import ProfileSessions, Sessions
 __all__ = ["Leases", "RedeemedLease"]
 
 
+_WAIT_BOUNDS_S: Final = (
+    *(0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+
+
 @dataclass(slots=True)
 class _Lease:
     """A lease some edge holds or waits for."""
@@ -28,6 +38,7 @@ class _Lease:
     link: Link
     request: LeaseRequest
     sessions: ProfileSessions
+    asked_at: float
     granted: bool = False
 
 
@@ -48,6 +59,7 @@ class Leases:
 
     Attributes:
         refused: Requests that were refused, by reason.
+        waits: How long requests waited that were granted.
     """
 
     def __init__(
@@ -65,6 +77,13 @@ class Leases:
             on_ended: Called when a lease is over.
         """
         self.refused: Counter[CloseReason] = Counter()
+        self.waits = Histogram(
+            "lease_wait_seconds",
+            "From a request for a session to its grant, from stock (warm) or not.",
+            ["profile", "warm"],
+            buckets=_WAIT_BOUNDS_S,
+            registry=None,
+        )
         self._orphan_grace_s = orphan_grace_s
         self._is_linked = is_linked
         self._on_ended = on_ended
@@ -100,7 +119,7 @@ class Leases:
             return
         key = _key(link.peer, request.lease_id)
         self._release(key)  # asked for twice; the first answer is void
-        self._leases[key] = _Lease(link, request, sessions)
+        self._leases[key] = _Lease(link, request, sessions, monotonic_s())
         sessions.request(key, cold=request.cold)
 
     def release(self, peer: Hello, lease_id: str) -> None:
@@ -143,6 +162,8 @@ class Leases:
         """A session is reserved; see LeaseAnswers."""
         lease = self._leases[lease_id]
         lease.granted = True
+        labels = (lease.request.profile, str(warm).lower())
+        self.waits.labels(*labels).observe(monotonic_s() - lease.asked_at)
         lease.link.send(LeaseGranted(lease.request.lease_id, warm))
 
     def on_lease_refused(self, lease_id: str, reason: CloseReason) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
+from backhaul.clock import monotonic_s
+from backhaul.core.audio_receiver import ChannelCounters
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     CloseReason,
@@ -18,6 +20,9 @@ from backhaul.core.messages import (
     LeaseRequest,
     Message,
     Open,
+    Presence,
+    PresentEdges,
+    Script,
     Stock,
 )
 from backhaul.credentials import LinkCredentials
@@ -30,6 +35,7 @@ from backhaul.transports.quic_admission import QuicCounters
 from backhaul.transports.quic_listener import QuicListener
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
+from region_agent.core.edge_roster import EdgeRoster
 from region_agent.greetings import push_greetings
 from region_agent.leases import Leases
 from region_agent.sessions import Sessions
@@ -61,12 +67,12 @@ class LinkListener:
         self._hello = hello
         self._config = config
         self._stock_interval_s = stock_interval_s
-        self._greetings: Mapping[str, Greeting] = {}
         self._sessions: Sessions
         self._services: CallServices
         self._links: dict[Link, None] = {}
         self._tables = ChannelTables(grace_s=orphan_grace_s)
         self._bridges: dict[Bridge, None] = {}
+        self._roster = EdgeRoster()
         self.leases = Leases(
             orphan_grace_s=orphan_grace_s,
             is_linked=self._is_linked,
@@ -98,6 +104,11 @@ class LinkListener:
         return self._quic.counters if self._quic is not None else QuicCounters()
 
     @property
+    def channel_counters(self) -> ChannelCounters:
+        """What became of the frames of all channels."""
+        return self._tables.counters
+
+    @property
     def active_calls(self) -> int:
         """Calls being talked on."""
         return len(self._bridges)
@@ -122,7 +133,6 @@ class LinkListener:
             context: Of the TCP listener.
             quic: Who we are on UDP; None: do not listen there.
         """
-        self._greetings = services.phrases.ready
         self._sessions = sessions
         self.leases.start(sessions)
         self._services = services
@@ -162,10 +172,10 @@ class LinkListener:
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                     await self._server.wait_closed()
 
-    def push_greeting(self, greeting: Greeting) -> None:
-        """Send a greeting that has just become ready to every edge."""
+    def push_phrase(self, phrase: Greeting | Script) -> None:
+        """Send what has just become ready to every edge."""
         for link in self._links:
-            push_greetings(link, deque((greeting,)))
+            push_greetings(link, deque((phrase,)))
 
     def push_to_edges(self, message: Message) -> None:
         """Send *message* to every edge, on the newest of its links."""
@@ -189,7 +199,10 @@ class LinkListener:
     def on_link_ready(self, link: Link) -> None:
         """An edge said hello; see LinkOwner."""
         self._links[link] = None
-        push_greetings(link, deque(self._greetings.values()))
+        phrases = self._services.phrases
+        ready: deque[Greeting | Script] = deque(phrases.ready.values())
+        ready.extend(phrases.scripts.values())
+        push_greetings(link, ready)
         link.send(self._stock())
 
     def on_link_message(self, link: Link, message: Message) -> None:
@@ -199,6 +212,8 @@ class LinkListener:
                 self.leases.request(link, message)
             case LeaseRelease(lease_id):
                 self.leases.release(link.peer, lease_id)
+            case Presence(accepting):
+                self._answer_presence(link, accepting=accepting)
             case _:
                 pass
 
@@ -220,6 +235,7 @@ class LinkListener:
             services=self._services,
             counters=self.counters,
             on_ended=end,
+            report=lease.sessions.report(lease.number),
         )
         self._bridges[bridge] = None
         bridge.start()
@@ -233,6 +249,7 @@ class LinkListener:
         del self._links[link]
         if not self._is_linked(link.peer):
             self.leases.on_link_lost(link.peer)
+            self._roster.lose(link.peer.name)
 
     def _is_linked(self, peer: Hello) -> bool:
         return any(link.peer == peer for link in self._links)
@@ -259,6 +276,16 @@ class LinkListener:
     def _note_idle(self) -> None:
         if not self._bridges and not self.leases:
             self._idle.set()
+
+    def _answer_presence(self, link: Link, *, accepting: bool) -> None:
+        rtt_s = link.smoothed_rtt_s
+        present = self._roster.hear(
+            link.peer.name,
+            accepting=accepting and rtt_s is not None,
+            rtt_s=rtt_s or 0.0,
+            now=monotonic_s(),
+        )
+        link.send(PresentEdges(present))
 
     # Stock
 

@@ -101,6 +101,21 @@ class AgentCollector(Collector):
             ("direction",),
             (((name,), size) for name, _, size in directions),
         )
+        channels = self._listener.channel_counters
+        yield counter(
+            "link_frames",
+            "Frames from edges that came twice, and that never came.",
+            ("outcome",),
+            (
+                (("doubled",), channels.frames_doubled),
+                (("missing",), channels.frames_missing),
+            ),
+        )
+        yield CounterMetricFamily(
+            "audio_overflowed_bytes",
+            "Model audio beyond what may wait for a caller.",
+            seen.audio_overflowed_bytes,
+        )
 
     def _conversations(self) -> Iterator[Metric]:
         seen = self._listener.counters

@@ -14,7 +14,7 @@ from backhaul.clock import monotonic_s
 from backhaul.core.backoff import Backoff
 from backhaul.core.estimators import SmoothedMean
 from backhaul.core.g711 import MULAW_RATE_HZ
-from backhaul.core.messages import Greeting
+from backhaul.core.messages import Greeting, Script
 from backhaul.core.profile import Profile
 from backhaul.errors import RealtimeError, RealtimeRateLimitedError
 from backhaul.tasks import TaskOwner
@@ -56,7 +56,7 @@ class Phrases:
         counters: Where sessions count what passes.
         limiter: Says when a session may be opened.
         first_audio: What learns, for a profile, how long the model takes.
-        on_ready: Gets each opening that was rendered.
+        on_ready: Gets each opening and each script that was rendered.
         rng: Spreads the retries.
     """
 
@@ -69,11 +69,13 @@ class Phrases:
         counters: RealtimeCounters,
         limiter: OpenLimiter,
         first_audio: Callable[[str], SmoothedMean],
-        on_ready: Callable[[Greeting], None],
+        on_ready: Callable[[Greeting | Script], None],
         rng: random.Random,
     ) -> None:
         self.ready: dict[str, Greeting] = dict(recorded)
         """Openings by profile."""
+        self.scripts: dict[str, Script] = {}
+        """What callers without a session hear, by profile."""
         self._profiles = profiles
         self._audio = {(name, g.text): g.audio for name, g in recorded.items()}
         self._endpoint = endpoint
@@ -173,6 +175,9 @@ class Phrases:
         if text == self._profiles[name].opening:
             self.ready[name] = greeting = Greeting(name, text, audio)
             self._on_ready(greeting)
+        if text == self._profiles[name].fallback.script:
+            self.scripts[name] = script = Script(name, text, audio)
+            self._on_ready(script)
 
 
 class _Speaker:

@@ -127,6 +127,7 @@ class PoolCollector:
             ("reason",),
             (((reason,), count) for reason, count in self._leases.refused.items()),
         )
+        yield from self._leases.waits.collect()
 
     def _openings(self) -> Iterator[Metric]:
         yield counter(

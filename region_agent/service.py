@@ -5,7 +5,6 @@ import random
 import secrets
 import ssl
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -16,11 +15,16 @@ from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, Hello
 from backhaul.credentials import LinkCredentials
 from backhaul.http import HttpListener
+from backhaul.otlp_target import OtlpTarget
 from backhaul.pki import Role, TlsFiles, server_context
+from backhaul.runtime_metrics import RuntimeMetrics
 from backhaul.settings import DeploymentFile
 from backhaul.store import AgentRecord
+from backhaul.tracing import Tracer
+from backhaul.version import VERSION
 from region_agent.admin import AgentViews
 from region_agent.call_services import CallServices
+from region_agent.call_trace import CallMetrics
 from region_agent.core.pool_config import Capacity
 from region_agent.event_feeds import EventFeeds
 from region_agent.greetings import read_greetings
@@ -92,8 +96,9 @@ class RegionAgent:
             rng=rng,
         )
         self._started_unix_s = unix_s()
-        self._version = version("warmline")
         self.services = self._call_services(deployment, endpoint, environ, rng=rng)
+        self.registry = CollectorRegistry()
+        self._runtime = RuntimeMetrics(self.registry)
         self._admin = self._admin_listener()
 
     @property
@@ -109,9 +114,11 @@ class RegionAgent:
     async def start(self) -> None:
         """Open the listeners and begin to fill the stock."""
         settings, services = self._settings, self.services
+        self._runtime.start()
         services.feeds.start()
         services.recordings.start()
         services.tools.start()
+        services.tracer.start()
         await self.listener.start(
             self.sessions,
             self.services,
@@ -143,6 +150,7 @@ class RegionAgent:
     async def stop(self) -> None:
         """Close everything."""
         services = self.services
+        self._runtime.close()
         await services.phrases.aclose()
         await self.listener.aclose()
         await self.sessions.aclose()
@@ -153,6 +161,7 @@ class RegionAgent:
             group.create_task(services.recordings.aclose(), name="recordings:close")
             flush_s = self._settings.events_flush_s
             group.create_task(services.feeds.aclose(timeout_s=flush_s), name="feeds")
+            group.create_task(services.tracer.aclose(), name="traces:close")
         await self.membership.aclose()
         await self.registration.aclose()
         await self._admin.aclose()
@@ -182,7 +191,7 @@ class RegionAgent:
                 counters=self.sessions.counters,
                 limiter=self.sessions.limiter,
                 first_audio=lambda name: self.sessions.by_profile[name].first_audio,
-                on_ready=self.listener.push_greeting,
+                on_ready=self.listener.push_phrase,
                 rng=rng,
             ),
             tools=Tools(profiles, environ=environ, rng=rng),
@@ -201,13 +210,31 @@ class RegionAgent:
             ),
             prices=settings.all_prices(),
             model=settings.model,
+            tracer=self._tracer(rng),
+            metrics=CallMetrics(),
+        )
+
+    def _tracer(self, rng: random.Random) -> Tracer:
+        settings = self._settings
+        return Tracer(
+            OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
+            {
+                "service.name": "warmline-agent",
+                "service.version": VERSION,
+                "service.instance.id": settings.agent_id,
+                "cloud.region": settings.region,
+            },
+            ratio=settings.trace_ratio,
+            rng=rng,
         )
 
     def _admin_listener(self) -> HttpListener:
         settings = self._settings
-        registry = CollectorRegistry()
+        registry = self.registry
         registry.register(AgentCollector(self.sessions, self.listener, self.services))
         registry.register(MembershipCollector(self.membership))
+        registry.register(self.services.metrics)
+        registry.register(self.services.tracer.collector)
         views = AgentViews(
             agent_id=settings.agent_id,
             region=settings.region,
@@ -230,7 +257,7 @@ class RegionAgent:
             address=settings.advertise_address or address,
             admin_url=f"http://{settings.admin_host}:{self.admin_port}",
             started_unix_s=self._started_unix_s,
-            version=self._version,
+            version=VERSION,
             advertised=bool(settings.advertise_address),
             warm=self.sessions.warm(),
             active_calls=self.listener.active_calls,

@@ -138,6 +138,11 @@ class ProfileSessions:
         self._driver.feed(LeaseRedeemed(lease_id))
         return number, self._sessions[number]
 
+    def report(self, number: int) -> SessionReport | None:
+        """Return where session *number* stands, None if it is gone."""
+        reports = self.pool.reports(now=monotonic_s())
+        return next((one for one in reports if one.number == number), None)
+
     def end_call(self, number: int) -> None:
         """The call on this session is over; the session is closed."""
         self._driver.feed(CallEnded(number))

@@ -12,6 +12,7 @@ from msgspec import Meta
 from backhaul.core.agent_address import is_dialable
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
+from backhaul.otlp_target import OTEL_VARIABLES, target_problems
 from backhaul.settings import DeploymentFile, Secret, build, environment_values
 from region_agent.core.pool_config import PoolConfig
 from region_agent.core.realtime_protocol import MAX_SESSION_S
@@ -19,7 +20,11 @@ from region_agent.core.usage import DEFAULT_PRICES, ModelPrices
 
 __all__ = ["RegionAgentSettings", "load_settings"]
 
-_ALIASES = {"OPENAI_API_KEY": "openai_api_key", "REDIS_URL": "redis_url"}
+_ALIASES = {
+    "OPENAI_API_KEY": "openai_api_key",
+    "REDIS_URL": "redis_url",
+    **OTEL_VARIABLES,
+}
 
 _MAX_PROOF_SHARE = 0.25
 """What is left of an interval after the latest question, less the time to replace."""
@@ -133,6 +138,18 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     prices: dict[str, ModelPrices] = {}
     """By model, in dollars per million tokens, for the cost of a call; file only. It
     adds to, and wins over, the list prices this version knows."""
+    otlp_endpoint: str = ""
+    """OTEL_EXPORTER_OTLP_ENDPOINT: a collector that takes OTLP over HTTP with protobuf,
+    for example http://127.0.0.1:4318; traces go to its /v1/traces. Empty: none are
+    made. Calls never wait for it."""
+    otlp_headers: Secret = Secret("")
+    """OTEL_EXPORTER_OTLP_HEADERS: what the collector wants to see beside the spans, as
+    name=value with commas between; values are percent-encoded."""
+    trace_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """OTEL_TRACES_SAMPLER_ARG: share of calls that are traced, 0 to 1. An edge decides
+    for the calls that it traces itself, this for those of edges that trace none. Too
+    high costs CPU, some 20 microseconds for each span, and room at the collector; too
+    low misses the slow call."""
     log_json: bool = True
     """JSON lines on stdout; false: readable lines."""
 
@@ -147,6 +164,7 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             found.append("advertise_address: not host:port that edges could dial")
         if self.redis_url and not _is_redis_url(self.redis_url.reveal()):
             found.append("redis_url: not a redis://, rediss:// or unix:// URL")
+        found += target_problems(self.otlp_endpoint, self.otlp_headers)
         for model, prices in self.prices.items():
             found += [f"prices.{model}.{line}" for line in prices.problems()]
         return tuple(found)

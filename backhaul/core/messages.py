@@ -18,6 +18,7 @@ from backhaul.core.checkpoint import (
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.control_message import ControlMessage
 from backhaul.core.errands import Returned, SendDigits, Transfer, TransferKind
+from backhaul.core.receipt import Arrived, Receipt
 from backhaul.errors import RemoteProtocolError
 
 __all__ = [
@@ -46,9 +47,12 @@ __all__ = [
     "Open",
     "Opened",
     "Played",
+    "Presence",
+    "PresentEdges",
     "ProfileStock",
     "Receipt",
     "Returned",
+    "Script",
     "SendDigits",
     "Stock",
     "Transfer",
@@ -79,25 +83,6 @@ class Hello(ControlMessage, tag="hello", frozen=True):
     instance: str = ""
     """Random for every process: a call can move between links of one process only."""
     capabilities: tuple[str, ...] = ()
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """How what the other side sends on a link arrives here."""
-
-    loss: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    """Share of batches lost lately, 0 to 1."""
-    late_p50_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
-    """Delay beyond the shortest one of the link (s), median."""
-    late_p99_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
-    """The same, 99th percentile."""
-
-
-class Arrived(msgspec.Struct, frozen=True, array_like=True):
-    """How far a channel has arrived: the next sequence number expected of each kind."""
-
-    channel: int
-    control: int
-    audio: int
 
 
 class Heartbeat(ControlMessage, tag="hb", frozen=True):
@@ -160,6 +145,15 @@ class Greeting(ControlMessage, tag="greeting", frozen=True):
     """Raw mu-law, 8 kHz mono."""
 
 
+class Script(ControlMessage, tag="script", frozen=True):
+    """The rendered fallback script of a profile, for calls that find no session."""
+
+    profile: str
+    text: str
+    audio: bytes
+    """Raw mu-law, 8 kHz mono."""
+
+
 class ProfileStock(msgspec.Struct, frozen=True):
     """What an agent has of one profile, and how fast it is with it."""
 
@@ -206,6 +200,20 @@ class Members(ControlMessage, tag="members", frozen=True):
     """Every agent of the sender's region, pushed in full at a fixed rate."""
 
     agents: tuple[Member, ...]
+
+
+class Presence(ControlMessage, tag="presence", frozen=True):
+    """An edge is there, said at a fixed rate; the agent answers with `PresentEdges`."""
+
+    accepting: bool
+    """Whether it takes calls that other edges have answered."""
+
+
+class PresentEdges(ControlMessage, tag="present", frozen=True):
+    """The edges that the sender heard of lately, and that take calls of others."""
+
+    rtt_s: dict[str, _Duration]
+    """By name: the round trip between the edge and the sender (s)."""
 
 
 class Moved(ControlMessage, tag="moved", frozen=True):
@@ -320,8 +328,11 @@ Message = (
     | LeaseRefused
     | LeaseRelease
     | Greeting
+    | Script
     | Stock
     | Members
+    | Presence
+    | PresentEdges
     | Moved
     | ChannelUnknown
     | Open

@@ -6,11 +6,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from backhaul.core.tools import Tool, TransferTarget, url_problem
+from backhaul.core.messages import TransferKind
+from backhaul.core.tools import Tool, TransferTarget, transfer_kind, url_problem
 
 __all__ = [
     "CallLength",
     "EventFeed",
+    "Fallback",
+    "Hold",
+    "HoldToneKind",
     "Profile",
     "Recording",
     "Silence",
@@ -118,6 +122,45 @@ class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ()
 
 
+class HoldToneKind(StrEnum):
+    """What a caller hears while a session is being opened."""
+
+    RING = "ring"
+    """As if it still rang, softly."""
+    CHIME = "chime"
+    """Two soft notes every two seconds."""
+
+
+class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens to a caller for whom a session must first be opened."""
+
+    after_s: Annotated[float, Meta(ge=0, le=10)] = 0.25
+    """Silence before the tone begins (s). Too low: a blip of tone in calls that are
+    nearly in time; too high: the caller wonders whether anybody is there."""
+    tone: HoldToneKind = HoldToneKind.RING
+    """ring or chime."""
+
+
+class Fallback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens to a caller for whom no session can be had anywhere."""
+
+    script: str = ""
+    """Said in the profile's voice from the edge's memory, or by Twilio's own voice if
+    no agent has ever sent it; empty: the edge's `apology`."""
+    dial: str = ""
+    """Whom the caller is connected to afterwards: E.164 or ``sip:`` URI of a human who
+    answers; empty: the call ends."""
+    dial_timeout_s: Annotated[int, Meta(ge=5, le=600)] = 30
+    """How long it rings there (s). Too low gives people no time to answer."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return one line per value that cannot be used."""
+        usable = {TransferKind.NUMBER, TransferKind.SIP}
+        if self.dial and transfer_kind(self.dial) not in usable:
+            return ("dial: neither E.164 nor a sip: URI",)
+        return ()
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Instructions, voice and manners of one voice on the line."""
 
@@ -172,6 +215,13 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the events of its calls go; none: nowhere."""
     recording: Recording | None = None
     """Where its calls are recorded; none: nowhere."""
+    regions: tuple[str, ...] = ()
+    """Residency: the only regions that may take its calls, whatever the delay; empty:
+    all. When none of them can, the caller gets the fallback."""
+    hold: Hold = Hold()
+    """While a session is being opened for a call."""
+    fallback: Fallback = Fallback()
+    """When no session can be had for a call."""
 
     @property
     def opening(self) -> str:
@@ -198,11 +248,14 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (*found, *self._problems_of_parts())
 
     def _problems_of_parts(self) -> tuple[str, ...]:
-        parts: dict[str, Tool | TransferTarget | EventFeed | Recording | None] = {
+        parts: dict[
+            str, Tool | TransferTarget | EventFeed | Recording | Fallback | None
+        ] = {
             **{f"tools.{tool.name}": tool for tool in self.tools},
             **{f"transfers.{name}": to for name, to in self.transfers.items()},
             "events": self.events,
             "recording": self.recording,
+            "fallback": self.fallback,
         }
         return tuple(
             f"{where}.{line}"

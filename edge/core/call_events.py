@@ -15,13 +15,21 @@ __all__ = [
     "ChannelClosed",
     "CloseChannel",
     "CloseStream",
+    "FindSession",
+    "GivenUp",
     "HandedOver",
+    "HoldCaller",
     "OpenChannel",
     "PlayGreeting",
+    "PlayScript",
     "Recalled",
     "ReleaseLease",
     "Resumed",
+    "ScriptPlayed",
     "SentAway",
+    "SessionFailed",
+    "SessionFound",
+    "SessionNotFound",
     "StreamLost",
     "StreamStarted",
     "StreamStopped",
@@ -32,9 +40,17 @@ __all__ = [
 class CallState(Enum):
     """Where a call stands."""
 
+    SEARCHING = "searching"
+    """The Media Stream is awaited, and a session is being opened."""
     RINGING = "ringing"
-    """The webhook was answered; the Media Stream is awaited."""
+    """A session is leased; the Media Stream is awaited."""
+    UNPLACED = "unplaced"
+    """The Media Stream is awaited, and no session can be had."""
+    HOLDING = "holding"
+    """The caller is on the line, and a session is being opened."""
     BRIDGED = "bridged"
+    FALLBACK = "fallback"
+    """The caller hears the profile's script, for there is no session."""
     AWAY = "away"
     """The stream was ended on purpose: the caller is served by Twilio alone, and the
     channel stays."""
@@ -68,8 +84,35 @@ class ChannelClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionFound:
+    """A session is leased for the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNotFound:
+    """Nobody has a session for the call, after all tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """The channel is closed, and the caller has heard nothing of the model on it."""
+
+    reason: CloseReason
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptPlayed:
+    """The caller has heard the script, or there is none to play."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The carrier was told how the call ends without a session."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
-    """Another session was leased for the same call."""
+    """Twilio was told to stream the caller again; another session is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +148,11 @@ CallEvent = (
     | StreamStopped
     | StreamLost
     | ChannelClosed
+    | SessionFound
+    | SessionNotFound
+    | SessionFailed
+    | ScriptPlayed
+    | GivenUp
     | Resumed
     | SentAway
     | Recalled
@@ -116,6 +164,21 @@ CallEvent = (
 @dataclass(frozen=True, slots=True)
 class PlayGreeting:
     """Play the profile's greeting from memory, in this turn of the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCaller:
+    """Let the caller hear a tone when it has been quiet for long, until it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindSession:
+    """Look for another session, under a new epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayScript:
+    """Play the profile's script from memory, if it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +230,9 @@ class CallEnded:
 
 CallAction = (
     PlayGreeting
+    | HoldCaller
+    | FindSession
+    | PlayScript
     | OpenChannel
     | TellReturned
     | ReleaseLease

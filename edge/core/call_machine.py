@@ -1,11 +1,10 @@
-"""Life of one call at the edge: ringing, bridged, away, reconnecting, ended."""
+"""Life of one call at the edge: ringing, held, bridged, away, reconnecting, ended."""
 
 from dataclasses import dataclass
 
-from backhaul.core.messages import CloseReason
+from backhaul.core.close_reason import CloseReason
 from edge.core.call_events import (
     CallAction,
-    CallCompleted,
     CallEnded,
     CallEvent,
     CallState,
@@ -13,20 +12,28 @@ from edge.core.call_events import (
     ChannelClosed,
     CloseChannel,
     CloseStream,
+    FindSession,
+    GivenUp,
     HandedOver,
+    HoldCaller,
     OpenChannel,
     PlayGreeting,
+    PlayScript,
     Recalled,
     ReleaseLease,
     Resumed,
+    ScriptPlayed,
     SentAway,
+    SessionFailed,
+    SessionFound,
+    SessionNotFound,
     StreamLost,
     StreamStarted,
-    StreamStopped,
     TellReturned,
 )
+from edge.core.call_table import TRANSITIONS
 
-__all__ = ["TRANSITIONS", "CallConfig", "CallMachine"]
+__all__ = ["ENDED_BY_AGENT", "TRANSITIONS", "CallConfig", "CallMachine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,63 +47,17 @@ class CallConfig:
     away_timeout_s: float = 30.0
     """From the purposeful end of a stream to what comes next (s); what the errand
     itself may take comes on top."""
+    hold_limit_s: float = 20.0
+    """A caller on hold gets the script at the latest after this (s)."""
+    script_limit_s: float = 60.0
+    """The script counts as played at the latest after this (s)."""
     max_reconnects: int = 1
     """How often one call may be given another session after a failure."""
+    max_retries: int = 2
+    """How many sessions more a caller may be given who has heard nothing of one."""
 
 
-_RINGING, _BRIDGED, _AWAY = CallState.RINGING, CallState.BRIDGED, CallState.AWAY
-_RECONNECTING, _ENDED = CallState.RECONNECTING, CallState.ENDED
-
-TRANSITIONS: dict[tuple[CallState, type[CallEvent]], CallState] = {
-    (_RINGING, StreamStarted): _BRIDGED,
-    (_RINGING, StreamStopped): _ENDED,
-    (_RINGING, StreamLost): _RECONNECTING,
-    (_RINGING, ChannelClosed): _RINGING,
-    (_RINGING, Resumed): _RINGING,
-    (_RINGING, SentAway): _RINGING,
-    (_RINGING, Recalled): _RINGING,
-    (_RINGING, HandedOver): _RINGING,
-    (_RINGING, CallCompleted): _ENDED,
-    (_BRIDGED, StreamStarted): _BRIDGED,
-    (_BRIDGED, StreamStopped): _ENDED,
-    (_BRIDGED, StreamLost): _RECONNECTING,
-    (_BRIDGED, ChannelClosed): _RECONNECTING,
-    (_BRIDGED, Resumed): _BRIDGED,
-    (_BRIDGED, SentAway): _AWAY,
-    (_BRIDGED, Recalled): _BRIDGED,
-    (_BRIDGED, HandedOver): _BRIDGED,
-    (_BRIDGED, CallCompleted): _ENDED,
-    (_AWAY, StreamStarted): _BRIDGED,
-    (_AWAY, StreamStopped): _ENDED,
-    (_AWAY, StreamLost): _RECONNECTING,
-    (_AWAY, ChannelClosed): _RECONNECTING,
-    (_AWAY, Resumed): _AWAY,
-    (_AWAY, SentAway): _AWAY,
-    (_AWAY, Recalled): _AWAY,
-    (_AWAY, HandedOver): _ENDED,
-    (_AWAY, CallCompleted): _ENDED,
-    (_RECONNECTING, StreamStarted): _RECONNECTING,
-    (_RECONNECTING, StreamStopped): _ENDED,
-    (_RECONNECTING, StreamLost): _RECONNECTING,
-    (_RECONNECTING, ChannelClosed): _RECONNECTING,
-    (_RECONNECTING, Resumed): _RINGING,
-    (_RECONNECTING, SentAway): _RECONNECTING,
-    (_RECONNECTING, Recalled): _RECONNECTING,
-    (_RECONNECTING, HandedOver): _ENDED,
-    (_RECONNECTING, CallCompleted): _ENDED,
-    (_ENDED, StreamStarted): _ENDED,
-    (_ENDED, StreamStopped): _ENDED,
-    (_ENDED, StreamLost): _ENDED,
-    (_ENDED, ChannelClosed): _ENDED,
-    (_ENDED, Resumed): _ENDED,
-    (_ENDED, SentAway): _ENDED,
-    (_ENDED, Recalled): _ENDED,
-    (_ENDED, HandedOver): _ENDED,
-    (_ENDED, CallCompleted): _ENDED,
-}
-"""Every state and event; an agent that ends the call ends it here (see handle)."""
-
-_ENDED_BY_AGENT = frozenset(
+ENDED_BY_AGENT = frozenset(
     {CloseReason.MODEL_HUNG_UP, CloseReason.SILENCE, CloseReason.MAX_DURATION}
 )
 """The last words were heard, and nothing is to follow."""
@@ -105,13 +66,23 @@ _ENDED_BY_AGENT = frozenset(
 class CallMachine:
     """Decides about one call at the edge."""
 
-    def __init__(self, config: CallConfig, *, now: float) -> None:
-        self.state = CallState.RINGING
+    def __init__(self, config: CallConfig, *, leased: bool, now: float) -> None:
+        """Begin with the webhook's answer.
+
+        Args:
+            config: The figures.
+            leased: Whether there is a session already; if not, one is searched.
+            now: Monotonic time (s).
+        """
+        self.state = CallState.RINGING if leased else CallState.SEARCHING
         self.end_reason: CloseReason | None = None
         self._config = config
         self.streams = 1
         """Media Streams this call has been given."""
+        self.fell_back = False
+        """Whether no session could be had for the caller."""
         self._reconnects = 0
+        self._retries = 0
         self._deadline: float | None = now + config.token_ttl_s
         self._failure = CloseReason.NEVER_STARTED
         self._outcome = ""
@@ -122,6 +93,7 @@ class CallMachine:
         """Whether a failed call may be given another session."""
         return (
             self.state is CallState.RECONNECTING
+            and not self.fell_back
             and self._reconnects < self._config.max_reconnects
         )
 
@@ -129,16 +101,18 @@ class CallMachine:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""
         if isinstance(event, Resumed) and not self.may_resume:
             return ()
-        new = TRANSITIONS[self.state, type(event)]
-        if isinstance(event, ChannelClosed) and event.reason in _ENDED_BY_AGENT:
-            new = CallState.ENDED
         if isinstance(event, Recalled):
             self._recall(event, now=now)
+        new = self._next(event)
         if new is self.state:
             return ()
         takes_s = event.takes_s if isinstance(event, SentAway) else 0.0
         return self._enter(
-            new, _reason_of(event), now=now, because=_label_of(event), takes_s=takes_s
+            new,
+            self._reason_of(event),
+            now=now,
+            because=_label_of(event),
+            takes_s=takes_s,
         )
 
     def next_deadline(self) -> float | None:
@@ -146,10 +120,30 @@ class CallMachine:
         return self._deadline
 
     def expire(self, *, now: float) -> tuple[CallAction, ...]:
-        """End a call whose Media Stream or action request never came."""
+        """Go on with a call for which something never came."""
         if self._deadline is None or now < self._deadline:
             return ()
-        return self._enter(CallState.ENDED, self._failure, now=now, because="timeout")
+        match self.state:
+            case CallState.HOLDING:
+                new, reason = CallState.FALLBACK, CloseReason.MODEL_UNAVAILABLE
+            case CallState.FALLBACK:
+                new, reason = CallState.RECONNECTING, CloseReason.MODEL_UNAVAILABLE
+            case _:
+                new, reason = CallState.ENDED, self._failure
+        return self._enter(new, reason, now=now, because="timeout")
+
+    def _next(self, event: CallEvent) -> CallState:
+        if isinstance(event, ChannelClosed | SessionFailed):
+            if event.reason in ENDED_BY_AGENT:
+                return CallState.ENDED
+            out_of_tries = self._retries >= self._config.max_retries
+            if (
+                isinstance(event, SessionFailed)
+                and self.state is CallState.BRIDGED
+                and out_of_tries
+            ):
+                return CallState.FALLBACK
+        return TRANSITIONS[self.state, type(event)]
 
     def _recall(self, event: Recalled, *, now: float) -> None:
         if self.state is CallState.AWAY:
@@ -167,38 +161,87 @@ class CallMachine:
         takes_s: float = 0.0,
     ) -> tuple[CallAction, ...]:
         old, self.state = self.state, new
+        self._set_deadline(old, reason, now=now, takes_s=takes_s)
         changed = CallStateChanged(old, new, because)
-        match new:
-            case CallState.RINGING:
+        return (changed, *self._effects(old, reason))
+
+    def _effects(self, old: CallState, reason: CloseReason) -> tuple[CallAction, ...]:
+        effects: tuple[CallAction, ...] = ()
+        match self.state:
+            case CallState.SEARCHING:
                 self.streams += 1
                 self._reconnects += 1
-                self._deadline = now + self._config.token_ttl_s
-                return (changed,)
+            case CallState.HOLDING:
+                effects = (*_undo(old, reason), *self._hold(old))
             case CallState.BRIDGED:
-                self._deadline = None
-                return (changed, *self._start(old))
+                effects = self._start(old)
+            case CallState.FALLBACK:
+                self.fell_back = True
+                effects = (*_undo(old, reason), PlayScript())
             case CallState.AWAY:
-                self._deadline = now + self._config.away_timeout_s + takes_s
-                self._failure = CloseReason.MEDIA_STREAM_LOST
-                return (changed, CloseStream())
+                effects = (CloseStream(),)
             case CallState.RECONNECTING:
-                soon = now + self._config.reconnect_timeout_s
+                effects = (*_undo(old, reason), CloseStream())
+            case CallState.ENDED:
+                self.end_reason = reason
+                effects = (*_undo(old, reason), CloseStream(), CallEnded(reason))
+            case _:
+                pass  # the stream is awaited as before
+        return effects
+
+    def _set_deadline(
+        self, old: CallState, reason: CloseReason, *, now: float, takes_s: float
+    ) -> None:
+        config = self._config
+        match self.state:
+            case CallState.SEARCHING:
+                self._deadline = now + config.token_ttl_s
+            case CallState.RINGING | CallState.UNPLACED:
+                pass  # the stream is awaited since before
+            case CallState.HOLDING:
+                self._deadline = now + config.hold_limit_s
+            case CallState.FALLBACK:
+                self._deadline = now + config.script_limit_s
+            case CallState.AWAY:
+                self._deadline = now + config.away_timeout_s + takes_s
+                self._failure = CloseReason.MEDIA_STREAM_LOST
+            case CallState.RECONNECTING:
+                soon = now + config.reconnect_timeout_s
                 # Who is away may come back as late as was agreed.
                 agreed = self._deadline if old is CallState.AWAY else None
                 self._deadline = max(soon, agreed or soon)
                 self._failure = reason
-                return (changed, *_undo(old, reason), CloseStream())
-            case CallState.ENDED:  # pragma: no branch - the last of all kinds
+            case _:
                 self._deadline = None
-                self.end_reason = reason
-                return (changed, *_undo(old, reason), CloseStream(), CallEnded(reason))
+
+    def _hold(self, old: CallState) -> tuple[CallAction, ...]:
+        if old is CallState.BRIDGED:
+            self._retries += 1
+            return (FindSession(), HoldCaller())
+        if self._reconnects == 0:
+            return (PlayGreeting(), HoldCaller())
+        return (HoldCaller(),)
 
     def _start(self, old: CallState) -> tuple[CallAction, ...]:
         if old is CallState.AWAY:
             return (TellReturned(self._outcome),)
-        if self._reconnects == 0:
+        resumed = self._reconnects > 0
+        if old is CallState.RINGING and not resumed:
             return (PlayGreeting(), OpenChannel(resumed=False))
-        return (OpenChannel(resumed=True),)
+        return (OpenChannel(resumed=resumed),)
+
+    def _reason_of(self, event: CallEvent) -> CloseReason:
+        match event:
+            case StreamLost(reason) | ChannelClosed(reason) | SessionFailed(reason):
+                return reason
+            case HandedOver():
+                return CloseReason.TRANSFERRED
+            case SessionNotFound() | ScriptPlayed():
+                return CloseReason.MODEL_UNAVAILABLE
+            case GivenUp():
+                return self._failure
+            case _:
+                return CloseReason.CALLER_HUNG_UP
 
 
 def _undo(old: CallState, reason: CloseReason) -> tuple[CallAction, ...]:
@@ -211,23 +254,22 @@ def _undo(old: CallState, reason: CloseReason) -> tuple[CallAction, ...]:
             return ()
 
 
-def _reason_of(event: CallEvent) -> CloseReason:
-    match event:
-        case StreamLost(reason) | ChannelClosed(reason):
-            return reason
-        case HandedOver():
-            return CloseReason.TRANSFERRED
-        case _:
-            return CloseReason.CALLER_HUNG_UP
+_LABELS: dict[type[CallEvent], str] = {
+    StreamStarted: "stream_started",
+    SessionFound: "session_found",
+    SessionNotFound: "session_not_found",
+    ScriptPlayed: "script_played",
+    GivenUp: "given_up",
+    Resumed: "resumed",
+    SentAway: "sent_away",
+}
 
 
 def _label_of(event: CallEvent) -> str:
     match event:
-        case StreamStarted():
-            return "stream_started"
-        case Resumed():
-            return "resumed"
-        case SentAway():
-            return "sent_away"
+        case StreamLost(reason) | ChannelClosed(reason) | SessionFailed(reason):
+            return reason.value
+        case HandedOver():
+            return CloseReason.TRANSFERRED.value
         case _:
-            return _reason_of(event).value
+            return _LABELS.get(type(event), CloseReason.CALLER_HUNG_UP.value)

@@ -58,6 +58,11 @@ class Playout:
         return self._proven == self._sent
 
     @property
+    def played(self) -> int:
+        """Position up to which everything was played, proven by a mark."""
+        return self._proven
+
+    @property
     def mark_due(self) -> bool:
         """Whether the audio so far wants a mark now.
 
@@ -108,6 +113,11 @@ class Playout:
         self._marked = self._proven = self._anchor = self._sent
         self._anchor_at = now
         return heard
+
+    @property
+    def dry_at(self) -> float:
+        """Since when, or until when, there is something to hear (monotonic s)."""
+        return self._anchor_at + (self._sent - self._anchor) / MULAW_RATE_HZ
 
     def stop(self, *, now: float) -> None:
         """The stream ends: what was not played by now never is."""

@@ -9,11 +9,11 @@ __all__ = ["fixed_phrases", "speak_phrase"]
 
 
 def fixed_phrases(profile: Profile) -> tuple[str, ...]:
-    """Return what *profile* says in fixed words during a call, likeliest first.
+    """Return what *profile* says in fixed words, the most urgent first.
 
     The opening is none of them: it is needed before there is a call.
     """
-    phrases = [tool.filler for tool in profile.tools]
+    phrases = [profile.fallback.script, *(tool.filler for tool in profile.tools)]
     silence, length = profile.silence, profile.length
     if silence.after_s:
         phrases += [silence.prompt] if silence.prompts else []

@@ -15,6 +15,7 @@ from websockets.asyncio.server import Server, serve
 
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel
+from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
@@ -28,7 +29,10 @@ from backhaul.core.messages import (
     Message,
     Open,
     Opened,
+    Presence,
+    PresentEdges,
     ProfileStock,
+    Script,
     Stock,
 )
 from backhaul.credentials import LinkCredentials
@@ -41,6 +45,7 @@ from edge.service import Edge
 from edge.settings import EdgeSettings
 from lab.path_namespaces import make_namespace, remove_namespace, run_ip
 from lab.twilio import TwilioStandIn
+from region_agent.core.edge_roster import EdgeRoster
 from tests.integration.edge_double import ACCOUNT, TOKEN, EdgeDouble
 from tests.integration.judges import emulated_paths_possible, installed
 
@@ -83,6 +88,12 @@ class ScriptedAgent:
 
     region: str
     refuse_with: CloseReason | None = None
+    refuse_cold_with: CloseReason | None = None
+    open_s: float = 0.0
+    """How long a session takes that is not warm (s)."""
+    rank: int = 0
+    """Among the agents of a test: the later ones are slower."""
+    script_audio: bytes = b""
     silent: bool = False
     requests: list[LeaseRequest] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
@@ -92,11 +103,21 @@ class ScriptedAgent:
     tcp: asyncio.Server | None = None
     quic: QuicListener | None = None
     warm: int = 100
+    max_calls: int = 50
     tables: ChannelTables = field(default_factory=lambda: ChannelTables(grace_s=0))
+    roster: EdgeRoster = field(default_factory=EdgeRoster)
+    deaf_to: set[str] = field(default_factory=set)
+    """Edges that it does not tell others of."""
+    instance: str = "the agent's process"
 
     def accept(self) -> Link:
         link = Link(
-            hello=Hello(PROTOCOL_VERSION, name=f"{self.region}-1", region=self.region),
+            hello=Hello(
+                PROTOCOL_VERSION,
+                name=f"{self.region}-1",
+                region=self.region,
+                instance=self.instance,
+            ),
             config=LinkConfig(heartbeat_timeout_s=20.0),
             owner=self,
             check_peer=lambda certificate, _: self.peers.append(
@@ -109,26 +130,44 @@ class ScriptedAgent:
 
     def on_link_ready(self, link: Link) -> None:
         link.send(Greeting("greeted", "Hello.", GREETING_AUDIO))
-        link.send(
-            Stock(
-                {name: ProfileStock(self.warm) for name in ("greeted", "plain")},
-                target_calls=30,
-                max_calls=50,
-            )
+        if self.script_audio:
+            link.send(Script("greeted", "Please call again.", self.script_audio))
+        link.send(self.stock())
+
+    def stock(self) -> Stock:
+        one = ProfileStock(self.warm, open_s=0.4, first_audio_s=0.2 + 0.2 * self.rank)
+        return Stock(
+            {"greeted": one, "plain": one}, target_calls=30, max_calls=self.max_calls
         )
+
+    def push_stock(self) -> None:
+        for link in self.links:
+            link.send(self.stock())
 
     def on_link_message(self, link: Link, message: Message) -> None:
         if isinstance(message, LeaseRelease):
             self.released.append(message.lease_id)
+        if isinstance(message, Presence):
+            link.send(PresentEdges(self.hear(link.peer.name, message)))
         if not isinstance(message, LeaseRequest):
             return
         self.requests.append(message)
         if self.silent:
             return
-        if self.refuse_with:
-            link.send(LeaseRefused(message.lease_id, self.refuse_with))
+        refusal = self.refuse_cold_with if message.cold else self.refuse_with
+        if refusal:
+            link.send(LeaseRefused(message.lease_id, refusal))
+        elif message.cold:
+            granted = LeaseGranted(message.lease_id, warm=False)
+            asyncio.get_running_loop().call_later(self.open_s, link.send, granted)
         else:
             link.send(LeaseGranted(message.lease_id, warm=True))
+
+    def hear(self, edge: str, presence: Presence) -> dict[str, float]:
+        accepting = presence.accepting and edge not in self.deaf_to
+        return self.roster.hear(
+            edge, accepting=accepting, rtt_s=0.001, now=monotonic_s()
+        )
 
     def on_channel_opened(self, channel: Channel, message: Open) -> ScriptedCall:
         call = ScriptedCall(channel, message)
@@ -207,27 +246,34 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
     benches: list[Bench] = []
     create_authority(tmp_path)
 
-    async def start_agent(region: str) -> tuple[ScriptedAgent, str]:
-        agent = ScriptedAgent(region)
+    async def start_agent(agent: ScriptedAgent) -> str:
+        region = agent.region
         files = issue(tmp_path, Role.REGION_AGENT, region)
         context = server_context(files)
         quic = await asyncio.to_thread(LinkCredentials.load, files)
         agent.tcp, agent.quic = await listen_everywhere(
             agent.accept, "127.0.0.1", 0, context=context, quic=quic
         )
-        return agent, f"127.0.0.1:{agent.tcp.sockets[0].getsockname()[1]}"
+        return f"127.0.0.1:{agent.tcp.sockets[0].getsockname()[1]}"
 
-    async def make(regions: tuple[str, ...] = ("home",), **changes: Any) -> Bench:
-        issue(tmp_path, Role.EDGE, "edge-1")
-        agents: dict[str, ScriptedAgent] = {}
-        addresses: dict[str, Region] = {}
-        for region in regions:
-            agents[region], address = await start_agent(region)
+    async def make(
+        names: tuple[str, ...] = ("home",),
+        *,
+        agent: dict[str, Any] | None = None,
+        beside: Bench | None = None,
+        **changes: Any,
+    ) -> Bench:
+        """Start an edge; *beside* another one, it has the same agents."""
+        issue(tmp_path, Role.EDGE, changes.get("name", "edge-1"))
+        agents: dict[str, ScriptedAgent] = {} if beside is None else beside.agents
+        addresses = {} if beside is None else dict(beside.settings.regions)
+        for rank, region in enumerate(names if beside is None else ()):
+            agents[region] = ScriptedAgent(region, rank=rank, **(agent or {}))
+            address = await start_agent(agents[region])
             addresses[region] = Region(agents=(address,))
         values: dict[str, Any] = {
             "name": "edge-1",
             "public_url": "https://voice.example.com",
-            "preferred_region": regions[0],
             "twilio_auth_tokens": (Secret(AUTH_TOKEN), Secret(OLD_TOKEN)),
             "admin_token": Secret("admin"),
             "listen_host": "127.0.0.1",
@@ -246,7 +292,10 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
         await bench.edge.start()
         known = bench.edge.links.agents.values()
         await eventually(
-            lambda: all(agent.greetings and agent.stock.profiles for agent in known)
+            lambda: all(
+                one.greetings and one.stock.profiles and one.smoothed_rtt_s is not None
+                for one in known
+            )
         )
         return bench
 
@@ -254,6 +303,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
     for bench in benches:
         await bench.http.close()
         await bench.edge.stop()
+    for bench in benches:
         for agent in bench.agents.values():
             await agent.aclose()
 

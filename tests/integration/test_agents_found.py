@@ -62,7 +62,6 @@ async def edge(
         EdgeSettings(
             name="edge-1",
             public_url="https://voice.example.com",
-            preferred_region="home",
             twilio_auth_tokens=(Secret("token"),),
             listen_host="127.0.0.1",
             http_port=0,

@@ -216,7 +216,7 @@ def deployment(
         "regions": {"home": {"agents": [agent]}},
         "profiles": {"desk": {"instructions": "Be kind."}},
         "numbers": {"*": "desk"},
-        "edges": {"edge-1": {"public_url": public_url, "preferred_region": "home"}},
+        "edges": {"edge-1": {"public_url": public_url}},
         "region_agent": {"region": "home", "realtime_url": realtime_url},
     }
     path.write_text(tomli_w.dumps(tables))

@@ -24,7 +24,6 @@ instructions = "Be kind."
 "+14155550100" = "desk"
 [edges.edge-1]
 public_url = "https://voice.example.com"
-preferred_region = "home"
 [edge]
 listen_host = "127.0.0.1"
 http_port = 0
@@ -114,12 +113,13 @@ async def test_a_missing_auth_token_is_one_line(
 
 
 async def test_every_problem_is_named_at_once(config: Path, busy_port: int) -> None:
-    rewrite(config, CONFIG.replace('preferred_region = "home"', ""))
+    public = next(line for line in CONFIG.splitlines() if line.startswith("public_url"))
+    rewrite(config, CONFIG.replace(public, ""))
     environ = environment()
     del environ["TWILIO_AUTH_TOKEN"]
     problems = await refused(config, environ, busy_port=busy_port)
     assert sorted(problems) == [
-        "edges.edge-1.preferred_region: missing",
+        "edges.edge-1.public_url: missing",
         "edges.edge-1.twilio_auth_tokens: missing",
     ]
 

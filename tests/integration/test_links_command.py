@@ -27,7 +27,6 @@ warm_sessions = 1
 "+14155550100" = "desk"
 [edges.edge-1]
 public_url = "https://voice.example.com"
-preferred_region = "home"
 [edge]
 listen_host = "127.0.0.1"
 link_transport = "quic"

@@ -40,6 +40,7 @@ from backhaul.core.messages import (
     ProfileStock,
     Receipt,
     Returned,
+    Script,
     SendDigits,
     Stock,
     Transfer,
@@ -92,6 +93,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(LeaseRefused, words, reasons),
     st.builds(LeaseRelease, words),
     st.builds(Greeting, words, words, st.binary(max_size=400)),
+    st.builds(Script, words, words, st.binary(max_size=400)),
     st.builds(
         Stock,
         st.dictionaries(

@@ -14,13 +14,21 @@ from edge.core.call_events import (
     ChannelClosed,
     CloseChannel,
     CloseStream,
+    FindSession,
+    GivenUp,
     HandedOver,
+    HoldCaller,
     OpenChannel,
     PlayGreeting,
+    PlayScript,
     Recalled,
     ReleaseLease,
     Resumed,
+    ScriptPlayed,
     SentAway,
+    SessionFailed,
+    SessionFound,
+    SessionNotFound,
     StreamLost,
     StreamStarted,
     StreamStopped,
@@ -34,6 +42,11 @@ events: st.SearchStrategy[CallEvent | None] = st.one_of(
     st.builds(StreamStopped),
     st.builds(StreamLost, reasons),
     st.builds(ChannelClosed, reasons),
+    st.builds(SessionFailed, reasons),
+    st.builds(SessionFound),
+    st.builds(SessionNotFound),
+    st.builds(ScriptPlayed),
+    st.builds(GivenUp),
     st.builds(Resumed),
     st.builds(SentAway, st.sampled_from([0.0, 5.0])),
     st.builds(Recalled, st.sampled_from(["sent", "busy"]), st.sampled_from([0.0, 2.0])),
@@ -48,32 +61,46 @@ configs = st.builds(
     token_ttl_s=st.just(30.0),
     reconnect_timeout_s=st.just(10.0),
     away_timeout_s=st.just(20.0),
+    hold_limit_s=st.just(15.0),
+    script_limit_s=st.just(25.0),
     max_reconnects=st.integers(0, 2),
+    max_retries=st.integers(0, 2),
 )
+
+
+WAITING = {CallState.SEARCHING, CallState.RINGING, CallState.UNPLACED}
+AWAITING_SESSION = {CallState.SEARCHING, CallState.HOLDING}
+"""What `edge.call_session` tells the machine is found in these states only."""
 
 
 class World:
     """What the machine was given and what it did with it."""
 
-    def __init__(self, config: CallConfig) -> None:
+    def __init__(self, config: CallConfig, *, leased: bool) -> None:
         self.config = config
-        self.machine = CallMachine(config, now=0.0)
+        self.machine = CallMachine(config, leased=leased, now=0.0)
         self.now = 0.0
-        self.leases = 1
+        self.leases = int(leased)
         self.leases_gone = 0
+        self.resumed = 0
         self.opened = 0
+        self.retries = 0
         self.channel_open = False
         self.greetings = 0
+        self.scripts = 0
         self.recalls = 0
         self.ended = 0
 
     def live(self, wait_s: float, event: CallEvent | None) -> None:
         self.now += wait_s
         self.perform(self.machine.expire(now=self.now))
+        state = self.machine.state
         if isinstance(event, Resumed):
-            self.leases += self.machine.may_resume
+            self.resumed += self.machine.may_resume
         if isinstance(event, Recalled):
-            self.recalls += self.machine.state is CallState.AWAY
+            self.recalls += state is CallState.AWAY
+        if isinstance(event, SessionFound):
+            self.leases += state in AWAITING_SESSION
         if event is not None:
             self.perform(self.machine.handle(event, now=self.now))
 
@@ -97,17 +124,24 @@ class World:
                     CallState.RECONNECTING,
                     CallState.ENDED,
                 }
+            case PlayGreeting():
+                self.greetings += 1
+            case PlayScript():
+                assert self.machine.state is CallState.FALLBACK
+                self.scripts += 1
+            case HoldCaller():
+                assert self.machine.state is CallState.HOLDING
             case _:
                 self.note_at_agent(action)
 
     def note_at_agent(
         self,
-        action: PlayGreeting | OpenChannel | TellReturned | CloseChannel | ReleaseLease,
+        action: OpenChannel | TellReturned | CloseChannel | ReleaseLease | FindSession,
     ) -> None:
         match action:
             case OpenChannel(resumed):
                 assert not self.channel_open
-                assert resumed == (self.opened + self.leases_gone > 0)
+                assert resumed == (self.resumed > 0)
                 self.channel_open = True
                 self.opened += 1
                 self.leases_gone += 1
@@ -116,17 +150,22 @@ class World:
                 self.channel_open = False
             case ReleaseLease():
                 self.leases_gone += 1
-            case PlayGreeting():
-                self.greetings += 1
+            case FindSession():
+                assert not self.channel_open
+                self.retries += 1
             case TellReturned():
                 assert self.channel_open
 
     def check(self) -> None:
         state = self.machine.state
         assert self.leases_gone <= self.leases
-        assert self.opened <= self.leases <= 1 + self.config.max_reconnects
-        assert self.machine.streams == self.leases + self.recalls
+        assert self.retries <= self.config.max_retries
+        assert self.resumed <= self.config.max_reconnects
+        assert self.leases <= 1 + self.resumed + self.retries
+        assert self.machine.streams == 1 + self.resumed + self.recalls
         assert self.greetings <= 1
+        assert self.scripts <= 1
+        assert self.machine.fell_back == (self.scripts == 1)
         assert self.channel_open == (state in {CallState.BRIDGED, CallState.AWAY})
         held = self.leases - self.leases_gone
         assert held == (1 if state is CallState.RINGING else 0)
@@ -139,21 +178,21 @@ class World:
 
 
 @settings(deadline=None)
-@given(configs, histories)
+@given(configs, st.booleans(), histories)
 def test_nothing_is_used_twice_and_nothing_is_lost(
-    config: CallConfig, history: list[tuple[float, CallEvent | None]]
+    config: CallConfig, leased: bool, history: list[tuple[float, CallEvent | None]]
 ) -> None:
-    world = World(config)
+    world = World(config, leased=leased)
     for wait_s, event in history:
         world.live(wait_s, event)
 
 
 @settings(deadline=None)
-@given(configs, histories)
+@given(configs, st.booleans(), histories)
 def test_every_call_ends_when_twilio_says_so(
-    config: CallConfig, history: list[tuple[float, CallEvent | None]]
+    config: CallConfig, leased: bool, history: list[tuple[float, CallEvent | None]]
 ) -> None:
-    world = World(config)
+    world = World(config, leased=leased)
     for wait_s, event in history:
         world.live(wait_s, event)
     world.live(0.0, CallCompleted())
@@ -164,26 +203,28 @@ def test_every_call_ends_when_twilio_says_so(
 
 
 @settings(deadline=None)
-@given(configs, histories)
+@given(configs, st.booleans(), histories)
 def test_a_call_that_nobody_talks_on_ends_by_itself(
-    config: CallConfig, history: list[tuple[float, CallEvent | None]]
+    config: CallConfig, leased: bool, history: list[tuple[float, CallEvent | None]]
 ) -> None:
-    world = World(config)
+    world = World(config, leased=leased)
     for wait_s, event in history:
         world.live(wait_s, event)
     world.live(0.0, StreamLost(CloseReason.MEDIA_STREAM_LOST))
-    world.live(60.0, None)  # longer than any of its timeouts
+    for _ in range(3):  # a hold, a script and a reconnect at most
+        world.live(60.0, None)  # longer than any of its timeouts
     assert world.machine.state is CallState.ENDED
 
 
 @settings(deadline=None)
-@given(configs, histories, st.floats(0.0, 1.0, exclude_max=True))
+@given(configs, st.booleans(), histories, st.floats(0.0, 1.0, exclude_max=True))
 def test_an_early_timer_does_nothing(
     config: CallConfig,
+    leased: bool,
     history: list[tuple[float, CallEvent | None]],
     part: float,
 ) -> None:
-    world = World(config)
+    world = World(config, leased=leased)
     for wait_s, event in history:
         world.live(wait_s, event)
     deadline, state = world.machine.next_deadline(), world.machine.state

@@ -69,6 +69,9 @@ class Turn:
     item_id: str = ""
     transcribed: bool = False
 
+    def in_words(self) -> str:
+        return self.words if self.transcribed else UNTOLD
+
 
 @dataclass(eq=False)
 class Speech:
@@ -102,7 +105,8 @@ class Call:
 class Keys:
     """A key that the caller pressed."""
 
-    text: str
+    def in_words(self) -> str:
+        return "The caller pressed these keys of the telephone: #"
 
 
 Entry = Turn | Speech | Call | Keys
@@ -249,7 +253,7 @@ class LostAgents(RuleBasedStateMachine):
 
     @rule()
     def press(self) -> None:
-        self.truth.append(Keys("The caller pressed these keys of the telephone: #"))
+        self.truth.append(Keys())
         self.happen(Digit("#"))
         self.end_response("cancelled")
 
@@ -370,27 +374,28 @@ class LostAgents(RuleBasedStateMachine):
         told = iter(self.told)
         kept: list[Entry] = []
         for entry in self.truth:
-            match entry:
-                case Turn():
-                    text = entry.words if entry.transcribed else UNTOLD
-                    assert self.text(next(told)) == ("user", text)
-                case Keys(text):
-                    assert self.text(next(told)) == ("user", text)
-                case Call(call_id, output):
-                    item = next(told)
-                    assert (item["type"], item["call_id"]) == ("function_call", call_id)
-                    if output is not None:
-                        assert next(told)["output"] == output
-                case Speech():
-                    if not self.has_told(entry, told):
-                        continue
+            if isinstance(entry, Speech):
+                if not self.has_told(entry, told):
+                    continue
+            elif isinstance(entry, Call):
+                item = next(told)
+                assert item["type"] == "function_call"
+                assert item["call_id"] == entry.call_id
+                if entry.output is not None:
+                    assert next(told)["output"] == entry.output
+            else:
+                assert self.text(next(told)) == ("user", entry.in_words())
             kept.append(entry)
         assert next(told, None) is None
+        self.check_wordless(kept)
+        self.truth = kept
+
+    @staticmethod
+    def check_wordless(kept: list[Entry]) -> None:
+        """Check that a turn went without words only if it was too late for them."""
         for index, entry in enumerate(kept):
             if isinstance(entry, Turn) and entry.item_id and not entry.transcribed:
-                # Without words only if it was too late to hear it again.
                 assert not all(isinstance(later, Turn) for later in kept[index:])
-        self.truth = kept
 
     def has_told(self, speech: Speech, told: Any) -> bool:
         """Check what the session was told of *speech*, if anything."""

@@ -188,7 +188,6 @@ class FleetBench:
             "link_transport": "websocket",
             "name": "edge-1",
             "public_url": "https://voice.example.com",
-            "preferred_region": "home",
             "twilio_auth_tokens": (Secret("x"),),
             "regions": {"home": Region(agents=addresses)},
             "numbers": {"*": "desk"},

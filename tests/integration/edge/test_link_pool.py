@@ -76,11 +76,12 @@ async def test_links_come_back_when_the_agent_does(fleet: FleetBench) -> None:
     await eventually(lambda: not agent.ready)
     await eventually(lambda: call.closed == [CloseReason.LINK_LOST])
     agent.seats.release(call.open_channel)
-    assert agent.snapshot("desk").ready is False
+    assert agent.smoothed_rtt_s is None
     assert (agent.call_count, agent.seats.chosen.pool.stock().uses) == (0, 0)
     await double.start()
     await eventually(lambda: full(agent))
-    assert agent.snapshot("desk").ready is True
+    assert agent.ready
+    assert agent.smoothed_rtt_s is not None
     assert old_links.isdisjoint(agent.links())
     assert [len(pool.usable) for pool in agent.pools] == [2, 1]
     assert [pool.pool.counters.reopened for pool in agent.pools] == [2, 1]

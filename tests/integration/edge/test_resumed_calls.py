@@ -28,6 +28,8 @@ async def test_a_lost_session_is_reconnected_once_then_the_caller_is_told(
     async with stream(bench, url) as socket:
         await socket.send(start())
         await wait(lambda: bool(bench.agent.calls))
+        bench.agent.calls[0].channel.send_audio(AUDIO)
+        await heard(socket, at_least=len(GREETING_AUDIO + AUDIO))
         bench.agent.calls[0].channel.close(CloseReason.SESSION_LOST)
         assert await close_code(socket) == 1000
     form = bench.sids() | {"CallStatus": "in-progress"}
@@ -40,6 +42,7 @@ async def test_a_lost_session_is_reconnected_once_then_the_caller_is_told(
         await wait(lambda: len(bench.agent.calls) == 2)
         again = bench.agent.calls[1]
         assert again.message.resumed
+        assert again.message.epoch == 2
         assert again.message.greeting_text == ""
         again.channel.send_audio(AUDIO)
         assert await heard(socket, at_least=160) == AUDIO
@@ -56,7 +59,9 @@ async def test_a_dead_agent_leads_to_another_region(
     url = await ring(bench)
     async with stream(bench, url) as socket:
         await socket.send(start())
-        await heard(socket, at_least=len(GREETING_AUDIO))
+        await wait(lambda: bool(bench.agents["home"].calls))
+        bench.agents["home"].calls[0].channel.send_audio(AUDIO)
+        await heard(socket, at_least=len(GREETING_AUDIO + AUDIO))
         bench.agents["home"].warm = 0
         await bench.agents["home"].aclose()
         assert await close_code(socket) == 1000
@@ -78,13 +83,14 @@ async def test_an_agent_that_dies_while_it_rings_leads_to_another_region(
     await wait(lambda: not home.ready)
     async with stream(bench, url) as socket:
         await socket.send(start())
-        assert await close_code(socket) == 1000
-    form = bench.sids() | {"CallStatus": "in-progress"}
-    _, text = await bench.post("/twilio/resume/1", form)
-    url = ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
-    async with stream(bench, url) as socket:
-        await socket.send(start())
+        assert await heard(socket, at_least=len(GREETING_AUDIO)) == GREETING_AUDIO
         await wait(lambda: len(bench.agents["away"].calls) == 1)
+        call = bench.agents["away"].calls[0]
+        assert call.message.epoch == 2
+        assert call.message.greeting_bytes == len(GREETING_AUDIO)
+        assert not call.message.resumed
+        call.channel.send_audio(AUDIO)
+        assert await heard(socket, at_least=len(AUDIO)) == AUDIO
 
 
 async def test_a_start_after_the_end_of_its_call_is_refused(bench: "Bench") -> None:

@@ -25,6 +25,7 @@ from backhaul.core.messages import (
     Message,
     Open,
     Opened,
+    PresentEdges,
     Stock,
 )
 from backhaul.links import Link
@@ -111,6 +112,7 @@ class EdgeEnd:
     greetings: dict[str, Greeting] = field(default_factory=dict)
     stock: list[Stock] = field(default_factory=list)
     members: list[Members] = field(default_factory=list)
+    present: dict[str, float] = field(default_factory=dict)
     answers: dict[str, LeaseGranted | LeaseRefused] = field(default_factory=dict)
     ready: bool = False
     closed: str | None = None
@@ -166,6 +168,8 @@ class EdgeEnd:
                 self.stock.append(message)
             case Members():
                 self.members.append(message)
+            case PresentEdges(rtt_s):
+                self.present = rtt_s
             case LeaseGranted(lease_id) | LeaseRefused(lease_id):
                 self.answers[lease_id] = message
             case _:

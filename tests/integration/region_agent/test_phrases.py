@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from backhaul.clock import monotonic_s
 from backhaul.core.estimators import SmoothedMean
-from backhaul.core.messages import Greeting
-from backhaul.core.profile import CallLength, Profile, Recording, Silence
+from backhaul.core.messages import Greeting, Script
+from backhaul.core.profile import CallLength, Fallback, Profile, Recording, Silence
 from backhaul.core.tools import Tool
 from backhaul.settings import Secret
 from lab.realtime import RealtimeServer, RealtimeServerSettings
@@ -47,7 +47,7 @@ QUIET = Profile("Be quiet.", silence=Silence(after_s=0), length=CallLength(warni
 class Bench:
     model: RealtimeServer
     phrases: Phrases
-    pushed: list[Greeting] = field(default_factory=list)
+    pushed: list[Greeting | Script] = field(default_factory=list)
 
     def start(self) -> None:
         self.phrases.start()
@@ -68,7 +68,7 @@ async def bench_with(
     profiles: dict[str, Profile], recorded: dict[str, Greeting] | None = None
 ) -> AsyncIterator[Bench]:
     async with RealtimeServer(RealtimeServerSettings(latency=QUICK)) as model:
-        pushed: list[Greeting] = []
+        pushed: list[Greeting | Script] = []
         phrases = Phrases(
             profiles,
             recorded or {},
@@ -104,6 +104,21 @@ async def test_the_opening_comes_first_and_the_rest_in_one_session() -> None:
         assert spoken == [ALL[:1], ALL[1:]]
         assert not any(s.conversation.items for s in bench.model.sessions)
         assert len(bench.pushed) == 1
+
+
+async def test_the_script_is_rendered_and_pushed_beside_the_opening() -> None:
+    line = PHRASES[0]
+    profile = Profile(
+        "Be quiet.",
+        fallback=Fallback(script=line.text),
+        silence=Silence(after_s=0),
+        length=CallLength(warning_s=0),
+    )
+    async with bench_with({"desk": profile}) as bench:
+        bench.start()
+        script = Script("desk", line.text, line.audio)
+        await eventually(lambda: script in bench.pushed)
+        assert bench.phrases.scripts == {"desk": script}
 
 
 async def test_a_recorded_opening_is_not_rendered() -> None:

@@ -97,6 +97,16 @@ def test_an_address_needs_host_and_port(tmp_path: Path, address: str) -> None:
         read_deployment(written(tmp_path, text))
 
 
+def test_a_region_may_say_where_it_is(tmp_path: Path) -> None:
+    place = 'agents = ["a:1"]\nlatitude = 39.0\n'
+    text = GOOD.replace('agents = ["127.0.0.1:8443", "[::1]:8443"]\n', place)
+    with pytest.raises(SettingsError, match="latitude and longitude: both or none"):
+        read_deployment(written(tmp_path, text))
+    whole = text.replace("latitude", "longitude = -77.5\nlatitude")
+    region = read_deployment(written(tmp_path, whole)).regions["us-east"]
+    assert (region.latitude, region.longitude) == (39.0, -77.5)
+
+
 @pytest.mark.parametrize("text", ["a = ", "\udcff"])
 def test_a_file_that_is_no_toml(tmp_path: Path, text: str) -> None:
     path = tmp_path / "warmline.toml"
@@ -120,6 +130,18 @@ def test_text_from_the_environment_becomes_what_the_field_is() -> None:
     built = build(Example, found)
     assert (built.name, built.port) == ("n", 7)
     assert [key.reveal() for key in built.keys] == ["a", "b"]
+
+
+@pytest.mark.parametrize("first", ["X_NAME", "NAME"])
+def test_our_own_variable_wins_over_one_that_others_read_too(first: str) -> None:
+    both = {"X_NAME": "ours", "NAME": "theirs"}
+    found = environment_values(
+        Example,
+        prefix="X_",
+        aliases={"NAME": "name"},
+        environ={first: both[first], **both},
+    )
+    assert found == {"name": "ours"}
 
 
 def test_an_unknown_variable_with_the_prefix_is_refused() -> None:

@@ -15,7 +15,6 @@ MEMBERS = Members((Member(FIRST, "home-1", {}, 0), Member(SECOND, "home-2", {}, 
 SETTINGS = EdgeSettings(
     name="edge-1",
     public_url="https://voice.example.com",
-    preferred_region="home",
     twilio_auth_tokens=(Secret("token"),),
     regions={"home": Region(agents=(SEED,))},
 )

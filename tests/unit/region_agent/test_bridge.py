@@ -1,4 +1,5 @@
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -18,8 +19,10 @@ from backhaul.core.messages import (
     Stock,
 )
 from backhaul.core.profile import Profile
+from backhaul.tracing import Tracer
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
+from region_agent.call_trace import CallMetrics
 from region_agent.core.call_events import CallEvent
 from region_agent.core.realtime_events import ServerEvent, decode_event
 from region_agent.core.realtime_protocol import create_response, function_output
@@ -75,6 +78,8 @@ class FakeServices:
 
     def __post_init__(self) -> None:
         self.phrases = self.feeds = self.recordings = self
+        self.tracer = Tracer(None, {}, ratio=1.0, rng=random.Random(1))
+        self.metrics = CallMetrics()
 
     def audio(self, profile: str, text: str) -> bytes | None:
         return b"\x05" * 6 if (profile, text) == ("patient", "Hello.") else None

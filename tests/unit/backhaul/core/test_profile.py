@@ -11,6 +11,7 @@ import pytest
 from backhaul.core.profile import (
     CallLength,
     EventFeed,
+    Fallback,
     Profile,
     Recording,
     VadKind,
@@ -80,6 +81,13 @@ def test_instructions_are_all_that_a_profile_needs() -> None:
             Profile(instructions="Be kind.", recording=Recording("https://here")),
             "recording.to: neither a directory nor s3://BUCKET/PREFIX",
         ),
+        *(
+            (
+                Profile(instructions="Be kind.", fallback=Fallback(dial=whom)),
+                "fallback.dial: neither E.164 nor a sip: URI",
+            )
+            for whom in ("queue:desk", "me", "4155550100")
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_named(profile: Profile, problem: str) -> None:
@@ -92,6 +100,12 @@ def test_what_does_not_fit_together_is_named(profile: Profile, problem: str) -> 
 @pytest.mark.parametrize("to", ["calls", "/srv/calls", "s3://calls/2026"])
 def test_events_and_recordings_have_somewhere_to_go(events: EventFeed, to: str) -> None:
     profile = Profile(instructions="Be kind.", events=events, recording=Recording(to))
+    assert profile.problems() == ()
+
+
+@pytest.mark.parametrize("whom", ["", "+14155550199", "sip:desk@hotel.example.com"])
+def test_a_human_may_be_rung_when_no_session_can_be_had(whom: str) -> None:
+    profile = Profile(instructions="Be kind.", fallback=Fallback(dial=whom))
     assert profile.problems() == ()
 
 

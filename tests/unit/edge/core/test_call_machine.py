@@ -15,13 +15,21 @@ from edge.core.call_events import (
     ChannelClosed,
     CloseChannel,
     CloseStream,
+    FindSession,
+    GivenUp,
     HandedOver,
+    HoldCaller,
     OpenChannel,
     PlayGreeting,
+    PlayScript,
     Recalled,
     ReleaseLease,
     Resumed,
+    ScriptPlayed,
     SentAway,
+    SessionFailed,
+    SessionFound,
+    SessionNotFound,
     StreamLost,
     StreamStarted,
     StreamStopped,
@@ -33,7 +41,10 @@ CONFIG = CallConfig(
     token_ttl_s=30.0,
     reconnect_timeout_s=10.0,
     away_timeout_s=20.0,
+    hold_limit_s=15.0,
+    script_limit_s=25.0,
     max_reconnects=1,
+    max_retries=2,
 )
 LOST = CloseReason.SESSION_LOST
 EVENTS: list[CallEvent] = [
@@ -41,6 +52,11 @@ EVENTS: list[CallEvent] = [
     StreamStopped(),
     StreamLost(CloseReason.MEDIA_STREAM_LOST),
     ChannelClosed(LOST),
+    SessionFound(),
+    SessionNotFound(),
+    SessionFailed(LOST),
+    ScriptPlayed(),
+    GivenUp(),
     Resumed(),
     SentAway(takes_s=30.0),
     Recalled("busy", takes_s=0.0),
@@ -49,8 +65,10 @@ EVENTS: list[CallEvent] = [
 ]
 
 
-def play(*events: tuple[float, CallEvent]) -> tuple[CallMachine, list[CallAction]]:
-    machine = CallMachine(CONFIG, now=0.0)
+def play(
+    *events: tuple[float, CallEvent], leased: bool = True
+) -> tuple[CallMachine, list[CallAction]]:
+    machine = CallMachine(CONFIG, leased=leased, now=0.0)
     actions: list[CallAction] = []
     for now, event in events:
         actions += machine.handle(event, now=now)
@@ -75,6 +93,7 @@ def test_a_lost_session_is_resumed_once_without_a_second_greeting() -> None:
         (1.0, StreamStarted()),
         (2.0, ChannelClosed(LOST)),
         (3.0, Resumed()),
+        (3.0, SessionFound()),
         (4.0, StreamStarted()),
     )
     assert actions == [
@@ -122,6 +141,7 @@ def test_coming_back_does_not_use_up_the_reconnects() -> None:
     )
     assert machine.may_resume
     machine.handle(Resumed(), now=6.0)
+    machine.handle(SessionFound(), now=6.0)
     assert machine.streams == 3
     assert machine.handle(StreamStarted(), now=7.0)[1:] == (OpenChannel(resumed=True),)
 
@@ -192,6 +212,109 @@ def test_a_refused_first_stream_gives_its_lease_back() -> None:
     machine, actions = play((1.0, StreamLost(CloseReason.MEDIA_STREAM_INVALID)))
     assert actions == [ReleaseLease(), CloseStream()]
     assert machine.may_resume
+
+
+def test_a_session_that_is_found_before_the_stream_starts_is_no_different() -> None:
+    machine, actions = play((0.3, SessionFound()), (1.0, StreamStarted()), leased=False)
+    assert actions == [PlayGreeting(), OpenChannel(resumed=False)]
+    assert machine.state is CallState.BRIDGED
+
+
+def test_who_waits_for_a_session_is_held() -> None:
+    machine, actions = play((1.0, StreamStarted()), leased=False)
+    assert machine.state is CallState.HOLDING
+    assert actions == [PlayGreeting(), HoldCaller()]
+    assert machine.next_deadline() == 16.0
+    assert machine.handle(SessionFound(), now=1.4)[1:] == (OpenChannel(resumed=False),)
+    assert machine.next_deadline() is None
+
+
+def test_who_hangs_up_on_hold_leaves_nothing_behind() -> None:
+    _, actions = play((1.0, StreamStarted()), (2.0, StreamStopped()), leased=False)
+    assert actions[2:] == [CloseStream(), CallEnded(CloseReason.CALLER_HUNG_UP)]
+
+
+def test_without_a_session_the_caller_hears_the_script() -> None:
+    machine, actions = play(
+        (1.0, StreamStarted()), (9.0, SessionNotFound()), leased=False
+    )
+    assert machine.state is CallState.FALLBACK
+    assert actions[2:] == [PlayScript()]
+    assert machine.handle(ScriptPlayed(), now=14.0)[1:] == (CloseStream(),)
+    assert machine.fell_back
+    assert not machine.may_resume
+    assert machine.handle(GivenUp(), now=14.1)[1:] == (
+        CloseStream(),
+        CallEnded(CloseReason.MODEL_UNAVAILABLE),
+    )
+
+
+def test_what_fails_before_the_stream_starts_leads_to_the_script_at_once() -> None:
+    machine, actions = play(
+        (0.2, SessionNotFound()), (1.0, StreamStarted()), leased=False
+    )
+    assert machine.state is CallState.FALLBACK
+    assert actions == [PlayScript()]
+
+
+def test_a_human_may_take_over_after_the_script() -> None:
+    machine, actions = play(
+        (0.2, SessionNotFound()),
+        (1.0, StreamStarted()),
+        (5.0, ScriptPlayed()),
+        (5.2, HandedOver()),
+        leased=False,
+    )
+    assert machine.end_reason is CloseReason.TRANSFERRED
+    assert actions[-1] == CallEnded(CloseReason.TRANSFERRED)
+
+
+def test_a_search_that_never_ends_leads_to_the_script() -> None:
+    machine, _ = play((1.0, StreamStarted()), leased=False)
+    assert machine.expire(now=15.9) == ()
+    assert machine.expire(now=16.0)[1:] == (PlayScript(),)
+    assert machine.next_deadline() == 41.0
+
+
+def test_a_script_that_is_never_played_out_ends_as_if_it_were() -> None:
+    machine, _ = play((1.0, StreamStarted()), (2.0, SessionNotFound()), leased=False)
+    assert machine.expire(now=27.0)[1:] == (CloseStream(),)
+    assert machine.state is CallState.RECONNECTING
+    assert machine.next_deadline() == 37.0
+
+
+def test_a_session_that_never_spoke_is_replaced_on_the_same_stream() -> None:
+    machine, actions = play((1.0, StreamStarted()), (1.2, SessionFailed(LOST)))
+    assert actions[2:] == [CloseChannel(LOST), FindSession(), HoldCaller()]
+    assert machine.streams == 1
+    assert machine.handle(SessionFound(), now=1.5)[1:] == (OpenChannel(resumed=False),)
+    machine.handle(SessionFailed(LOST), now=2.0)
+    machine.handle(SessionFound(), now=2.5)
+    assert machine.handle(SessionFailed(LOST), now=3.0)[1:] == (
+        CloseChannel(LOST),
+        PlayScript(),
+    )
+
+
+def test_a_session_that_is_lost_while_the_caller_is_away_is_not_replaced() -> None:
+    machine, actions = play(
+        (1.0, StreamStarted()),
+        (2.0, SentAway(takes_s=30.0)),
+        (5.0, SessionFailed(CloseReason.LINK_LOST)),
+    )
+    assert machine.state is CallState.RECONNECTING
+    assert FindSession() not in actions
+
+
+def test_a_stream_that_is_lost_on_hold_may_be_resumed() -> None:
+    lost = StreamLost(CloseReason.MEDIA_STREAM_LOST)
+    machine, actions = play((1.0, StreamStarted()), (2.0, lost), leased=False)
+    assert actions[2:] == [CloseStream()]
+    assert machine.may_resume
+    machine.handle(Resumed(), now=3.0)
+    assert machine.state is CallState.SEARCHING
+    assert machine.next_deadline() == 33.0
+    assert machine.handle(StreamStarted(), now=4.0)[1:] == (HoldCaller(),)
 
 
 def test_the_table_is_total() -> None:

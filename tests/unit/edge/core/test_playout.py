@@ -41,6 +41,20 @@ def test_audio_behind_silence_starts_when_it_comes() -> None:
     assert playout.position(now=15.5) == 12_000
 
 
+def test_it_says_when_the_last_byte_is_heard() -> None:
+    playout = playing(SECOND)
+    assert playout.dry_at == 11.0
+    playout.sent(SECOND, now=10.5)
+    assert playout.dry_at == 12.0
+    name = playout.mark()
+    assert playout.played == 0
+    playout.echoed(name, now=12.2)
+    assert (playout.dry_at, playout.played) == (12.2, 2 * SECOND)
+    playout.sent(SECOND, now=20.0)
+    playout.clear(now=20.25)
+    assert playout.dry_at == 20.25
+
+
 def test_a_mark_corrects_the_clock() -> None:
     playout = playing(SECOND)
     name = playout.mark()

@@ -1,6 +1,6 @@
 import json
 
-from backhaul.core.profile import CallLength, Profile, Recording, Silence
+from backhaul.core.profile import CallLength, Fallback, Profile, Recording, Silence
 from backhaul.core.tools import Tool
 from region_agent.core.phrases import fixed_phrases, speak_phrase
 
@@ -18,14 +18,21 @@ def test_every_profile_has_words_for_silence_and_for_its_end() -> None:
     )
 
 
-def test_fillers_come_first_and_nothing_comes_twice() -> None:
+def test_the_script_and_fillers_come_first_and_nothing_comes_twice() -> None:
     profile = Profile(
         "Be kind.",
+        fallback=Fallback(script="Call again."),
         tools=(tool("One moment."), tool(""), tool(" "), tool("One moment.")),
         silence=Silence(prompt="Hello?", goodbye="Bye."),
         length=CallLength(warning="Time!", goodbye="Bye."),
     )
-    assert fixed_phrases(profile) == ("One moment.", "Hello?", "Bye.", "Time!")
+    assert fixed_phrases(profile) == (
+        "Call again.",
+        "One moment.",
+        "Hello?",
+        "Bye.",
+        "Time!",
+    )
 
 
 def test_what_is_never_said_is_no_phrase() -> None:

@@ -1,0 +1,24 @@
+"""Every span that a call can have; docs/observability.md tells what each one covers."""
+
+from enum import StrEnum
+
+__all__ = ["SpanName"]
+
+
+class SpanName(StrEnum):
+    """What a span covers. There are no others, whatever a call says or does."""
+
+    # The edge's.
+    CALL = "call"
+    WEBHOOK = "webhook"
+    ROUTE = "route"
+    LEASE = "lease"
+    STREAM_START = "stream start"
+    ATTACH = "attach"
+    FIRST_AUDIO = "first audio"
+    FAILOVER = "failover"
+    # The agent's.
+    CONVERSATION = "conversation"
+    TURN = "turn"
+    TURN_AUDIO = "turn first audio"
+    TOOL = "tool"

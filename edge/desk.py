@@ -1,0 +1,285 @@
+"""Takes calls: finds each a session, or says how it goes on without one.
+
+In order: a warm session of the best region, or of another one; a session that is opened
+while the caller is on the line, with two more tries elsewhere; the profile's script; a
+human. A caller never hears silence, and never waits in a queue.
+"""
+
+import secrets
+from typing import Final
+
+from backhaul.clock import monotonic_s
+from backhaul.core.g711 import MULAW_RATE_HZ
+from edge import twiml
+from edge.arrivals import caller_of, lease_of, search_of, times_of
+from edge.call import Call
+from edge.call_facts import Caller, CallTimes
+from edge.call_help import CallHelp
+from edge.call_session import CallSession
+from edge.call_trace import CallTrace, CallTraces
+from edge.calls import Calls
+from edge.care import Cares
+from edge.carrier_form import Action, Addresses, CarrierForm
+from edge.cold_opens import ColdOpens
+from edge.core.call_events import GivenUp, HandedOver, Resumed
+from edge.core.call_machine import CallConfig
+from edge.handover import HandOver
+from edge.links import AgentLinks
+from edge.locate import CallerLocator
+from edge.metrics import EdgeMetrics
+from edge.neighbours import Neighbours
+from edge.placement import COLD_TRIES, Placement
+from edge.search import Search
+from edge.settings import EdgeSettings
+from edge.tickets import TicketRefusal
+
+__all__ = ["Desk"]
+
+_LONGEST_SCRIPT_S: Final = 30.0
+"""Of one that is not known yet when a call begins (s); agents render no longer ones."""
+_MARGIN_S: Final = 3.0
+"""Beyond what something should take (s); then the call goes on without it."""
+
+
+class Desk:
+    """Where calls begin, and begin again after a failure.
+
+    Attributes:
+        placement: Finds sessions.
+        draining: Whether no new call is given a session.
+        neighbours: The other edges.
+        hand_over: Gives them calls.
+    """
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        *,
+        links: AgentLinks,
+        calls: Calls,
+        locator: CallerLocator,
+        metrics: EdgeMetrics,
+        traces: CallTraces,
+    ) -> None:
+        self.draining = False
+        self.neighbours = Neighbours(
+            settings, agents=lambda: links.agents, is_draining=lambda: self.draining
+        )
+        self.hand_over = HandOver(settings, neighbours=self.neighbours, metrics=metrics)
+        self._locator = locator
+        self._links = links
+        self._settings = settings
+        self._calls = calls
+        self._metrics = metrics
+        self._traces = traces
+        self._phrasebook = links.phrasebook
+        self._cares = Cares(settings)
+        self.placement = Placement(
+            settings, links=links, cares=self._cares, metrics=metrics
+        )
+        self._cold_opens = ColdOpens(self.placement)
+        self._addresses = Addresses(settings.site)
+
+    async def aclose(self) -> None:
+        """Stop all searches."""
+        await self.neighbours.aclose()
+        await self._cold_opens.aclose()
+
+    async def take(self, form: CarrierForm, profile: str) -> str:
+        """Return TwiML for a new call of *profile*."""
+        times = CallTimes(webhook_at=monotonic_s())
+        place = self._locator.locate(form)
+        caller = Caller(form.caller, form.called, over_sip=form.over_sip, place=place)
+        trace = self._traces.begin(now=times.webhook_at)
+        leg = trace.story.leg
+        if self.draining:
+            search = Search(form.call_sid, profile, leg=leg)
+            return self._turn_away(search, caller, trace)
+        if form.failed:  # the edge that was to have the call, perhaps
+            self.hand_over.take_back(form.call_sid)
+        edge = "" if form.failed else self.hand_over.choose(form.call_sid, place)
+        epoch = 2 if form.failed else 1
+        search = Search(form.call_sid, profile, epoch, leg=leg, edge=edge)
+        lease = await self.placement.warm(search)
+        if lease is not None and edge:
+            text = self.hand_over.give(
+                edge, search, lease, caller=caller, times=times, trace=trace
+            )
+            if text is not None:
+                return text
+        if lease is None and edge:
+            # Nobody has one for that edge: this one does what it can itself.
+            search = Search(form.call_sid, profile, leg=leg)
+            lease = await self.placement.warm(search)
+        help_ = self._help(profile)
+        if lease is None and not (search.hopeful or help_.script_audio(profile)):
+            return self._turn_away(search, caller, trace)
+        times.leased_at = monotonic_s() if lease is not None else None
+        session = CallSession(
+            search,
+            lease,
+            caller=caller,
+            help=help_,
+            metrics=self._metrics,
+            trace=trace,
+        )
+        call = self._new_call(
+            session,
+            caller=caller,
+            times=times,
+            help_=help_,
+            token=secrets.token_urlsafe(24),
+        )
+        self._calls.add(call)
+        trace.story.answered(now=monotonic_s())
+        return call.twiml
+
+    def take_over(self, text: str) -> Call | TicketRefusal:
+        """Return the call that another edge has answered and wrote a ticket for.
+
+        Args:
+            text: The ticket, as it came from the network.
+        """
+        ticket = self.hand_over.redeem(text)
+        if isinstance(ticket, TicketRefusal):
+            return ticket
+        known = self._calls.get(ticket.call_sid) or self._calls.ended(ticket.call_sid)
+        if known is not None:
+            return TicketRefusal.USED
+        lease, caller = lease_of(ticket, self._links), caller_of(ticket)
+        times = times_of(ticket)
+        trace = self._traces.begin(now=times.webhook_at, traceparent=ticket.traceparent)
+        trace.story.taken_over(answered_at=times.webhook_at + ticket.leased_s)
+        help_ = self._help(ticket.profile)
+        session = CallSession(
+            search_of(ticket, lease, leg=trace.story.leg),
+            lease,
+            caller=caller,
+            help=help_,
+            metrics=self._metrics,
+            trace=trace,
+        )
+        call = self._new_call(
+            session, caller=caller, times=times, help_=help_, token=text
+        )
+        self._calls.add(call)
+        self._calls.take_token(text)  # it is used now
+        return call
+
+    def _turn_away(self, search: Search, caller: Caller, trace: CallTrace) -> str:
+        """Return TwiML for a new call that is given no session, and none is sought."""
+        facts = {
+            "warmline.call_sid": search.call_sid,
+            "warmline.profile": search.profile,
+        }
+        trace.end("unplaced", facts)
+        return self._last_resort(search.profile, caller)
+
+    async def take_again(self, call: Call, action: Action, number: int) -> str:
+        """Return TwiML for a call whose session or stream is lost.
+
+        Args:
+            call: It is reconnecting.
+            action: What the carrier asks.
+            number: Which of the call's streams it asks about.
+        """
+        if not call.machine.may_resume or self.draining:
+            return self._give_up(call, action, number)
+        search = call.session.next_search()
+        call.story.asked(now=monotonic_s())
+        lease = await self.placement.warm(search)
+        if not call.machine.may_resume:
+            if lease is not None:
+                lease.release()  # the caller hung up meanwhile
+            return twiml.hang_up()
+        has_script = call.help.script_audio(call.profile)
+        if lease is None and not (search.hopeful or has_script):
+            return self._give_up(call, action, number)
+        token = secrets.token_urlsafe(24)
+        text = self._stream_twiml(
+            token, call.session.trace, number=call.machine.streams + 1
+        )
+        call.story.answered(now=monotonic_s())
+        self._calls.renew(call, token=token, twiml=text)
+        call.feed(Resumed())
+        call.session.renew(search, lease)
+        return text
+
+    def profile_unknown(self) -> str:
+        """Return TwiML for a call to a number that is of no profile."""
+        self._metrics.calls_placed.labels(step="unknown_number").inc()
+        return twiml.reject()
+
+    def goodbye(self) -> str:
+        """Return TwiML for a call of which nothing is known."""
+        return twiml.say_and_hang_up(self._settings.apology)
+
+    def _new_call(
+        self,
+        session: CallSession,
+        *,
+        caller: Caller,
+        times: CallTimes,
+        help_: CallHelp,
+        token: str,
+    ) -> Call:
+        search = session.search
+        return Call(
+            call_sid=search.call_sid,
+            profile=search.profile,
+            caller=caller,
+            session=session,
+            token=token,
+            twiml=self._stream_twiml(token, session.trace, number=1),
+            config=self._call_config(len(help_.script_audio(search.profile))),
+            help=help_,
+            metrics=self._metrics,
+            on_ended=self._calls.remove,
+            times=times,
+        )
+
+    def _call_config(self, script_bytes: int) -> CallConfig:
+        settings = self._settings
+        script_s = script_bytes / MULAW_RATE_HZ if script_bytes else _LONGEST_SCRIPT_S
+        return CallConfig(
+            token_ttl_s=settings.token_ttl_s,
+            away_timeout_s=settings.away_timeout_s,
+            hold_limit_s=COLD_TRIES * settings.open_timeout_s + _MARGIN_S,
+            script_limit_s=script_s + _MARGIN_S,
+        )
+
+    def _help(self, profile: str) -> CallHelp:
+        return CallHelp(self._cares.of(profile), self._phrasebook, self._cold_opens)
+
+    def _give_up(self, call: Call, action: Action, number: int) -> str:
+        """End a call for which there is no session; the caller is not left alone."""
+        text = self._last_resort(
+            call.profile, call.caller, script_heard=call.script_heard
+        )
+        call.note_answer(action, number, text)
+        rings = bool(call.help.care.dial)
+        call.feed(HandedOver() if rings else GivenUp())
+        return text
+
+    def _last_resort(
+        self, profile: str, caller: Caller, *, script_heard: bool = False
+    ) -> str:
+        care = self._cares.of(profile)
+        if not script_heard:
+            self._metrics.calls_placed.labels(step="say").inc()
+        if care.dial:
+            self._metrics.calls_placed.labels(step="dial").inc()
+        return twiml.last_resort(
+            "" if script_heard else care.script,
+            target=care.dial,
+            rings_s=care.dial_timeout_s,
+            shown_number=caller.shown_number,
+            action_url=self._addresses.action(Action.FALLBACK, 1),
+        )
+
+    def _stream_twiml(self, token: str, trace: CallTrace, *, number: int) -> str:
+        return twiml.connect_stream(
+            self._addresses.stream(token),
+            self._addresses.action(Action.RESUME, number),
+            traceparent=trace.traceparent,
+        )
