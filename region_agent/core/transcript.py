@@ -96,12 +96,15 @@ class Transcript:
     def voice(self, utterance: Utterance, *, cut: bool = False) -> None:
         """Add what the voice begins to say; *cut*: its end was lost with an agent."""
         self._entries.append(_Voice(utterance, cut))
-        self.grew()
+        if utterance.words:
+            self.grew()
 
     def turn(self, item_id: str, position: int) -> None:
-        """The caller has finished a turn, which ends at *position* of their audio."""
+        """The caller has finished a turn, which ends at *position* of their audio.
+
+        That is worth nothing until there is more to be told of it.
+        """
         self._entries.append(_Turn(item_id, position))
-        self.grew()
 
     def noise(self, position: int) -> None:
         """The caller made a sound up to *position*, but said nothing."""

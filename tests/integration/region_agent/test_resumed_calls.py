@@ -325,5 +325,5 @@ async def test_checkpoints_are_few_and_small(regions: Regions) -> None:
     await eventually(lambda: bool(call.kept) and not saying(call))
     kept = [one for one in leg.messages if type(one).__name__ == "Checkpoint"]
     frames = len(leg.audio) // 1600
-    assert len(kept) <= 8 < frames
+    assert len(kept) <= 5 < frames
     assert all(len(encode_message(one)) < MAX_CHECKPOINT_BYTES / 100 for one in kept)

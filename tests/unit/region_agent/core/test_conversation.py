@@ -366,9 +366,9 @@ def test_a_reply_is_kept_as_far_as_it_is_written() -> None:
 
 def test_growth_is_told_once() -> None:
     conversation = conversation_of(quiet_profile(), {})
-    grew = conversation.handle(TurnCommitted("u1", 8), now=0.0)
-    assert grew == (TranscriptGrew(),)
-    assert conversation.handle(TurnCommitted(), now=0.0) != ()
+    assert conversation.handle(TurnCommitted("u1", 8), now=0.0) == ()
+    *_, grew = conversation.handle(CallerSaid("u1", "Yes."), now=0.0)
+    assert grew == TranscriptGrew()
     assert conversation.handle(Flow(paused=False), now=0.0) == ()
 
 
