@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from backhaul.core.checkpoint import Checkpoint, VoiceProgress
 from backhaul.core.messages import (
@@ -20,6 +21,7 @@ from backhaul.core.messages import (
 )
 from backhaul.core.profile import CallLength, Profile, Silence
 from backhaul.core.tools import Tool
+from lab.realtime_events import parse_client_event
 from region_agent.core.call_events import Speaker
 from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
@@ -43,6 +45,7 @@ from region_agent.core.conversation_events import (
     TranscriptGrew,
     TurnCommitted,
 )
+from tests.property.control_messages import checkpoints, counts
 
 WORD_BYTES = 800
 """Each word takes a tenth of a second, so that it is clear which ones were heard."""
@@ -447,6 +450,35 @@ class LostAgents(RuleBasedStateMachine):
 
     def speeches(self) -> list[Speech]:
         return [entry for entry in self.truth if isinstance(entry, Speech)]
+
+
+progress = st.builds(VoiceProgress, counts, counts, counts, counts)
+
+
+@settings(deadline=None)
+@given(checkpoints, progress, st.sampled_from(["continue", "repeat"]))
+def test_any_checkpoint_can_be_gone_on_from(
+    checkpoint: Checkpoint, voice: VoiceProgress, manner: Literal["continue", "repeat"]
+) -> None:
+    """Not even a wrong one breaks a call, or makes events that a server refuses."""
+    conversation = Conversation(
+        replace(PROFILE, after_failover=manner), phrases=lambda _: b"\xff", now=0.0
+    )
+    events: tuple[ConversationEvent, ...] = (
+        CallBegan(checkpoint=checkpoint, voice=voice),
+        SpeechStarted(),
+        Cleared(voice.position, voice.heard),
+        SpeechStopped(),
+        TurnCommitted("u1", 8000),
+        CallerSaid("u1", "Hello?"),
+    )
+    for event in events:
+        for action in conversation.handle(event, now=1.0):
+            if isinstance(action, SendEvent):
+                parse_client_event(action.event.decode())
+    kept = conversation.checkpoint(now=2.0)
+    assert decode_message(encode_message(kept)) == kept
+    assert kept.version > checkpoint.version
 
 
 LostAgents.TestCase.settings = settings(
