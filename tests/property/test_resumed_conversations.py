@@ -90,6 +90,8 @@ class Speech:
     """Whether the agent knows all of its text."""
     settled: bool = False
     """Whether the agent knows how much of it was heard."""
+    cut: bool = False
+    """Whether it lacks its end because an agent was lost."""
 
     def heard_text(self) -> str:
         size = self.given if self.heard is None else self.heard
@@ -346,13 +348,20 @@ class LostAgents(RuleBasedStateMachine):
         self.happen(CallBegan(checkpoint=kept, voice=voice))
         self.tell_cleared()
         self.compare()
-        if self.truth and isinstance(self.truth[-1], Turn | Keys):
-            assert self.responses_asked == 1
+        self.check_whose_turn_it_is()
         for turn in covered:
             turn.item_id = ""  # no session will tell its words any more
         for turn in again:
             turn.transcribed = False
             self.hear(turn)
+
+    def check_whose_turn_it_is(self) -> None:
+        last = self.truth[-1] if self.truth else None
+        if isinstance(last, Speech):
+            assert self.responses_asked == (last.cut and last.heard is None)
+        elif last is not None:
+            unanswered = isinstance(last, Call) and last.output is None
+            assert self.responses_asked == (not unanswered)
 
     def covered(self, kept: Checkpoint) -> list[Turn]:
         """Return the turns whose audio is not sent again; nobody waits for more."""
@@ -417,6 +426,7 @@ class LostAgents(RuleBasedStateMachine):
                 return False
             next(told)
             assert len(heard) - len(text) < MOST_UNKNOWN
+            speech.cut = True
         speech.words, speech.whole = text.split(), True
         speech.given = len(speech.words) * WORD_BYTES
         speech.heard = speech.given if speech.heard is not None else None
