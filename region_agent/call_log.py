@@ -45,7 +45,7 @@ class CallLog:
         report: SessionReport | None,
     ) -> None:
         now = monotonic_s()
-        resumed = message.resumed or message.epoch > 1
+        resumed = message.resumed or message.checkpoint is not None
         self._epoch = message.epoch
         model = profile.model or services.model
         self._feeds = services.feeds
@@ -54,9 +54,9 @@ class CallLog:
             message.profile,
             started_unix_s=unix_s(),
             started_at=now,
-            # The agent before has told the beginning of the call: its numbers, which
-            # nobody knows here, are lower.
-            first_number=int(unix_s()) if resumed else 1,
+            # An agent before may have told the beginning of the call: its numbers,
+            # which nobody knows here, are lower.
+            first_number=int(unix_s()) if resumed or message.epoch > 1 else 1,
         )
         self._record = CallRecord(
             model=model, prices=services.prices.get(model), started_at=now

@@ -258,7 +258,8 @@ class Open(ControlMessage, tag="open", frozen=True):
     greeting_bytes: Annotated[int, Meta(ge=0, le=_MAX_GREETING_BYTES)] = 0
     """Audio (bytes of mu-law) that the edge plays on its own before the channel's."""
     resumed: bool = False
-    """Whether the caller was already talking on an earlier stream of this call."""
+    """Whether the caller was already talking on an earlier stream of this call; the
+    model apologises, unless there is a checkpoint."""
     caller: str = ""
     """Who calls, as the carrier says; personal: never logged."""
     over_sip: bool = False
@@ -269,7 +270,8 @@ class Open(ControlMessage, tag="open", frozen=True):
     """Where the caller's audio on this channel begins: at the checkpoint's position, or
     behind it where the edge no longer has what came next."""
     voice: VoiceProgress = VoiceProgress()
-    """How far the voice had come. That of this channel is counted on from there."""
+    """How far the voice had come. The greeting, if any, and the voice of this channel
+    are counted on from there."""
 
 
 class Opened(ControlMessage, tag="opened", frozen=True):

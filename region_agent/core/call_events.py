@@ -61,7 +61,7 @@ class CallStarted(_Event, tag="call_started", frozen=True):
     resumed: bool = False
     """Whether the caller was already talking before, to another agent."""
     epoch: int = 1
-    """Which of the call's agents this is, the first one being 1."""
+    """Whose part of the call this is: it grows from agent to agent."""
 
 
 class TranscriptSaid(_Event, tag="transcript", frozen=True):

@@ -211,31 +211,30 @@ class Conversation:
         return self._speech.release()
 
     def _on_began(self, began: CallBegan, now: float) -> _Actions:
-        profile = self._profile
+        profile, kept = self._profile, began.checkpoint or Checkpoint(0)
         self.playback.resume(position=began.voice.position, heard=began.voice.heard)
         if began.checkpoint is not None:
-            self._limits.resume(elapsed_s=began.checkpoint.elapsed_s, now=now)
-            self.transcript.resume(began.checkpoint)
-            plan = resumption(began.checkpoint, began.voice, profile)
-            if plan.items:
-                return self._go_on(plan, began.checkpoint.errand, now)
-        elif began.resumed:
-            return self._speech.respond(now, apologise(profile))
+            self.transcript.resume(kept)
+            self._limits.resume(elapsed_s=kept.elapsed_s, now=now)
+        plan = resumption(kept, began.voice, profile)
+        dropped = (SendMessage(Clear()),) if plan.clear else ()
+        if plan.items:
+            return (*dropped, *self._go_on(plan, kept.errand, now))
+        if began.resumed:
+            return (*dropped, *self._speech.respond(now, apologise(profile)))
         said: _Actions = ()
         if began.opening_text:
             said = self.voice.played_elsewhere(began.opening_text, began.opening_bytes)
         elif profile.opening:
             said = self._speech.say(profile.opening, now)
         if profile.greeting or profile.caller_speaks_first:
-            return said
-        return (*said, *self._speech.respond(now))
+            return (*dropped, *said)
+        return (*dropped, *said, *self._speech.respond(now))
 
     def _go_on(self, plan: Resumption, errand: str, now: float) -> _Actions:
         self.turns.away = bool(errand)
         self.tools.away(errand)
         done = list(seed(plan, self.voice, self.tools, self.transcript))
-        if plan.clear:
-            done.append(SendMessage(Clear()))
         for called in plan.calls:
             busy = self._last_words.pending is not None
             done += self._react(self.tools.call(called, busy=busy, now=now), now)

@@ -61,7 +61,8 @@ class CallBegan:
     """What the edge plays by itself; empty for nothing."""
     opening_bytes: int = 0
     resumed: bool = False
-    """Whether the caller was talking to another session before."""
+    """Whether the caller was talking to another session before; it is apologised for
+    if nothing is known of that."""
     checkpoint: Checkpoint | None = field(default=None, repr=False)
     """What is known of that; None for nothing."""
     voice: VoiceProgress = field(default_factory=VoiceProgress)

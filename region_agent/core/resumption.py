@@ -129,7 +129,7 @@ def _as_given(item: Item, voice: VoiceProgress) -> Item | Remainder | None:
     """Return what became of *item*, None when nothing of it reached the edge."""
     if not isinstance(item, Saying):
         return item
-    size = item.end - item.start
+    size = max(item.end - item.start, 0)
     given = min(max(voice.position - item.start, 0), size)
     if item.start < voice.cleared_at:
         heard = min(max(voice.cleared_heard - item.start, 0), given)

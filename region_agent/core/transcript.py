@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from backhaul.core.checkpoint import (
     MAX_CHECKPOINT_BYTES,
@@ -95,12 +96,15 @@ class Transcript:
     def voice(self, utterance: Utterance, *, cut: bool = False) -> None:
         """Add what the voice begins to say; *cut*: its end was lost with an agent."""
         self._entries.append(_Voice(utterance, cut))
-        self.grew()
+        if utterance.words:
+            self.grew()
 
     def turn(self, item_id: str, position: int) -> None:
-        """The caller has finished a turn, which ends at *position* of their audio."""
+        """The caller has finished a turn, which ends at *position* of their audio.
+
+        That is worth nothing until there is more to be told of it.
+        """
         self._entries.append(_Turn(item_id, position))
-        self.grew()
 
     def noise(self, position: int) -> None:
         """The caller made a sound up to *position*, but said nothing."""
@@ -120,7 +124,7 @@ class Transcript:
         """A function that was called gave *output*."""
         for index, entry in enumerate(self._entries):
             if isinstance(entry, Called) and entry.call_id == call_id:
-                self._entries[index] = msgspec.structs.replace(entry, output=output)
+                self._entries[index] = replace(entry, output=output)
                 self.grew()
                 return
 
@@ -252,7 +256,7 @@ def _is_open(item: Item) -> bool:
 
 def _uncertain(item: Item) -> Item:
     """Return a call that is too long to be made again, as one that was answered."""
-    return _shortened(msgspec.structs.replace(item, output=UNCERTAIN))
+    return _shortened(replace(item, output=UNCERTAIN))
 
 
 def _shortened(item: Item) -> Item:
@@ -266,7 +270,7 @@ def _shortened(item: Item) -> Item:
             return Called(call_id, name, arguments, output, key)
         case _:
             text = _cut(item.text, MAX_TEXT_BYTES)
-            return msgspec.structs.replace(item, text=text)
+            return item if text is item.text else replace(item, text=text)
 
 
 def _cut(text: str, size: int) -> str:

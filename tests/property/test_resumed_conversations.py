@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from backhaul.core.checkpoint import Checkpoint, VoiceProgress
 from backhaul.core.messages import (
@@ -20,6 +21,7 @@ from backhaul.core.messages import (
 )
 from backhaul.core.profile import CallLength, Profile, Silence
 from backhaul.core.tools import Tool
+from lab.realtime_events import parse_client_event
 from region_agent.core.call_events import Speaker
 from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
@@ -43,6 +45,7 @@ from region_agent.core.conversation_events import (
     TranscriptGrew,
     TurnCommitted,
 )
+from tests.property.control_messages import checkpoints, counts
 
 WORD_BYTES = 800
 """Each word takes a tenth of a second, so that it is clear which ones were heard."""
@@ -69,6 +72,9 @@ class Turn:
     item_id: str = ""
     transcribed: bool = False
 
+    def in_words(self) -> str:
+        return self.words if self.transcribed else UNTOLD
+
 
 @dataclass(eq=False)
 class Speech:
@@ -84,6 +90,8 @@ class Speech:
     """Whether the agent knows all of its text."""
     settled: bool = False
     """Whether the agent knows how much of it was heard."""
+    cut: bool = False
+    """Whether it lacks its end because an agent was lost."""
 
     def heard_text(self) -> str:
         size = self.given if self.heard is None else self.heard
@@ -102,7 +110,8 @@ class Call:
 class Keys:
     """A key that the caller pressed."""
 
-    text: str
+    def in_words(self) -> str:
+        return "The caller pressed these keys of the telephone: #"
 
 
 Entry = Turn | Speech | Call | Keys
@@ -249,7 +258,7 @@ class LostAgents(RuleBasedStateMachine):
 
     @rule()
     def press(self) -> None:
-        self.truth.append(Keys("The caller pressed these keys of the telephone: #"))
+        self.truth.append(Keys())
         self.happen(Digit("#"))
         self.end_response("cancelled")
 
@@ -339,13 +348,20 @@ class LostAgents(RuleBasedStateMachine):
         self.happen(CallBegan(checkpoint=kept, voice=voice))
         self.tell_cleared()
         self.compare()
-        if self.truth and isinstance(self.truth[-1], Turn | Keys):
-            assert self.responses_asked == 1
+        self.check_whose_turn_it_is()
         for turn in covered:
             turn.item_id = ""  # no session will tell its words any more
         for turn in again:
             turn.transcribed = False
             self.hear(turn)
+
+    def check_whose_turn_it_is(self) -> None:
+        last = self.truth[-1] if self.truth else None
+        if isinstance(last, Speech):
+            assert self.responses_asked == (last.cut and last.heard is None)
+        elif last is not None:
+            unanswered = isinstance(last, Call) and last.output is None
+            assert self.responses_asked == (not unanswered)
 
     def covered(self, kept: Checkpoint) -> list[Turn]:
         """Return the turns whose audio is not sent again; nobody waits for more."""
@@ -370,27 +386,28 @@ class LostAgents(RuleBasedStateMachine):
         told = iter(self.told)
         kept: list[Entry] = []
         for entry in self.truth:
-            match entry:
-                case Turn():
-                    text = entry.words if entry.transcribed else UNTOLD
-                    assert self.text(next(told)) == ("user", text)
-                case Keys(text):
-                    assert self.text(next(told)) == ("user", text)
-                case Call(call_id, output):
-                    item = next(told)
-                    assert (item["type"], item["call_id"]) == ("function_call", call_id)
-                    if output is not None:
-                        assert next(told)["output"] == output
-                case Speech():
-                    if not self.has_told(entry, told):
-                        continue
+            if isinstance(entry, Speech):
+                if not self.has_told(entry, told):
+                    continue
+            elif isinstance(entry, Call):
+                item = next(told)
+                assert item["type"] == "function_call"
+                assert item["call_id"] == entry.call_id
+                if entry.output is not None:
+                    assert next(told)["output"] == entry.output
+            else:
+                assert self.text(next(told)) == ("user", entry.in_words())
             kept.append(entry)
         assert next(told, None) is None
+        self.check_wordless(kept)
+        self.truth = kept
+
+    @staticmethod
+    def check_wordless(kept: list[Entry]) -> None:
+        """Check that a turn went without words only if it was too late for them."""
         for index, entry in enumerate(kept):
             if isinstance(entry, Turn) and entry.item_id and not entry.transcribed:
-                # Without words only if it was too late to hear it again.
                 assert not all(isinstance(later, Turn) for later in kept[index:])
-        self.truth = kept
 
     def has_told(self, speech: Speech, told: Any) -> bool:
         """Check what the session was told of *speech*, if anything."""
@@ -409,6 +426,7 @@ class LostAgents(RuleBasedStateMachine):
                 return False
             next(told)
             assert len(heard) - len(text) < MOST_UNKNOWN
+            speech.cut = True
         speech.words, speech.whole = text.split(), True
         speech.given = len(speech.words) * WORD_BYTES
         speech.heard = speech.given if speech.heard is not None else None
@@ -442,6 +460,35 @@ class LostAgents(RuleBasedStateMachine):
 
     def speeches(self) -> list[Speech]:
         return [entry for entry in self.truth if isinstance(entry, Speech)]
+
+
+progress = st.builds(VoiceProgress, counts, counts, counts, counts)
+
+
+@settings(deadline=None)
+@given(checkpoints, progress, st.sampled_from(["continue", "repeat"]))
+def test_any_checkpoint_can_be_gone_on_from(
+    checkpoint: Checkpoint, voice: VoiceProgress, manner: Literal["continue", "repeat"]
+) -> None:
+    """Not even a wrong one breaks a call, or makes events that a server refuses."""
+    conversation = Conversation(
+        replace(PROFILE, after_failover=manner), phrases=lambda _: b"\xff", now=0.0
+    )
+    events: tuple[ConversationEvent, ...] = (
+        CallBegan(checkpoint=checkpoint, voice=voice),
+        SpeechStarted(),
+        Cleared(voice.position, voice.heard),
+        SpeechStopped(),
+        TurnCommitted("u1", 8000),
+        CallerSaid("u1", "Hello?"),
+    )
+    for event in events:
+        for action in conversation.handle(event, now=1.0):
+            if isinstance(action, SendEvent):
+                parse_client_event(action.event.decode())
+    kept = conversation.checkpoint(now=2.0)
+    assert decode_message(encode_message(kept)) == kept
+    assert kept.version > checkpoint.version
 
 
 LostAgents.TestCase.settings = settings(

@@ -89,16 +89,13 @@ def text_of(item: dict[str, Any]) -> tuple[str, str]:
             return item["role"], "(nothing)"
 
 
-async def ask(call: MovingCall, bench: Bench, *, turns: int = 1) -> SessionRecord:
-    """Ask the question, and wait until the answer was given and written down."""
+async def ask(call: MovingCall, bench: Bench) -> SessionRecord:
+    """Ask the question, and wait until the whole answer came and was written down."""
     call.speak(QUESTION.audio + SILENCE)
     record = bench.record(call.leg)
-    await eventually(
-        lambda: [r.status for r in record.responses] == ["completed"] * turns
-    )
-    await eventually(
-        lambda: call.kept is not None and len(call.kept.items) >= 2 * turns
-    )
+    await eventually(lambda: [r.status for r in record.responses] == ["completed"])
+    await eventually(lambda: len(call.voice) == record.said.byte_count)
+    await eventually(lambda: saying(call) == REPLY.text)
     return record
 
 
@@ -328,5 +325,5 @@ async def test_checkpoints_are_few_and_small(regions: Regions) -> None:
     await eventually(lambda: bool(call.kept) and not saying(call))
     kept = [one for one in leg.messages if type(one).__name__ == "Checkpoint"]
     frames = len(leg.audio) // 1600
-    assert len(kept) <= 8 < frames
+    assert len(kept) <= 5 < frames
     assert all(len(encode_message(one)) < MAX_CHECKPOINT_BYTES / 100 for one in kept)

@@ -208,10 +208,16 @@ def test_what_will_be_said_anew_is_not_played_to_its_end() -> None:
     told = "write user -: A table."
     run(
         [
-            (0.0, began, [told, "clear", "respond"]),
+            (0.0, began, ["clear", told, "respond"]),
             (0.1, Cleared(16_000, 9800), []),
         ]
     )
+
+
+def test_an_answer_that_was_begun_before_anything_was_kept_is_dropped() -> None:
+    began = CallBegan(voice=kept.VoiceProgress(8000, 4000))
+    run([(0.0, began, ["clear", "respond"])], quiet_profile(caller_speaks_first=False))
+    run([(0.0, began, ["clear"])])
 
 
 def test_a_function_is_called_again_and_its_output_given() -> None:
@@ -360,9 +366,9 @@ def test_a_reply_is_kept_as_far_as_it_is_written() -> None:
 
 def test_growth_is_told_once() -> None:
     conversation = conversation_of(quiet_profile(), {})
-    grew = conversation.handle(TurnCommitted("u1", 8), now=0.0)
-    assert grew == (TranscriptGrew(),)
-    assert conversation.handle(TurnCommitted(), now=0.0) != ()
+    assert conversation.handle(TurnCommitted("u1", 8), now=0.0) == ()
+    *_, grew = conversation.handle(CallerSaid("u1", "Yes."), now=0.0)
+    assert grew == TranscriptGrew()
     assert conversation.handle(Flow(paused=False), now=0.0) == ()
 
 

@@ -49,10 +49,10 @@ def transcript_of(*items: Item) -> Transcript:
 def test_a_turn_covers_their_audio_once_its_words_are_known() -> None:
     transcript = Transcript()
     transcript.turn("u1", 8000)
-    assert kept(transcript) == Checkpoint(1, elapsed_s=1.5)
+    assert kept(transcript) == Checkpoint(0, elapsed_s=1.5)
     transcript.caller_said("u1", "Hello?")
-    assert kept(transcript) == Checkpoint(2, (CallerSaid("Hello?"),), 8000, 1.5)
-    assert kept(transcript) == Checkpoint(2, (CallerSaid("Hello?"),), 8000, 1.5)
+    assert kept(transcript) == Checkpoint(1, (CallerSaid("Hello?"),), 8000, 1.5)
+    assert kept(transcript) == Checkpoint(1, (CallerSaid("Hello?"),), 8000, 1.5)
 
 
 def test_what_follows_a_turn_that_is_to_be_heard_again_waits_for_it() -> None:
@@ -84,7 +84,7 @@ def test_a_turn_that_nobody_could_write_down_is_kept_all_the_same() -> None:
     transcript = Transcript()
     transcript.turn("u1", 8000)
     transcript.caller_said("u1", None)
-    assert kept(transcript) == Checkpoint(2, (CallerSaid(),), 8000, 1.5)
+    assert kept(transcript) == Checkpoint(1, (CallerSaid(),), 8000, 1.5)
 
 
 def test_a_turn_without_a_word_covers_their_audio() -> None:
@@ -92,10 +92,10 @@ def test_a_turn_without_a_word_covers_their_audio() -> None:
     transcript.turn("u1", 8000)
     transcript.caller_said("u1", " ")
     transcript.noise(9000)
-    assert kept(transcript) == Checkpoint(2, (), 9000, 1.5)
+    assert kept(transcript) == Checkpoint(1, (), 9000, 1.5)
     transcript.caller_said("u1", "Too late.")
     transcript.caller_said("unheard of", "Who?")
-    assert kept(transcript) == Checkpoint(2, (), 9000, 1.5)
+    assert kept(transcript) == Checkpoint(1, (), 9000, 1.5)
 
 
 # The voice
