@@ -6,6 +6,7 @@ never retried, and a circuit breaker makes a dead store cost nothing.
 
 import asyncio
 import contextlib
+import math
 import shutil
 import tempfile
 from collections.abc import Awaitable, Sequence
@@ -151,9 +152,10 @@ class Store:
             factor, left_ms = await pipeline.execute()
         try:
             surge = {"factor": float(factor), "length_s": left_ms / 1000}
-            return msgspec.convert(surge, Surge) if left_ms > 0 else None
+            found = msgspec.convert(surge, Surge) if left_ms > 0 else None
         except (TypeError, ValueError):
             return None
+        return found if found is not None and math.isfinite(found.factor) else None
 
     async def _register(self, record: AgentRecord, *, ttl_ms: int) -> None:
         value = msgspec.json.encode(record)

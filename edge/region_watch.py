@@ -36,6 +36,8 @@ _EVERY_S: Final = 0.1
 _MOVES_AT_ONCE: Final = 2
 """Live calls that are sent elsewhere per look: 20 a second."""
 
+_SETTLES_S: Final = 5.0
+
 _log = structlog.get_logger()
 
 
@@ -57,6 +59,17 @@ class WatchedRegion:
     surge_ends_at: float = 0.0
     told: set[str] = field(default_factory=set[str])
     """Processes of agents that know of the surge."""
+
+    def settled(self, now: float) -> RegionState:
+        """Return its state; one that has only just become well is still in doubt.
+
+        Of regions that all failed for the same reason, one is well first; the others
+        must not be given up for that.
+        """
+        state = self.health.state
+        if state is not RegionState.HEALTHY or not self.reason:
+            return state
+        return state if now - self.since >= _SETTLES_S else RegionState.SUSPECT
 
     def row(self, *, now: float) -> dict[str, object]:
         """Return it for people."""
@@ -237,8 +250,9 @@ class _MayEject:
     name: str
 
     def __call__(self) -> bool:
+        now = monotonic_s()
         regions = self.watch.regions.values()
-        states = {one.name: one.health.state for one in regions if one.health.reached}
+        states = {one.name: one.settled(now) for one in regions if one.health.reached}
         return may_eject(self.name, states)
 
 

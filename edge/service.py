@@ -88,7 +88,7 @@ class Edge:
             metrics=self.metrics,
             traces=CallTraces(self._tracer, self.metrics.registry),
         )
-        self._watch = RegionWatch(settings, links=self.links, calls=self.calls)
+        self.watch = RegionWatch(settings, links=self.links, calls=self.calls)
         self._media = MediaStreams(
             settings,
             calls=self.calls,
@@ -100,7 +100,7 @@ class Edge:
         )
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
-        self.metrics.registry.register(RegionCollector(self._watch))
+        self.metrics.registry.register(RegionCollector(self.watch))
         self.metrics.registry.register(AgentFinderCollector(self._finder))
         self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
         self.metrics.registry.register(self._tracer.collector)
@@ -120,7 +120,7 @@ class Edge:
             calls=self.calls,
             neighbours=self._desk.neighbours,
             routes=self._desk.placement.recent,
-            region_row=self._watch.row,
+            region_row=self.watch.row,
             is_draining=lambda: self._leaving,
         )
         self._admin = HttpListener(
@@ -163,7 +163,7 @@ class Edge:
             _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
         self._finder.start()
-        self._watch.start()
+        self.watch.start()
         self._desk.neighbours.start()
         self._cloud.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
@@ -191,7 +191,7 @@ class Edge:
         for call in self.calls.live():
             call.feed(StreamLost(CloseReason.DRAINED))
             call.tell(CloseReason.DRAINED)
-        self._watch.close()
+        self.watch.close()
         await self._cloud.aclose()
         await self._desk.aclose()
         await self._media.aclose()

@@ -1,0 +1,62 @@
+"""A session dies in the middle of a sentence; caller and model go on talking."""
+
+import asyncio
+
+import pytest
+
+from lab.realtime_faults import Fault
+from lab.realtime_record import SessionRecord
+from lab.speech_files import load_line
+from lab.telephone_line import TelephoneLine
+from lab.twilio import CallPlan, Turn
+from tests.integration.conversations.conftest import OpenLine
+
+GREETED = """
+greeting = "Hello, and thank you for calling. How can I help you today?"
+warm_sessions = 2
+"""
+FIRST, SECOND, THIRD = (load_line(f"caller-{number}") for number in (2, 4, 5))
+
+
+def plan(line: TelephoneLine) -> CallPlan:
+    return CallPlan(
+        webhook_url=line.webhook_url,
+        from_number="+14155550123",
+        to_number="+14155550100",
+        steps=tuple(Turn(one.audio) for one in (FIRST, SECOND, THIRD)),
+    )
+
+
+def talks(line: TelephoneLine) -> list[SessionRecord]:
+    """Return the sessions that a caller was heard by."""
+    return [one for one in line.model.ledger.sessions() if one.heard.byte_count]
+
+
+@pytest.mark.timeout(120)
+async def test_a_session_that_dies_in_mid_reply_costs_no_word(
+    answer: OpenLine,
+) -> None:
+    line = await answer(GREETED)
+    call = asyncio.ensure_future(  # noqa: TID251 - awaited below
+        line.carrier.place_call(plan(line))
+    )
+    async with asyncio.timeout(60):
+        while not any(
+            response.status == "completed"
+            for one in talks(line)
+            for response in one.responses
+        ):
+            await asyncio.sleep(0.01)
+    line.model.faults.plan(Fault.CLOSE_1011, count=1, seconds=0)
+    report = await call
+    assert report.errors == ()
+    assert report.ended_by == "caller"
+    assert len(report.stream_sids) == 1
+    assert len(report.turns) == 3
+    assert all(turn.reply_first_audio_ms is not None for turn in report.turns)
+    first, second = talks(line)
+    assert first.close_code == 1011
+    known = str([item.record() for item in second.conversation.items])
+    for said in (FIRST, SECOND, THIRD):
+        assert said.text in known
+    assert second.errors == []
