@@ -205,7 +205,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low gives up good links when
     a host stalls; too high leaves callers with a dead region."""
-    agent_patience_s: Annotated[float, Meta(ge=0)] = 0.3
+    agent_patience_s: Annotated[float, Meta(ge=0)] = 0.05
     """So long after the last of an agent's links fell silent (s), its live calls go on
     at another agent. A link counts as silent half a second after a heartbeat went
     unanswered, or three round trips. Too low moves calls whenever a host is busy; too

@@ -1,6 +1,8 @@
 """Regions that get a share of their calls, as lots are drawn."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backhaul.core.messages import Stock
 from edge.core.router import Router
@@ -85,3 +87,22 @@ def test_lots_repeat_with_their_seed() -> None:
     for router in (first, second):
         router.shares.set("near", 0.5)
     assert shares_of(first, 50) == shares_of(second, 50)
+
+
+@given(
+    st.dictionaries(st.sampled_from(list(REGIONS)), st.sampled_from([0.0, 0.1, 0.5])),
+    st.sets(st.sampled_from(list(REGIONS))),
+)
+def test_whoever_can_take_calls_is_found(
+    shares: dict[str, float], gone: set[str]
+) -> None:
+    router = make_fleet()
+    for name, share in shares.items():
+        router.shares.set(name, share)
+    for name in gone:
+        router.set_stock(name, Stock())
+    able = [name for name in REGIONS if name not in gone]
+    decision = router.route(DESK)
+    assert (decision.choice is None) == (not able)
+    if any(shares.get(name, 1.0) for name in able):
+        assert shares.get(chosen(decision), 1.0) > 0
