@@ -305,7 +305,7 @@ class Call:
     def _model_opens(self) -> bool:
         """Whether the model is to speak first on the present channel."""
         memory = self.session.memory
-        if memory.checkpoint is not None:
+        if memory.checkpoint is not None and memory.checkpoint.items:
             return memory.model_is_due
         greeted = self._greeted is not None or not self.help.care.model_opens
         return self.session.was_heard or self.machine.streams > 1 or not greeted

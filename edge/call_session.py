@@ -149,7 +149,8 @@ class CallSession:
         lease, kept = self.lease, self.memory.checkpoint
         assert lease is not None  # noqa: S101 - the machine opens what was found
         self.lease, self.seat, self.spoken = None, lease, False
-        played = None if resumed else greeted
+        known = resumed or kept is not None
+        played = None if known else greeted
         start, unheard = self.memory.unheard()
         story = self.trace.story
         story.attaching(lease.agent.place, warm=lease.warm, now=monotonic_s())
@@ -168,7 +169,7 @@ class CallSession:
                 over_sip=self._caller.over_sip,
                 checkpoint=kept,
                 caller_position=start,
-                voice=voice if resumed else VoiceProgress(),
+                voice=voice if known else VoiceProgress(),
             ),
         )
         if self.channel is None:

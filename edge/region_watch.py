@@ -203,7 +203,8 @@ class RegionWatch:
         region.since, region.reason = monotonic_s(), reason
         key = changed.new, reason
         region.changes[key] = region.changes.get(key, 0) + 1
-        _log.warning(
+        log = _log.warning if changed.new is RegionState.DOWN else _log.info
+        log(
             "region.state_changed",
             region=region.name,
             old=changed.old.value,

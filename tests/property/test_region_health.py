@@ -1,4 +1,4 @@
-"""The health of a region: whatever is seen, calls go where they may, and none for ever."""
+"""The health of a region: states, shares and orders agree, whatever is seen."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,16 +57,19 @@ class World:
         self.now = max(self.now, end)
 
     def perform(self, actions: tuple[HealthAction, ...]) -> None:
+        failed = any(
+            isinstance(one, RegionStateChanged) and one.reason is HealthInput.FAILING
+            for one in actions
+        )
+        assert (MoveCalls() in actions) == failed
+        assert not failed or self.others
         for action in actions:
             match action:
-                case RegionStateChanged(old, new, reason):
+                case RegionStateChanged(old, new):
                     assert old is self.state
                     assert old is not new
                     self.state = new
                     self.returns += new is RegionState.HEALING
-                    failed = reason is HealthInput.FAILING
-                    assert (MoveCalls() in actions) == failed
-                    assert not failed or self.others
                 case ShareChanged(share):
                     assert share != self.share
                     self.share = share
