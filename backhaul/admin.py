@@ -1,7 +1,12 @@
-"""The admin listener of a service: read-only views behind one bearer token."""
+"""The admin listener of a service: read-only views behind one bearer token.
+
+Load balancers and orchestrators have no token to show. They learn from /livez and
+/readyz what they need, a yes or no; why not is for those with the token.
+"""
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -14,16 +19,19 @@ __all__ = ["View", "admin_application"]
 View = Callable[[], tuple[int, Mapping[str, Any]]]
 """Returns an HTTP status and a body for JSON."""
 
+_PROBES = frozenset({"/livez", "/readyz"})
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def admin_application(
     *, token: Secret, registry: CollectorRegistry, views: Mapping[str, View]
 ) -> web.Application:
-    """Return an application with /livez, /metrics and *views*, all behind *token*.
+    """Return an application with /livez, /metrics and *views*.
 
     Args:
-        token: Without it every path, known or not, answers 401.
+        token: Without it /livez and /readyz tell nothing but their status, and every
+            other path, known or not, answers 401. So do they to a wrong one.
         registry: What /metrics shows, in Prometheus's text format.
         views: By path, for example ``/readyz``.
     """
@@ -32,9 +40,12 @@ def admin_application(
     @web.middleware
     async def authorize(request: web.Request, handler: _Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode(errors="replace")
-        if not hmac.compare_digest(given, wanted):
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
-        return await handler(request)
+        if hmac.compare_digest(given, wanted):
+            return await handler(request)
+        if not given and request.path in _PROBES:
+            status = (await handler(request)).status
+            return web.json_response({"ok": status == HTTPStatus.OK}, status=status)
+        raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
 
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(

@@ -1,26 +1,61 @@
-"""Traces of calls: made afterwards from recorded times, never while media flows."""
+"""Traces of calls: made afterwards from recorded times, never while media flows.
 
-import random
+Spans, contexts, sampling and export are OpenTelemetry's. Its tracer is not used: that
+begins and ends spans as code runs, and these are whole when they are made.
+"""
 
+import asyncio
+from typing import Final
+
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client.registry import Collector
 
 from backhaul.clock import monotonic_s, unix_s
-from backhaul.core.otlp import encode_span
-from backhaul.core.span_names import SpanName
-from backhaul.core.trace import (
-    Attributes,
-    Span,
-    SpanContext,
-    SpanKind,
-    is_sampled,
-    parse_traceparent,
-)
+from backhaul.core.span_names import Attributes, AttributeValue, SpanName
 from backhaul.otlp_target import OtlpTarget
-from backhaul.span_exporter import ExporterConfig, SpanCollector, SpanExporter
+from backhaul.span_pipeline import PipelineConfig, SpanCollector, SpanPipeline
+from backhaul.version import VERSION
 
-__all__ = ["Trace", "Tracer"]
+__all__ = ["Trace", "Tracer", "context_of", "traceparent_of"]
 
-_OFF = SpanContext(0, 0, sampled=False)
+_HEADER: Final = "traceparent"
+_SCOPE: Final = InstrumentationScope("warmline", VERSION)
+_MAX_CHARS: Final = 512
+"""Attributes are cut to it: peers have their say in some."""
+_w3c = TraceContextTextMapPropagator()
+_ids = RandomIdGenerator()
+
+
+def context_of(traceparent: str) -> SpanContext | None:
+    """Return the context in a `traceparent` header, None if it holds none."""
+    context = get_current_span(_w3c.extract({_HEADER: traceparent})).get_span_context()
+    return context if context.is_valid else None
+
+
+def traceparent_of(context: SpanContext) -> str:
+    """Return *context* as the header of that name; empty for an invalid one.
+
+    Source: W3C Trace Context, section 3.2.
+    """
+    if not context.is_valid:
+        return ""
+    flags = int(context.trace_flags)
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
 
 
 class Trace:
@@ -30,37 +65,44 @@ class Trace:
         root: The outermost span of this process; the others are its children.
     """
 
-    __slots__ = ("_parent", "_rng", "_take", "_to_unix_s", "root")
+    __slots__ = ("_parent", "_pipeline", "_resource", "_to_unix_s", "root")
 
     def __init__(
         self,
         root: SpanContext,
         parent: SpanContext | None,
-        exporter: SpanExporter | None,
-        rng: random.Random,
+        pipeline: SpanPipeline | None,
+        resource: Resource,
     ) -> None:
         """Begin; *parent* is the span of another process that *root* belongs to."""
         self.root = root
         self._parent = parent
-        self._take = exporter
-        self._rng = rng
+        self._pipeline = pipeline
+        self._resource = resource
         # One anchor for all of a call: steps of the wall clock do not bend its spans.
         self._to_unix_s = unix_s() - monotonic_s()
 
     @property
     def recorded(self) -> bool:
         """Whether anybody wants the spans."""
-        return self.root.sampled and self._take is not None
+        return self.root.trace_flags.sampled and self._pipeline is not None
 
     @property
     def traceparent(self) -> str:
         """What another process needs to add to the trace; empty when it is off."""
-        return self.root.traceparent() if self.root.trace_id else ""
+        return traceparent_of(self.root)
 
     def new_span(self) -> SpanContext:
         """Return the context of a span whose children are told before it."""
-        span_id = self._rng.getrandbits(64) or 1
-        return SpanContext(self.root.trace_id, span_id, self.root.sampled)
+        root = self.root
+        if not root.is_valid:
+            return root
+        return SpanContext(
+            root.trace_id,
+            _ids.generate_span_id(),
+            is_remote=False,
+            trace_flags=root.trace_flags,
+        )
 
     def add(
         self,
@@ -89,24 +131,32 @@ class Trace:
             error: Why it failed, a stable label.
         """
         context = context or self.new_span()
-        if self._take is None or not context.sampled:
+        if self._pipeline is None or not context.trace_flags.sampled:
             return context
-        is_root = context is self.root
-        above = self._parent if is_root else parent or self.root
-        span = Span(
-            name,
+        above = self._parent if context is self.root else parent or self.root
+        span = ReadableSpan(
+            name.value,
             context,
-            start + self._to_unix_s,
-            end + self._to_unix_s,
-            parent_id=above.span_id if above else 0,
-            parent_is_remote=is_root and above is not None,
+            above,
+            self._resource,
+            {key: _cut(value) for key, value in (attributes or {}).items()},
+            links=[Link(link) for link in links],
             kind=kind,
-            attributes=attributes or {},
-            links=links,
-            error=error,
+            status=Status(StatusCode.ERROR, error) if error else Status(),
+            start_time=self._nanoseconds(start),
+            end_time=self._nanoseconds(max(start, end)),
+            instrumentation_scope=_SCOPE,
         )
-        self._take.offer(encode_span(span))
+        self._pipeline.offer(span)
         return context
+
+    def _nanoseconds(self, monotonic: float) -> int:
+        # A float of today's time is exact to a quarter of a microsecond, no further.
+        return round((monotonic + self._to_unix_s) * 1_000_000) * 1000
+
+
+def _cut(value: AttributeValue) -> AttributeValue:
+    return value[:_MAX_CHARS] if isinstance(value, str) else value
 
 
 class Tracer:
@@ -122,8 +172,7 @@ class Tracer:
         resource: Attributes,
         *,
         ratio: float,
-        rng: random.Random,
-        config: ExporterConfig | None = None,
+        config: PipelineConfig | None = None,
     ) -> None:
         """Prepare to send.
 
@@ -131,30 +180,23 @@ class Tracer:
             target: Where to; None: nothing is traced.
             resource: Who this process is, in OpenTelemetry's names.
             ratio: Share of the traces begun here to record, 0 to 1.
-            rng: Makes identifiers and spreads retries.
             config: Figures of the export.
         """
-        self._ratio = ratio
-        self._rng = rng
-        self._exporter = (
-            SpanExporter(target, resource, rng=rng, config=config) if target else None
-        )
-        self.collector: Collector = SpanCollector(self._exporter)
+        self._sampler = TraceIdRatioBased(ratio)
+        # Not `create`, which waits for threads of its own.
+        self._resource = OTELResourceDetector().detect().merge(Resource(resource))
+        self._pipeline = SpanPipeline(target, config) if target else None
+        self.collector: Collector = SpanCollector(self._pipeline)
 
     @property
     def on(self) -> bool:
         """Whether anything is traced at all."""
-        return self._exporter is not None
-
-    def start(self) -> None:
-        """Begin to send; needs a running event loop."""
-        if self._exporter is not None:
-            self._exporter.start()
+        return self._pipeline is not None
 
     async def aclose(self) -> None:
         """Send what is left, within limits."""
-        if self._exporter is not None:
-            await self._exporter.aclose()
+        if self._pipeline is not None:
+            await asyncio.to_thread(self._pipeline.close)
 
     def begin(self, traceparent: str = "") -> Trace:
         """Return the trace of a call.
@@ -163,14 +205,17 @@ class Tracer:
             traceparent: From the process that began it, which has also decided
                 whether it is recorded; empty or unusable: it begins here.
         """
-        if self._exporter is None:
-            return Trace(_OFF, None, None, self._rng)
-        parent = parse_traceparent(traceparent)
-        span_id = self._rng.getrandbits(64) or 1
+        if self._pipeline is None:
+            return Trace(INVALID_SPAN_CONTEXT, None, None, self._resource)
+        parent = context_of(traceparent) if traceparent else None
         if parent is not None:
-            root = SpanContext(parent.trace_id, span_id, parent.sampled)
+            trace_id, flags = parent.trace_id, parent.trace_flags
         else:
-            trace_id = self._rng.getrandbits(128) or 1
-            sampled = is_sampled(trace_id, self._ratio)
-            root = SpanContext(trace_id, span_id, sampled)
-        return Trace(root, parent, self._exporter, self._rng)
+            trace_id = _ids.generate_trace_id()
+            sampled = self._sampler.should_sample(None, trace_id, "")
+            wanted = sampled.decision is Decision.RECORD_AND_SAMPLE
+            flags = TraceFlags(TraceFlags.SAMPLED if wanted else TraceFlags.DEFAULT)
+        root = SpanContext(
+            trace_id, _ids.generate_span_id(), is_remote=False, trace_flags=flags
+        )
+        return Trace(root, parent, self._pipeline, self._resource)

@@ -1,17 +1,14 @@
 """What does a span cost, and does its export make the event loop late?
 
 Makes spans at a fixed rate on a uvloop event loop and sends them to a collector in
-another process, while a timer tells how late the loop is. Idle first, then with this
-project's exporter, then with OpenTelemetry's SDK where that is installed:
-``pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http``. The cost
-of a span is the time of the whole process, export included, when it does nothing else.
+another process, while a timer tells how late the loop is; idle first. The cost of a
+span is the time of the whole process, export included, when it does nothing else.
 ``--json`` prints one object.
 """
 
 import argparse
 import asyncio
 import contextlib
-import importlib.util
 import json
 import random
 import sys
@@ -22,7 +19,7 @@ from typing import Any, Final
 import uvloop
 from aiohttp import web
 
-from backhaul.clock import monotonic_s, unix_s
+from backhaul.clock import monotonic_s
 from backhaul.core.span_names import SpanName
 from backhaul.otlp_target import OtlpTarget
 from backhaul.settings import Secret
@@ -62,15 +59,13 @@ async def collect(port: int) -> None:
     await asyncio.Event().wait()
 
 
-def ours(endpoint: str) -> tuple[MakeSpan, Callable[[], Awaitable[None]]]:
-    """Return what makes a span with this project, and what ends it."""
+def traced(endpoint: str) -> tuple[MakeSpan, Callable[[], Awaitable[None]]]:
+    """Return what makes a span, and what ends it."""
     tracer = Tracer(
         OtlpTarget.of(endpoint, Secret("")),
         {"service.name": "bench"},
         ratio=1.0,
-        rng=random.Random(1),  # noqa: S311 - identifiers of a bench
     )
-    tracer.start()
     trace = tracer.begin()
 
     def make() -> None:
@@ -78,38 +73,6 @@ def ours(endpoint: str) -> tuple[MakeSpan, Callable[[], Awaitable[None]]]:
         trace.add(SpanName.TURN, now - 1.0, now, dict(FACTS))
 
     return make, tracer.aclose
-
-
-def sdk(endpoint: str) -> tuple[MakeSpan, Callable[[], Awaitable[None]]]:
-    """Return what makes a span with OpenTelemetry's SDK, and what ends it."""
-    from opentelemetry import trace  # noqa: PLC0415 - optional
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
-        OTLPSpanExporter,
-    )
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-    provider = TracerProvider()
-    exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
-    processor = BatchSpanProcessor(exporter, schedule_delay_millis=1000)
-    provider.add_span_processor(processor)
-    tracer = provider.get_tracer("bench")
-    parent = trace.set_span_in_context(tracer.start_span("call"))
-
-    def make() -> None:
-        now = unix_s()
-        span = tracer.start_span(
-            "turn",
-            parent,
-            attributes=dict(FACTS),
-            start_time=int((now - 1.0) * 1e9),
-        )
-        span.end(int(now * 1e9))
-
-    async def end() -> None:
-        await asyncio.to_thread(provider.shutdown)
-
-    return make, end
 
 
 async def lateness(make: MakeSpan | None, rate: float, seconds: float) -> list[float]:
@@ -149,23 +112,21 @@ def shown(late_ms: list[float], cost: float | None) -> dict[str, Any]:
 
 
 async def measure(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Return the figures of each way."""
+    """Return the figures, idle and traced."""
     port = random.randint(20_000, 30_000)  # noqa: S311 - any free one
     command = (sys.executable, __file__, "--collect", str(port))
     collector = await asyncio.create_subprocess_exec(*command)
     await asyncio.sleep(2)
     endpoint = f"http://127.0.0.1:{port}"
-    ways = {"this project": ours}
-    if importlib.util.find_spec("opentelemetry.sdk") is not None:
-        ways["OpenTelemetry SDK"] = sdk
     try:
         idle = await lateness(None, 0, chosen.seconds)
-        figures = {"idle": shown(idle, None)}
-        for name, way in ways.items():
-            make, end = way(endpoint)
-            late_ms = await lateness(make, chosen.rate, chosen.seconds)
-            figures[name] = shown(late_ms, await cost_us(make))
-            await end()
+        make, end = traced(endpoint)
+        late_ms = await lateness(make, chosen.rate, chosen.seconds)
+        figures = {
+            "idle": shown(idle, None),
+            "traced": shown(late_ms, await cost_us(make)),
+        }
+        await end()
     finally:
         collector.kill()
         await collector.wait()

@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import structlog
 import uvloop
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
-from span_export import cost_us, ours
+from span_export import cost_us, traced
 
 from lab.fabric import Fabric, FabricOptions
 from lab.figures import percentile
@@ -228,7 +229,7 @@ async def measure(chosen: argparse.Namespace) -> dict[str, Any]:
 
 async def span_cost_us(endpoint: str) -> float:
     """Return the process time (us) of a span, its export included."""
-    make, end = ours(endpoint)
+    make, end = traced(endpoint)
     cost = await cost_us(make)
     await end()
     return cost
@@ -262,6 +263,7 @@ def main() -> None:
         port = chosen.collect or chosen.hang
         uvloop.run(collect(port, answer=bool(chosen.collect)))
         return
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     rows = uvloop.run(measure(chosen))
     if chosen.json:
         print(json.dumps(rows))

@@ -22,6 +22,8 @@ class Authentication:
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._settings = settings
+        shared = settings.shared_url.rstrip("/")
+        self._urls = (settings.public_base_url, *((shared,) if shared else ()))
         self._keys = tuple(key.reveal() for key in settings.twilio_auth_tokens)
 
     def parameters(self, request: web.Request, body: bytes) -> dict[str, str] | None:
@@ -45,9 +47,11 @@ class Authentication:
         matched = signature_matches(
             request.headers.get("X-Twilio-Signature", ""),
             keys=self._keys,
-            candidates=webhook_url_candidates(
-                self._settings.public_base_url, request.raw_path
-            ),
+            candidates=[
+                candidate
+                for url in self._urls
+                for candidate in webhook_url_candidates(url, request.raw_path)
+            ],
             parameters=pairs,
         )
         return dict(pairs) if matched else None

@@ -211,7 +211,7 @@ class Call:
         self.story.audio(AudioSource.MODEL, now=monotonic_s())
         self.hold.end()
         if self.times.first_audio_at is None:
-            self.times.first_audio_at = monotonic_s()
+            self._note_first_audio()
 
     # What the machine orders
 
@@ -277,8 +277,15 @@ class Call:
         if greeting is not None:
             self._greeted = greeting
             self.line.play(greeting.audio)
-            self.times.first_audio_at = monotonic_s()
-            self.story.audio(AudioSource.GREETING, now=self.times.first_audio_at)
+            self._note_first_audio()
+            self.story.audio(AudioSource.GREETING, now=monotonic_s())
+
+    def _note_first_audio(self) -> None:
+        self.times.first_audio_at = monotonic_s()
+        if self.times.stream_started_at is not None:
+            self.metrics.first_audio.add(
+                self.times.first_audio_at - self.times.stream_started_at
+            )
 
     def _play_script(self) -> None:
         self.hold.end()

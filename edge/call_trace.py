@@ -2,14 +2,14 @@
 
 from typing import Any
 
+from opentelemetry.trace import SpanContext, SpanKind
 from prometheus_client import Counter, Histogram
 from prometheus_client.registry import CollectorRegistry
 
 from backhaul.clock import monotonic_s
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.span_names import SpanName
-from backhaul.core.trace import Attributes, SpanContext, SpanKind
-from backhaul.tracing import Trace, Tracer
+from backhaul.core.span_names import Attributes, SpanName
+from backhaul.tracing import Trace, Tracer, traceparent_of
 from edge.core.call_spans import StorySpan, spans_of
 from edge.core.call_story import CallStory, Leg
 
@@ -126,8 +126,7 @@ class CallTrace:
 
     def parent_of(self, leg: int) -> str:
         """Return the traceparent under which an agent tells its part of a leg."""
-        context = self._leg(leg)
-        return context.traceparent() if context.trace_id else ""
+        return traceparent_of(self._leg(leg))
 
     def end(self, reason: str, attributes: Attributes) -> None:
         """The call is over: tell it, once, and count what it waited for.

@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from backhaul.recent import Recent, RecentHistogram
 from edge.core.media_stream import MediaStreamCounters
 
 __all__ = ["EdgeMetrics"]
@@ -18,13 +19,15 @@ class EdgeMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.first_audio = Recent()
+        """From the start of a call's stream to what the caller hears first (s)."""
         self.webhooks = Counter(
             "edge_webhook_requests",
             "Requests from the carrier by endpoint and outcome.",
             ["endpoint", "outcome"],
             registry=self.registry,
         )
-        self.webhook_seconds = Histogram(
+        self.webhook_seconds = RecentHistogram(
             "edge_webhook_duration_seconds",
             "Time to answer the voice webhook, the lease included.",
             registry=self.registry,
@@ -74,7 +77,7 @@ class EdgeMetrics:
             ["outcome"],
             registry=self.registry,
         )
-        self.link_acquisition_seconds = Histogram(
+        self.link_acquisition_seconds = RecentHistogram(
             "edge_link_acquisition_seconds",
             "Time for a call to get a link; it never waits for a dial.",
             registry=self.registry,

@@ -25,6 +25,7 @@ from edge.agent_finder import AgentFinder, AgentFinderCollector
 from edge.call_trace import CallTraces
 from edge.caller_number import load_numbering_plans
 from edge.calls import Calls
+from edge.cloud import EdgeCloud
 from edge.core.call_events import StreamLost
 from edge.desk import Desk
 from edge.fabric_collector import FabricCollector
@@ -71,7 +72,7 @@ class Edge:
         self._geo_database = GeoDatabase(
             settings.geo_database, settings.geo_database_check_s
         )
-        self._tracer = _tracer(settings, rng=rng)
+        self._tracer = _tracer(settings)
         self._runtime = RuntimeMetrics(self.metrics.registry)
         self._desk = Desk(
             settings,
@@ -105,13 +106,17 @@ class Edge:
         )
         public.add_routes(self._webhook.routes())
         self._public = HttpListener(public, head_timeout_s=settings.request_timeout_s)
+        self._cloud = EdgeCloud(
+            settings, calls=self.calls, metrics=self.metrics, rng=rng
+        )
+        self._leaving = False
         views = EdgeViews(
             settings,
             links=self.links,
             calls=self.calls,
             neighbours=self._desk.neighbours,
             routes=self._desk.placement.recent,
-            is_draining=lambda: self._desk.draining,
+            is_draining=lambda: self._leaving,
         )
         self._admin = HttpListener(
             admin_application(
@@ -142,7 +147,6 @@ class Edge:
         context = self._public_context
         await asyncio.to_thread(load_numbering_plans)
         await self._geo_database.start()
-        self._tracer.start()
         self._runtime.start()
         await self._public.start(
             settings.listen_host, settings.http_port, context=context
@@ -155,17 +159,24 @@ class Edge:
         self.links.start()
         self._finder.start()
         self._desk.neighbours.start()
+        self._cloud.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
     async def drain(self) -> None:
         """Refuse new calls and wait until the live ones have ended, within limits."""
+        settings = self._settings
+        self._leaving = True
+        # Balancers look at /readyz and send callers elsewhere; until they do, who is
+        # sent here still finds somebody.
+        await asyncio.sleep(settings.drain_notice_s)
         self._desk.draining = True
+        left_s = settings.drain_timeout_s - settings.drain_notice_s
         if self._desk.neighbours.sites:
             # Others have written tickets until now, and these calls are still to come.
             self._desk.neighbours.tell()
-            await asyncio.sleep(min(_STILL_TO_COME_S, self._settings.drain_timeout_s))
+            await asyncio.sleep(min(_STILL_TO_COME_S, left_s))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.drain_timeout_s):
+            async with asyncio.timeout(left_s):
                 await self.calls.wait_empty()
         _log.info("edge.drained", calls_left=len(self.calls))
 
@@ -174,6 +185,7 @@ class Edge:
         for call in self.calls.live():
             call.feed(StreamLost(CloseReason.DRAINED))
             call.tell(CloseReason.DRAINED)
+        await self._cloud.aclose()
         await self._desk.aclose()
         await self._media.aclose()
         await self._public.aclose()
@@ -193,7 +205,7 @@ class Edge:
         }
 
 
-def _tracer(settings: EdgeSettings, *, rng: random.Random) -> Tracer:
+def _tracer(settings: EdgeSettings) -> Tracer:
     return Tracer(
         OtlpTarget.of(settings.otlp_endpoint, settings.otlp_headers),
         {
@@ -202,7 +214,6 @@ def _tracer(settings: EdgeSettings, *, rng: random.Random) -> Tracer:
             "service.instance.id": settings.name,
         },
         ratio=settings.trace_ratio,
-        rng=rng,
     )
 
 

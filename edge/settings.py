@@ -1,7 +1,7 @@
 """Settings of one edge, and how they are found."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
@@ -30,7 +30,11 @@ _Port = Annotated[int, Meta(ge=0, le=65535)]
 LinkStandby = Literal["websocket", "http2", "none"]
 """The transports that may stand by: where UDP may be what failed, over TCP."""
 
-_ALIASES = {"TWILIO_AUTH_TOKEN": "twilio_auth_tokens", **OTEL_VARIABLES}
+_ALIASES = {
+    "TWILIO_AUTH_TOKEN": "twilio_auth_tokens",
+    "ECS_AGENT_URI": "ecs_agent_uri",
+    **OTEL_VARIABLES,
+}
 _SITE_FIELDS = ("public_url", "media_url", "latitude", "longitude")
 
 
@@ -89,6 +93,9 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     needed while a token is being rotated, and for several Twilio Regions."""
     admin_token: Secret = Secret("")
     """Bearer token of the admin listener; without one there is no admin listener."""
+    shared_url: str = ""
+    """A second URL of the webhooks, of a name that leads to any of several edges; calls
+    begin there, and go on at `public_url`. Empty: calls begin at `public_url` too."""
     media_url: str = ""
     """Where Twilio reaches the Media Streams; empty: `public_url` with wss. A proxy
     must lead /twilio/media/ to `media_port` and all else to `http_port`."""
@@ -203,8 +210,18 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not wait for so long."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
+    drain_notice_s: Annotated[float, Meta(ge=0)] = 0.0
+    """How long, of that time, calls are still taken while /readyz says no already (s).
+    Too low turns away callers whom a balancer still sends here; too high takes calls
+    that have no time left."""
     apology: str = "Sorry, we cannot take your call right now. Please call again."
     """Said when no region can answer, by profiles without a `fallback.script`."""
+    cloudwatch_namespace: str = ""
+    """Where CloudWatch keeps this process's metrics: a line of the log holds them every
+    10 s, which CloudWatch Logs takes them from. Empty: no such lines."""
+    ecs_agent_uri: str = ""
+    """ECS_AGENT_URI, which ECS sets: while calls are live, ECS is asked there not to
+    take this task away. Empty outside of ECS."""
     otlp_endpoint: str = ""
     """OTEL_EXPORTER_OTLP_ENDPOINT: a collector that takes OTLP over HTTP with protobuf,
     for example http://127.0.0.1:4318; traces go to its /v1/traces. Empty: none are
@@ -269,12 +286,22 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seeds = [seed for one in self.regions.values() for seed in set(one.agents)]
         twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
         found += [f"regions: {seed} cannot be in two of them" for seed in twice]
+        found += self._surroundings()
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         found += target_problems(self.otlp_endpoint, self.otlp_headers)
         if (self.tls_certificate == Path()) != (self.tls_key == Path()):
             found.append("tls_certificate and tls_key: both or none")
         return tuple(found)
+
+    def _surroundings(self) -> Iterator[str]:
+        """Yield what is wrong with what stands around the edge."""
+        if self.shared_url:
+            yield from _url_problems("shared_url", self.shared_url, "https", "http")
+        if self.drain_notice_s > self.drain_timeout_s:
+            yield "drain_notice_s: above drain_timeout_s"
+        if self.cloudwatch_namespace and not self.log_json:
+            yield "cloudwatch_namespace: needs log_json"
 
 
 def _url_problems(name: str, url: str, secure: str, plain: str) -> tuple[str, ...]:

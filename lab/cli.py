@@ -15,6 +15,9 @@ app = typer.Typer(
     help="Warmline: phone calls answered by the nearest warm AI voice.",
 )
 
+twilio = typer.Typer(no_args_is_help=True, help="What Twilio has to know.")
+app.add_typer(twilio, name="twilio")
+
 _Json = Annotated[bool, typer.Option("--json", help="JSON alone on stdout.")]
 _Config = Annotated[Path, typer.Option(help="The deployment's configuration file.")]
 _CheckConfig = Annotated[
@@ -195,6 +198,52 @@ def doctor(
     from lab.doctor import run_doctor
 
     raise typer.Exit(run_doctor(config, running=running))
+
+
+@twilio.command()
+def setup(
+    config: _Config,
+    url: Annotated[
+        str, typer.Option(help="Where Twilio reaches the edges; else as configured.")
+    ] = "",
+    fallback: Annotated[
+        str, typer.Option(help="Where it goes when that fails; else another edge.")
+    ] = "",
+    region: Annotated[
+        list[str] | None,
+        typer.Option(help="us1, ie1 or au1; repeat. Else as configured."),
+    ] = None,
+    egress: Annotated[
+        list[str] | None,
+        typer.Option(help="Where Twilio's requests leave it, in turn; repeat."),
+    ] = None,
+    retries: Annotated[int, typer.Option(min=0, max=5)] = 2,
+    yes: Annotated[bool, typer.Option("--yes", help="Make the changes.")] = False,
+    json: _Json = False,
+    api: Annotated[
+        str, typer.Option(help="Another address of Twilio's API, to rehearse.")
+    ] = "",
+) -> None:
+    """Point the configured numbers at the edges; shows what would change first.
+
+    Needs TWILIO_ACCOUNT_SID, and TWILIO_API_KEY with TWILIO_API_SECRET or
+    TWILIO_AUTH_TOKEN. With a Region appended (TWILIO_API_KEY_IE1) they are that
+    Region's.
+    """
+    from lab.number_setup import SetupOptions, run_setup
+
+    options = SetupOptions(
+        config,
+        url=url,
+        fallback_url=fallback,
+        regions=tuple(region or ()),
+        egress=tuple(egress or ()),
+        retries=retries,
+        yes=yes,
+        json=json,
+        api_url=api,
+    )
+    raise typer.Exit(run_setup(options))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from backhaul.core import circuit_breaker, link, warm_pool_events
+from backhaul.core import circuit_breaker, link, task_protection, warm_pool_events
 from edge.core import call_machine, transport_choice
 from region_agent.core import outbox, session_ladder, turns
 
@@ -55,6 +55,11 @@ def render() -> str:
             "The transport of an agent's calls",
             "edge/core/transport_choice.py",
             transport_choice.TRANSITIONS,
+        ),
+        (
+            "Protection of a task on ECS",
+            "backhaul/core/task_protection.py",
+            task_protection.TRANSITIONS,
         ),
         ("An outbox of events", "region_agent/core/outbox.py", outbox.TRANSITIONS),
     )

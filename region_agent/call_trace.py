@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
+from opentelemetry.trace import SpanKind
 from prometheus_client import Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from backhaul.clock import monotonic_s
 from backhaul.core.messages import CloseReason, Open
-from backhaul.core.span_names import SpanName
-from backhaul.core.trace import Attributes, AttributeValue, SpanKind
+from backhaul.core.span_names import Attributes, AttributeValue, SpanName
 from backhaul.tracing import Trace
 from region_agent.core.call_events import CallEnded
 from region_agent.core.conversation_events import (

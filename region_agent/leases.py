@@ -18,6 +18,7 @@ from backhaul.core.messages import (
     Open,
 )
 from backhaul.links import Link
+from backhaul.recent import Recent
 from region_agent.core.epoch_fence import EpochFence
 from region_agent.realtime import RealtimeSession
 from region_agent.sessions import ProfileSessions, Sessions
@@ -59,6 +60,7 @@ class Leases:
 
     Attributes:
         refused: Requests that were refused, by reason.
+        acquired: How long it took lately to get a warm session (s).
         waits: How long requests waited that were granted.
     """
 
@@ -77,6 +79,7 @@ class Leases:
             on_ended: Called when a lease is over.
         """
         self.refused: Counter[CloseReason] = Counter()
+        self.acquired = Recent()
         self.waits = Histogram(
             "lease_wait_seconds",
             "From a request for a session to its grant, from stock (warm) or not.",
@@ -162,8 +165,11 @@ class Leases:
         """A session is reserved; see LeaseAnswers."""
         lease = self._leases[lease_id]
         lease.granted = True
+        waited_s = monotonic_s() - lease.asked_at
         labels = (lease.request.profile, str(warm).lower())
-        self.waits.labels(*labels).observe(monotonic_s() - lease.asked_at)
+        self.waits.labels(*labels).observe(waited_s)
+        if warm:
+            self.acquired.add(waited_s)
         lease.link.send(LeaseGranted(lease.request.lease_id, warm))
 
     def on_lease_refused(self, lease_id: str, reason: CloseReason) -> None:

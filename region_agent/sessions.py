@@ -7,11 +7,11 @@ from typing import Final, Protocol
 import structlog
 
 from backhaul.clock import monotonic_s
-from backhaul.core.estimators import SmoothedMean
 from backhaul.core.messages import CloseReason, ProfileStock
 from backhaul.core.profile import Profile
 from backhaul.driver import LoopDriver
 from backhaul.errors import RealtimeError, RealtimeRateLimitedError
+from backhaul.recent import RecentMean
 from backhaul.tasks import TaskOwner
 from region_agent.core.open_limiter import OpenLimiter
 from region_agent.core.pool_config import Capacity, PoolConfig
@@ -83,7 +83,7 @@ class ProfileSessions:
     ) -> None:
         self.name = name
         self.profile = profile
-        self.first_audio = SmoothedMean()
+        self.first_audio = RecentMean()
         """From asking the model to its first audio (s)."""
         self._endpoint = endpoint
         self._counters = counters

@@ -23,6 +23,7 @@ __all__ = ["RegionAgentSettings", "load_settings"]
 _ALIASES = {
     "OPENAI_API_KEY": "openai_api_key",
     "REDIS_URL": "redis_url",
+    "ECS_AGENT_URI": "ecs_agent_uri",
     **OTEL_VARIABLES,
 }
 
@@ -138,6 +139,12 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     prices: dict[str, ModelPrices] = {}
     """By model, in dollars per million tokens, for the cost of a call; file only. It
     adds to, and wins over, the list prices this version knows."""
+    cloudwatch_namespace: str = ""
+    """Where CloudWatch keeps this process's metrics: a line of the log holds them every
+    10 s, which CloudWatch Logs takes them from. Empty: no such lines."""
+    ecs_agent_uri: str = ""
+    """ECS_AGENT_URI, which ECS sets: while calls are live, ECS is asked there not to
+    take this task away. Empty outside of ECS."""
     otlp_endpoint: str = ""
     """OTEL_EXPORTER_OTLP_ENDPOINT: a collector that takes OTLP over HTTP with protobuf,
     for example http://127.0.0.1:4318; traces go to its /v1/traces. Empty: none are
@@ -158,6 +165,8 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         found = [*_endpoint_problems(self.realtime_url), *self._pool_problems()]
         if not self.openai_api_key:
             found.append("openai_api_key: empty; set OPENAI_API_KEY")
+        if self.cloudwatch_namespace and not self.log_json:
+            found.append("cloudwatch_namespace: needs log_json")
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
         if self.advertise_address and not is_dialable(self.advertise_address):

@@ -1,8 +1,13 @@
 """Every span that a call can have; docs/observability.md tells what each one covers."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
-__all__ = ["SpanName"]
+__all__ = ["AttributeValue", "Attributes", "SpanName"]
+
+AttributeValue = str | bool | int | float | tuple[str, ...]
+Attributes = Mapping[str, AttributeValue]
+"""What is told of a span, by name."""
 
 
 class SpanName(StrEnum):

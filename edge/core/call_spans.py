@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from backhaul.core.span_names import SpanName
-from backhaul.core.trace import Attributes, AttributeValue
+from backhaul.core.span_names import Attributes, AttributeValue, SpanName
 from edge.core.call_story import CallStory, Leg, SessionPlace
 
 __all__ = ["StorySpan", "spans_of"]

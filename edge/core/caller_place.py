@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from backhaul.core.trace import Attributes
+from backhaul.core.span_names import Attributes
 from edge.core.area_codes import STATE_OF_AREA_CODE, STATE_PLACES
 from edge.core.country_places import COUNTRY_PLACES, WIDE_COUNTRIES
 from edge.core.geography import Point

@@ -21,7 +21,10 @@ from tests.integration.edge_double import EdgeDouble
 DEADLINE_S = 50
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "warmline.toml"
-COMMANDS = ("up", "demo", "call", "links", "edge", "agent", "pki", "doctor")
+COMMANDS = (
+    *("up", "demo", "call", "links", "edge", "agent", "pki", "doctor"),
+    "twilio",
+)
 NOT_OURS = ("EDGE_", "REGION_AGENT_", "TWILIO_", "OPENAI_", "REDIS_")
 KEYS = {"TWILIO_AUTH_TOKEN": "secret-of-twilio", "OPENAI_API_KEY": "sk-secret"}
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from backhaul.core.span_names import SpanName
-from backhaul.core.trace import parse_traceparent
+from backhaul.tracing import context_of
 from lab.call_waterfall import ask_timeline, setup_of, talk_of
 from lab.fabric import Fabric, FabricOptions
 from lab.speech_files import caller_lines
@@ -129,7 +129,7 @@ async def test_a_call_is_one_tree_over_both_processes(seen: Observed) -> None:
 
 
 async def test_the_carrier_brings_the_context_along(seen: Observed) -> None:
-    context = parse_traceparent(seen.report.custom_parameters["traceparent"])
+    context = context_of(seen.report.custom_parameters["traceparent"])
     assert context is not None
     root = seen.span(SpanName.CALL)
     assert f"{context.trace_id:032x}" == root.trace_id

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from backhaul.core.cloud_metrics import CloudMetric
 from tests.terraform.schema import TREE
 
 Resources = list[dict[str, Any]]
@@ -181,6 +182,11 @@ def test_alarms_and_dashboards_read_metrics_that_are_published(
                     read.add((dimension, name))
     published = {(key, name) for key, names in METRICS.items() for name in names}
     assert read == published
+
+
+def test_the_services_publish_what_is_read() -> None:
+    told = {metric.label for metric in CloudMetric}
+    assert told == {name for names in METRICS.values() for name in names}
 
 
 def test_the_readme_says_what_is_published() -> None:

@@ -1,23 +1,23 @@
 """Spans on their way to a collector that takes them, refuses them, or is dead."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from opentelemetry.trace import SpanKind
 
 from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.span_names import SpanName
-from backhaul.core.trace import SpanKind, parse_traceparent
 from backhaul.otlp_target import OtlpTarget
 from backhaul.settings import Secret
-from backhaul.span_exporter import ExporterConfig
-from backhaul.tracing import Tracer
+from backhaul.span_pipeline import PipelineConfig
+from backhaul.tracing import Tracer, context_of
 from tests.integration.otlp_receiver import OtlpReceiver
 
-QUICK = ExporterConfig(interval_s=0.01, timeout_s=0.5, retry_first_s=0.01)
+QUICK = PipelineConfig(interval_s=0.01, timeout_s=5.0)
 MakeTracer = Callable[..., Tracer]
 
 
@@ -40,20 +40,13 @@ async def make_tracer() -> AsyncIterator[MakeTracer]:
     def make(
         endpoint: str, *, headers: str = "", ratio: float = 1.0, **changes: Any
     ) -> Tracer:
-        config = ExporterConfig(
-            **{
-                name: changes.get(name, getattr(QUICK, name))
-                for name in ExporterConfig.__slots__
-            }
-        )
+        config = replace(QUICK, **changes)
         tracer = Tracer(
             OtlpTarget.of(endpoint, Secret(headers)),
             {"service.name": "warmline-test"},
             ratio=ratio,
-            rng=random.Random(1),
             config=config,
         )
-        tracer.start()
         made.append(tracer)
         return tracer
 
@@ -96,7 +89,7 @@ async def test_a_trace_over_two_processes(
     await eventually(lambda: len(receiver.spans) == 4)
     by_name = {span.name: span for span in receiver.spans}
     root = by_name["call"]
-    assert (root.parent_id, root.error, root.flags) == ("", "link_lost", 0x101)
+    assert (root.parent_id, root.error, root.flags) == ("", "link_lost", 0x100)
     assert abs(root.end_ns / 1e9 - unix_s()) < 30
     assert 399 < root.duration_ms < 401
     assert by_name["lease"].parent_id == root.span_id
@@ -104,7 +97,7 @@ async def test_a_trace_over_two_processes(
     assert by_name["route"].parent_id == by_name["lease"].span_id
     assert by_name["route"].links == (by_name["lease"].span_id,)
     remote = by_name["conversation"]
-    assert (remote.parent_id, remote.flags) == (root.span_id, 0x301)
+    assert (remote.parent_id, remote.flags) == (root.span_id, 0x300)
     assert len({span.trace_id for span in receiver.spans}) == 1
 
 
@@ -126,9 +119,9 @@ async def test_who_begins_a_trace_decides_for_all(
         make_tracer(receiver.endpoint),
     )
     unwanted = never.begin()
-    context = parse_traceparent(unwanted.traceparent)
+    context = context_of(unwanted.traceparent)
     assert context is not None
-    assert not context.sampled
+    assert not context.trace_flags.sampled
     assert not always.begin(unwanted.traceparent).recorded
     assert never.begin(always.begin().traceparent).recorded
     assert always.begin("not a context").recorded
@@ -146,13 +139,13 @@ async def test_spans_go_in_batches_over_one_connection(
     assert len(receiver.connections) == 1
     assert receiver.headers[0]["api-key"] == "k y"
     assert receiver.headers[0]["Content-Type"] == "application/x-protobuf"
-    assert counted(tracer, "exported") == 100
+    await eventually(lambda: counted(tracer, "exported") == 100)
 
 
 async def test_a_batch_is_bounded(
     receiver: OtlpReceiver, make_tracer: MakeTracer
 ) -> None:
-    tracer = make_tracer(receiver.endpoint, max_batch_bytes=300)
+    tracer = make_tracer(receiver.endpoint, max_batch=5)
     tell(tracer, 20)
     await eventually(lambda: len(receiver.spans) == 20)
     assert receiver.requests >= 4
@@ -162,51 +155,52 @@ async def test_what_a_busy_collector_refuses_is_sent_again(
     receiver: OtlpReceiver, make_tracer: MakeTracer
 ) -> None:
     receiver.status, receiver.retry_after = 503, "0"
-    tracer = make_tracer(receiver.endpoint, retry_first_s=0.2)
+    tracer = make_tracer(receiver.endpoint, timeout_s=60.0)
     tell(tracer, 3)
-    await eventually(lambda: receiver.requests == 2)
+    await eventually(lambda: receiver.requests >= 1)
     receiver.status = 200
     await eventually(lambda: len(receiver.spans) == 3)
-    assert (counted(tracer, "exported"), counted(tracer, "failed")) == (3, 0)
+    await eventually(lambda: counted(tracer, "exported") == 3)
+    assert counted(tracer, "failed") == 0
 
 
-@pytest.mark.parametrize(("status", "requests"), [(400, 1), (307, 1), (503, 5)])
 async def test_what_is_refused_for_good_is_given_up(
-    receiver: OtlpReceiver, make_tracer: MakeTracer, status: int, requests: int
+    receiver: OtlpReceiver, make_tracer: MakeTracer
 ) -> None:
-    receiver.status, receiver.retry_after = status, "soon"
+    receiver.status = 400
     tracer = make_tracer(receiver.endpoint)
     tell(tracer, 3)
     await eventually(lambda: counted(tracer, "failed") == 3)
-    assert receiver.requests == requests
+    assert receiver.requests <= 3
+    assert receiver.spans == []
 
 
 async def test_memory_is_bounded_when_nobody_listens(make_tracer: MakeTracer) -> None:
-    tracer = make_tracer("http://127.0.0.1:1", max_waiting_bytes=10_000)
+    tracer = make_tracer("http://127.0.0.1:1", max_waiting=100, timeout_s=60.0)
     tell(tracer, 1000)
     waiting = next(
         family.samples[0].value
         for family in tracer.collector.collect()
-        if family.name == "trace_waiting_bytes"
+        if family.name == "trace_waiting_spans"
     )
-    assert 0 < waiting <= 10_000
-    assert counted(tracer, "dropped") > 800
+    assert 0 < waiting <= 100
+    assert counted(tracer, "dropped") >= 800
 
 
-async def test_a_hanging_collector_is_left_alone(
+async def test_a_hanging_collector_is_given_up(
     receiver: OtlpReceiver, make_tracer: MakeTracer
 ) -> None:
     receiver.hangs = True
-    tracer = make_tracer(receiver.endpoint, timeout_s=0.05)
+    tracer = make_tracer(receiver.endpoint, timeout_s=0.2)
     tell(tracer)
     await eventually(lambda: counted(tracer, "failed") == 1)
-    assert receiver.requests == 5
+    assert receiver.spans == []
 
 
 async def test_the_last_spans_leave_before_the_service_does(
     receiver: OtlpReceiver, make_tracer: MakeTracer
 ) -> None:
-    tracer = make_tracer(receiver.endpoint, interval_s=60)
+    tracer = make_tracer(receiver.endpoint, interval_s=60.0)
     tell(tracer, 5)
     await tracer.aclose()
     assert len(receiver.spans) == 5
@@ -216,9 +210,31 @@ async def test_a_hanging_collector_keeps_no_service_from_stopping(
     receiver: OtlpReceiver, make_tracer: MakeTracer
 ) -> None:
     receiver.hangs = True
-    tracer = make_tracer(receiver.endpoint, timeout_s=60)
+    tracer = make_tracer(receiver.endpoint, timeout_s=60.0)
     tell(tracer, 5)
     await eventually(lambda: receiver.requests == 1)
     began = monotonic_s()
     await tracer.aclose()
     assert monotonic_s() - began < 10
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "not a context", "00-" + "0" * 32 + "-" + "2" * 16 + "-01", "ff" + "-1" * 9],
+)
+def test_what_is_no_context_begins_none(header: str) -> None:
+    assert context_of(header) is None
+
+
+async def test_what_peers_say_is_cut(
+    receiver: OtlpReceiver, make_tracer: MakeTracer
+) -> None:
+    now = monotonic_s()
+    make_tracer(receiver.endpoint).begin().add(
+        SpanName.TOOL, now, now - 1.0, {"a": "x" * 10_000, "b": ("y", "z"), "c": 1.5}
+    )
+    await eventually(lambda: len(receiver.spans) == 1)
+    (span,) = receiver.spans
+    assert span.attributes["a"] == "x" * 512
+    assert span.attributes["c"] == 1.5
+    assert span.duration_ms == 0  # never less

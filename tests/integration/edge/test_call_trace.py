@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest_asyncio
 
 from backhaul.core.messages import CloseReason
-from backhaul.core.trace import parse_traceparent
+from backhaul.tracing import context_of
 from tests.integration.edge.streams import (
     AUDIO,
     GREETING_AUDIO,
@@ -99,7 +99,7 @@ def assert_agents_were_told(
 ) -> None:
     """Each leg's agent tells its part under that leg."""
     for session, parent in zip(bench.agent.calls, (call, failover), strict=True):
-        context = parse_traceparent(session.message.traceparent)
+        context = context_of(session.message.traceparent)
         assert context is not None
         assert f"{context.trace_id:032x}" == call.trace_id
         assert f"{context.span_id:016x}" == parent.span_id
@@ -112,7 +112,7 @@ async def test_the_carrier_is_given_the_context(
     _, text = await bench.post()
     (parameter,) = ET.fromstring(text)[0][0]  # noqa: S314 - our own
     assert parameter.get("name") == "traceparent"
-    assert parse_traceparent(parameter.get("value", "")) is not None
+    assert context_of(parameter.get("value", "")) is not None
 
 
 async def test_without_a_collector_there_is_no_context(
@@ -165,9 +165,9 @@ async def test_an_unsampled_call_is_not_told_but_passed_on(
     async with stream(bench, await ring(bench)) as socket:
         await socket.send(start())
         await wait(lambda: bool(bench.agent.calls))
-        context = parse_traceparent(bench.agent.calls[0].message.traceparent)
+        context = context_of(bench.agent.calls[0].message.traceparent)
         assert context is not None
-        assert not context.sampled
+        assert not context.trace_flags.sampled
         await hang_up(bench)
     await bench.edge.stop()
     assert receiver.spans == []

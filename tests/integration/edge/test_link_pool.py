@@ -35,6 +35,8 @@ async def test_it_keeps_links_over_both_transports_and_uses_the_preferred(
 ) -> None:
     agent, double = await fleet.pair(link_transport="quic", link_headroom=0)
     assert {link.transport_name for link in agent.links()} == {"quic", "websocket"}
+    # Whatever can carry a call first does, until the preferred one is there.
+    await eventually(lambda: agent.seats.chosen.transport == "quic")
     call = open_call(agent)
     assert transports([call]) == {"quic"}
     await eventually(lambda: len(double.calls) == 1)

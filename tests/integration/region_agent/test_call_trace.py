@@ -65,7 +65,7 @@ async def test_a_call_is_a_span_with_one_for_each_turn(
     (whole,) = receiver.named("conversation")
     assert whole.trace_id == PARENT.split("-")[1]
     assert whole.parent_id == PARENT.split("-")[2]
-    assert whole.flags == 0x301
+    assert whole.flags == 0x300
     assert whole.service == "warmline-agent"
     assert whole.resource["cloud.region"] == "home"
     assert whole.attributes["warmline.call_sid"] == "CA1"
@@ -164,4 +164,4 @@ async def test_a_dead_collector_is_nobodys_concern(start: StartBench) -> None:
     await hang_up(call)
     await eventually(lambda: bench.agent.listener.active_calls == 0)
     await asyncio.sleep(0)
-    assert metric(bench, "trace_waiting_bytes") > 0
+    assert metric(bench, "trace_waiting_spans") > 0

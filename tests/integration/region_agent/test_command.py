@@ -12,6 +12,7 @@ import pytest
 
 from backhaul.pki import Role, create_authority, issue
 from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
+from tests.integration.embedded_metrics import Datum, read_metrics
 from tests.integration.services import started
 
 CONFIG = """
@@ -106,10 +107,41 @@ async def test_runs_announces_itself_and_stops(config: Path) -> None:
         assert b"sk-lab" not in err
 
 
+async def test_metrics_for_cloudwatch_are_lines_of_the_log(config: Path) -> None:
+    settings = RealtimeServerSettings(latency=RealtimeLatency.none())
+    async with RealtimeServer(settings) as model:
+        environ = environment(
+            model.url,
+            REGION_AGENT_CLOUDWATCH_NAMESPACE="Warmline",
+            ECS_AGENT_URI="http://127.0.0.1:9/api",
+        )
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            started("region_agent", config, environ) as process,
+        ):
+            assert process.stdout is not None
+            log = b""
+            while b"_aws" not in log:
+                log = await process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            out, _ = await process.communicate()
+    first, last = (
+        {datum.name: datum for datum in read_metrics(part.decode())}
+        for part in (log, out)
+    )
+    assert first.keys() == last.keys() >= {"active_calls", "profiles_without_stock"}
+    assert first["active_calls"] == Datum(
+        "Warmline", "active_calls", {"Region": "home"}, (0,), 1
+    )
+
+
 async def check_admin(http: aiohttp.ClientSession, admin: str) -> None:
     for path in ("/livez", "/readyz", "/metrics", "/api/pool", "/nothing"):
-        for token in (None, "", "wrong", "letmein2", "lëtmein"):
+        for token in ("", "wrong", "letmein2", "lëtmein"):
             assert (await get(http, admin + path, token))[0] == 401
+    for path in ("/metrics", "/api/pool", "/nothing"):
+        assert (await get(http, admin + path, None))[0] == 401
+    assert await get(http, f"{admin}/readyz", None) == (200, '{"ok": true}')
     assert (await get(http, f"{admin}/nothing"))[0] == 404
     assert (await get(http, f"{admin}/livez"))[0] == 200
     _, pool = await get(http, f"{admin}/api/pool")

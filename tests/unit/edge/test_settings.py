@@ -83,6 +83,12 @@ def test_the_name_may_come_from_the_environment() -> None:
         ({"media_url": "https://h"}, "media_url"),
         ({"heartbeat_timeout_s": 0.1}, "heartbeat_timeout_s"),
         ({"tls_certificate": "x.pem"}, "both or none"),
+        ({"shared_url": "http://edge.example.com"}, "shared_url: Twilio needs https"),
+        ({"drain_notice_s": 31}, "drain_notice_s: above drain_timeout_s"),
+        (
+            {"cloudwatch_namespace": "Warmline", "log_json": False},
+            "cloudwatch_namespace: needs log_json",
+        ),
         ({"http_port": -5}, "http_port"),
         ({"token_ttl_s": 600}, "token_ttl_s"),
         ({"heartbeat_interval_s": 0}, "heartbeat_interval_s"),

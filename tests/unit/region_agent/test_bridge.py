@@ -1,5 +1,4 @@
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -78,7 +77,7 @@ class FakeServices:
 
     def __post_init__(self) -> None:
         self.phrases = self.feeds = self.recordings = self
-        self.tracer = Tracer(None, {}, ratio=1.0, rng=random.Random(1))
+        self.tracer = Tracer(None, {}, ratio=1.0)
         self.metrics = CallMetrics()
 
     def audio(self, profile: str, text: str) -> bytes | None:

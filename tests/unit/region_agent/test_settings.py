@@ -88,6 +88,13 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
         ({"REGION_AGENT_REALTIME_URL": "https://x/v1"}, "is not a wss:// URL"),
         ({"REGION_AGENT_REALTIME_URL": "wss://x:99999"}, "realtime_url: not a URL"),
         ({"REGION_AGENT_REALTIME_URL": "ws://example.com/"}, "the key needs wss://"),
+        (
+            {
+                "REGION_AGENT_CLOUDWATCH_NAMESPACE": "Warmline",
+                "REGION_AGENT_LOG_JSON": "false",
+            },
+            "cloudwatch_namespace: needs log_json",
+        ),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "x:4318"}, "otlp_endpoint: 'x:4318' is not"),
         ({"OTEL_EXPORTER_OTLP_HEADERS": "key"}, "otlp_headers: a value is not"),
         ({"OTEL_TRACES_SAMPLER_ARG": "2"}, "trace_ratio: "),
