@@ -358,7 +358,9 @@ class LostAgents(RuleBasedStateMachine):
     def check_whose_turn_it_is(self) -> None:
         last = self.truth[-1] if self.truth else None
         if isinstance(last, Speech):
-            assert self.responses_asked == (last.cut and last.heard is None)
+            # A caller who cut it, or what followed, wants to hear something else.
+            wanted = last.start >= self.cleared.position
+            assert self.responses_asked == (last.cut and wanted)
         elif last is not None:
             unanswered = isinstance(last, Call) and last.output is None
             assert self.responses_asked == (not unanswered)
