@@ -19,6 +19,7 @@ from backhaul.core.messages import (
     Transfer,
 )
 from backhaul.driver import LoopDriver
+from edge.call_errand import CallErrand
 from edge.call_facts import Caller, CallTimes
 from edge.call_help import CallHelp
 from edge.call_session import CallSession
@@ -46,7 +47,6 @@ from edge.core.call_events import (
 )
 from edge.core.call_machine import ENDED_BY_AGENT, CallConfig, CallMachine
 from edge.core.call_story import MOVED, AudioSource, CallStory
-from edge.core.errand import Errand, errand_of
 from edge.hold import Hold
 from edge.line import Line, StreamSink
 from edge.metrics import EdgeMetrics
@@ -61,11 +61,6 @@ rarely take a second; less would put a blip of tone into calls that are well."""
 _MOVE_PATIENCE_S: Final = 1.0
 """The same for a caller whose session was lost: a move rarely takes so long, and the
 caller may be the one who talks."""
-
-
-@dataclass(slots=True)
-class _Totals:
-    transfers: int = 0
 
 
 @dataclass(slots=True)
@@ -91,18 +86,14 @@ class Call:
     machine: CallMachine = field(init=False)
     line: Line = field(init=False)
     hold: Hold = field(init=False)
-    errand: Errand | None = None
-    """What the caller is away for, until that is settled."""
+    errand: CallErrand = field(init=False)
     last_action: tuple[str, int] | None = None
     """Endpoint and stream number of the last request that `twiml` answered."""
     script_heard: bool = False
     """Whether the caller has heard the profile's script."""
-    totals: _Totals = field(default_factory=_Totals)
     session_ids: list[str] = field(default_factory=list[str])
     _driver: LoopDriver[CallEvent, CallAction] = field(init=False)
     _audio: AudioRing = field(init=False)
-    _outcome: str = "failed"
-    """What came of the last errand, for an agent that has not heard of it."""
     _greeted: Greeting | None = None
     """What was played before the model said anything."""
 
@@ -111,6 +102,8 @@ class Call:
         leased = self.session.lease is not None
         self._audio = self.session.memory.audio
         self.machine = CallMachine(self.config, leased=leased, now=monotonic_s())
+        over_sip = self.caller.over_sip
+        self.errand = CallErrand(self.metrics.transfers, over_sip=over_sip)
         self.line = Line(self.session.tell, self.metrics, on_drained=self._on_drained)
         care = self.help.care
         self.hold = Hold(self.line, care.hold_tone, after_s=care.hold_after_s)
@@ -145,13 +138,6 @@ class Call:
     def note_answer(self, action: str, number: int, twiml: str) -> None:
         """Remember what the carrier was told, for when it asks the same again."""
         self.last_action, self.twiml = (action, number), twiml
-
-    def settle_errand(self, outcome: str) -> None:
-        """Take note of what came of the errand; does nothing without one."""
-        errand, self.errand = self.errand, None
-        self._outcome = outcome
-        if errand is not None and errand.is_transfer:
-            self.metrics.transfers.labels(outcome=outcome).inc()
 
     def on_stream_started(self, sink: StreamSink) -> None:
         """A Media Stream of this call started; it plays to the caller from now on."""
@@ -204,16 +190,11 @@ class Call:
     def _send_away(self, message: Transfer | SendDigits) -> None:
         if self.state not in _TALKING:
             return  # one thing at a time; the agent hears of this one's end
-        errand = errand_of(message, over_sip=self.caller.over_sip)
-        if isinstance(message, Transfer):
-            self.totals.transfers += 1
-        if errand is not None:
-            self.errand, self._outcome = errand, "failed"
+        errand = self.errand.begin(message)
+        if errand is None:
+            self.session.tell(Returned("failed"))
+        else:
             self.feed(SentAway(takes_s=errand.rings_s))
-            return
-        if isinstance(message, Transfer):
-            self.metrics.transfers.labels(outcome="malformed").inc()
-        self.session.tell(Returned("failed"))
 
     def _on_opened(self, session_id: str) -> None:
         self.times.opened_at = monotonic_s()
@@ -297,7 +278,9 @@ class Call:
         self.line.open()
         kept = session.memory.checkpoint
         if kept is not None and kept.errand:
-            session.tell(Returned(self._outcome))  # the agent before may not know it
+            session.tell(
+                Returned(self.errand.outcome)
+            )  # the agent before may not know it
         if self._model_opens:
             self.hold.begin(at_least_s=_MODEL_PATIENCE_S)
 
@@ -348,9 +331,7 @@ class Call:
         self.times.ended_at = monotonic_s()
         self._driver.close()
         self.session.stop_search()
-        if self.errand is not None:
-            handed_over = reason is CloseReason.TRANSFERRED
-            self.settle_errand(self.errand.success if handed_over else "abandoned")
+        self.errand.end(handed_over=reason is CloseReason.TRANSFERRED)
         if self.hold.heard_s:
             self.metrics.hold_seconds.observe(self.hold.heard_s)
         self.tell(reason)
@@ -368,7 +349,7 @@ class Call:
                 **self.caller.place.facts(),
                 "warmline.region": agent.region if agent else "",
                 "warmline.clears": self.line.clears,
-                "warmline.transfers": self.totals.transfers,
+                "warmline.transfers": self.errand.transfers,
                 "warmline.hold_ms": round(self.hold.heard_s * 1000, 1),
             },
         )
@@ -386,7 +367,7 @@ class Call:
             "caller_bytes": self._audio.end,
             "model_bytes": self.line.model_bytes,
             "clears": self.line.clears,
-            "transfers": self.totals.transfers,
+            "transfers": self.errand.transfers,
             "hold_ms": round(self.hold.heard_s * 1000, 1),
             **self.times.since_webhook_ms(),
         }
