@@ -278,9 +278,8 @@ class Call:
         self.line.open()
         kept = session.memory.checkpoint
         if kept is not None and kept.errand:
-            session.tell(
-                Returned(self.errand.outcome)
-            )  # the agent before may not know it
+            # The agent before may not have heard of it.
+            session.tell(Returned(self.errand.outcome))
         if self._model_opens:
             self.hold.begin(at_least_s=_MODEL_PATIENCE_S)
 

@@ -1,15 +1,21 @@
 """A session dies in the middle of a sentence; caller and model go on talking."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
+from backhaul.core.checkpoint import Called
+from lab.model_script import ModelCall, ModelScript, ModelTurn
 from lab.realtime_faults import Fault
 from lab.realtime_record import SessionRecord
 from lab.speech_files import load_line
 from lab.telephone_line import TelephoneLine
 from lab.twilio import CallPlan, Turn
 from tests.integration.conversations.conftest import OpenLine
+from tests.integration.region_agent.test_resumed_calls import StuckServer
+from tests.integration.region_agent.tool_server import Serving
 
 GREETED = """
 greeting = "Hello, and thank you for calling. How can I help you today?"
@@ -60,3 +66,57 @@ async def test_a_session_that_dies_in_mid_reply_costs_no_word(
     for said in (FIRST, SECOND, THIRD):
         assert said.text in known
     assert second.errors == []
+
+
+TOOL = """
+greeting = "Hello, and thank you for calling. How can I help you today?"
+warm_sessions = 2
+[[profiles.desk.tools]]
+name = "count"
+description = "Counts."
+url = "http://127.0.0.1:{port}/count"
+allow_private = true
+parameters = {{ type = "object", properties = {{ n = {{}} }} }}
+"""
+
+
+@pytest_asyncio.fixture(name="stuck")
+async def _stuck() -> AsyncIterator[Serving]:
+    serving = Serving(StuckServer(), alpn=("http/1.1",))
+    await serving.start()
+    yield serving
+    await serving.stop()
+
+
+@pytest.mark.timeout(120)
+async def test_what_a_tool_was_asked_for_is_done_once(
+    answer: OpenLine, stuck: Serving
+) -> None:
+    line = await answer(TOOL.format(port=stuck.port))
+    calls = (ModelCall("count", {"n": 1}),)
+    line.model.scripts.add(ModelScript((ModelTurn(calls=calls),)))
+    call = asyncio.ensure_future(  # noqa: TID251 - awaited below
+        line.carrier.place_call(plan(line))
+    )
+    async with asyncio.timeout(60):
+        while not stuck.app.executed:
+            await asyncio.sleep(0.01)
+        (talking,) = talks(line)
+        while not kept_the_call(line):
+            await asyncio.sleep(0.01)
+    assert line.model.expire_sessions(1) == 1
+    report = await call
+    assert talking.state == "closed"
+    assert report.errors == ()
+    assert len(report.stream_sids) == 1
+    assert list(stuck.app.executed.values()) == [1]
+    keys = {seen.headers["idempotency-key"] for seen in stuck.app.seen}
+    assert len(keys) == 1
+    known = str([item.record() for item in talks(line)[-1].conversation.items])
+    assert "forty-two" in known
+
+
+def kept_the_call(line: TelephoneLine) -> bool:
+    """Tell whether the edge knows that the tool was called."""
+    kept = line.edge.calls.live()[0].session.memory.checkpoint
+    return kept is not None and any(isinstance(one, Called) for one in kept.items)
