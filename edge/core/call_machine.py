@@ -55,9 +55,9 @@ class CallConfig:
     max_reconnects: int = 1
     """How often one call may be given another stream after it lost one."""
     moves_at_once: int = 3
-    """How often it may be given another session at short notice ..."""
+    """How often it may be given another session at short notice, after losses ..."""
     move_every_s: float = 60.0
-    """... once in so long (s) beyond that ..."""
+    """... once in so long (s) beyond that, or when its session still works ..."""
     max_moves: int = 12
     """... and in all. Then the caller hears the script."""
 
@@ -141,10 +141,12 @@ class CallMachine:
         if isinstance(event, ChannelClosed) and event.reason in ENDED_BY_AGENT:
             return CallState.ENDED
         new = TRANSITIONS[self.state, type(event)]
-        moves = isinstance(event, ChannelClosed | MoveWanted)
-        if moves and self.state is CallState.BRIDGED and not self._moves.take(now=now):
-            # What is lost is lost; what only would be better elsewhere stays.
-            lost = isinstance(event, ChannelClosed)
+        lost = isinstance(event, ChannelClosed)
+        moves = lost or isinstance(event, MoveWanted)
+        if moves and self.state is CallState.BRIDGED:
+            if self._moves.take(lost=lost, now=now):
+                return new
+            # What only would be better elsewhere stays.
             return CallState.FALLBACK if lost else CallState.BRIDGED
         return new
 

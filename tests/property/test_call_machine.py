@@ -87,7 +87,9 @@ class World:
         self.leases_gone = 0
         self.resumed = 0
         self.opened = 0
-        self.moved_at: list[float] = []
+        self.moves = 0
+        self.last_move_at = -1e9
+        self.lost_at: list[float] = []
         self.channel_open = False
         self.greetings = 0
         self.scripts = 0
@@ -153,8 +155,14 @@ class World:
             case ReleaseLease():
                 self.leases_gone += 1
             case FindSession():
-                assert self.channel_open == (self.machine.state is CallState.MOVING)
-                self.moved_at.append(self.now)
+                moving = self.machine.state is CallState.MOVING
+                assert self.channel_open == moving
+                every_s = self.config.move_every_s
+                assert not moving or self.now - self.last_move_at >= every_s
+                self.last_move_at = self.now
+                self.moves += 1
+                if not moving:
+                    self.lost_at.append(self.now)
             case TellReturned():
                 assert self.channel_open
 
@@ -163,7 +171,7 @@ class World:
         assert self.leases_gone <= self.leases
         self.check_moves()
         assert self.resumed <= self.config.max_reconnects
-        assert self.leases <= 1 + self.resumed + len(self.moved_at)
+        assert self.leases <= 1 + self.resumed + self.moves
         assert self.machine.streams == 1 + self.resumed + self.recalls
         assert self.greetings <= 1
         assert self.scripts <= 1
@@ -179,8 +187,8 @@ class World:
             assert deadline > self.now
 
     def check_moves(self) -> None:
-        config, at = self.config, self.moved_at
-        assert len(at) <= config.max_moves
+        config, at = self.config, self.lost_at
+        assert self.moves <= config.max_moves
         beyond = zip(at, at[config.moves_at_once :], strict=False)
         assert all(late - early >= config.move_every_s for early, late in beyond)
 
