@@ -116,8 +116,8 @@ MUTANTS = {
     ),
     "a statement said twice": Mutant(
         "modules/service/iam.tf",
+        'sid       = "ProtectItselfWhileInCalls"',
         'sid       = "SendTraces"',
-        'sid       = "PublishMetrics"',
         "duplicate sid",
     ),
 }

@@ -11,7 +11,6 @@ Resources = list[dict[str, Any]]
 Statement = dict[str, Any]
 
 EVERYWHERE = {
-    "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
@@ -65,17 +64,6 @@ def test_a_role_reaches_every_resource_only_where_there_is_no_other_way(
         for action in listed(one["Action"])
     }
     assert wide == EVERYWHERE
-
-
-def test_metrics_are_put_into_our_namespace_only(resources: Resources) -> None:
-    conditions = [
-        one["Condition"]
-        for _, one in role_statements(resources)
-        if "cloudwatch:PutMetricData" in one["Action"]
-    ]
-    wanted = {"StringEquals": {"cloudwatch:namespace": ["Warmline"]}}
-    assert len(conditions) == 9  # three regions of agents, six edges
-    assert all(one == wanted for one in conditions)
 
 
 def test_a_task_cannot_read_secrets_by_itself(resources: Resources) -> None:

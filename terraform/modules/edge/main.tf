@@ -68,6 +68,8 @@ module "service" {
     http_port  = tostring(local.ports.http)
     media_port = tostring(local.ports.media)
     shared_url = "https://${var.shared_host}"
+    # The balancer and Route 53 look every 10 s: no call is sent here any more when calls begin to be refused.
+    drain_notice_s = "20"
   }
   secret_names      = ["TWILIO_AUTH_TOKEN"]
   certificate       = "edge-${each.key}"

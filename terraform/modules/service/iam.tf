@@ -95,20 +95,10 @@ resource "aws_iam_role_policy" "task" {
 }
 
 data "aws_iam_policy_document" "task" {
-  #checkov:skip=CKV_AWS_356:PutMetricData and the X-Ray actions know no resources; the first is held to our namespace
-  #checkov:skip=CKV_AWS_111:PutMetricData and the X-Ray actions know no resources; the first is held to our namespace
+  #checkov:skip=CKV_AWS_356:the X-Ray actions know no resources
+  #checkov:skip=CKV_AWS_111:the X-Ray actions know no resources
   source_policy_documents = var.task_statements
 
-  statement {
-    sid       = "PublishMetrics"
-    actions   = ["cloudwatch:PutMetricData"]
-    resources = ["*"]
-    condition {
-      test     = "StringEquals"
-      variable = "cloudwatch:namespace"
-      values   = ["Warmline"]
-    }
-  }
   statement {
     sid       = "SendTraces"
     actions   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
