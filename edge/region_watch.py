@@ -1,6 +1,7 @@
 """Watches over the regions: which of them get calls, and which share of them."""
 
 import asyncio
+import functools
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
@@ -110,7 +111,9 @@ class RegionWatch:
         self.regions = {
             name: WatchedRegion(
                 name,
-                RegionHealth(config, may_eject=self._may_eject(name)),
+                RegionHealth(
+                    config, may_eject=functools.partial(self._may_eject, name)
+                ),
                 links.evidence_of(name),
                 since=now,
             )
@@ -121,8 +124,9 @@ class RegionWatch:
     def start(self) -> None:
         """Begin to look."""
         for region in self.regions.values():
-            perform = _Performs(self, region)
-            self._drivers[region.name] = LoopDriver(region.health, perform)
+            self._drivers[region.name] = LoopDriver(
+                region.health, functools.partial(self._perform, region)
+            )
         self._looked_at = monotonic_s()
         self._wait()
 
@@ -180,13 +184,14 @@ class RegionWatch:
         # What it had before it knew of the surge is not what is asked for.
         return stock.draining or (full and stock.surge >= self._factor)
 
-    def _may_eject(self, name: str) -> "_MayEject":
-        return _MayEject(self, name)
+    def _may_eject(self, name: str) -> bool:
+        now, regions = monotonic_s(), self.regions.values()
+        states = {one.name: one.settled(now) for one in regions if one.health.reached}
+        return may_eject(name, states)
 
     # What follows
 
-    def perform(self, region: WatchedRegion, action: HealthAction) -> None:
-        """Do what the health of *region* orders."""
+    def _perform(self, region: WatchedRegion, action: HealthAction) -> None:
         match action:
             case RegionStateChanged():
                 self._note(region, action)
@@ -234,27 +239,6 @@ class RegionWatch:
             if region is not None and region.health.state is RegionState.DOWN:
                 moved += 1
                 call.move()
-
-
-@dataclass(frozen=True, slots=True)
-class _Performs:
-    watch: RegionWatch
-    region: WatchedRegion
-
-    def __call__(self, action: HealthAction) -> None:
-        self.watch.perform(self.region, action)
-
-
-@dataclass(frozen=True, slots=True)
-class _MayEject:
-    watch: RegionWatch
-    name: str
-
-    def __call__(self) -> bool:
-        now = monotonic_s()
-        regions = self.watch.regions.values()
-        states = {one.name: one.settled(now) for one in regions if one.health.reached}
-        return may_eject(self.name, states)
 
 
 def _late_p99_s(agents: list[Agent]) -> float | None:
