@@ -7,8 +7,8 @@ __all__ = ["MAX_RING_BYTES", "AudioRing"]
 MAX_RING_BYTES: Final = 112 * 1024
 """Fourteen seconds of mu-law; longer turns lose their beginning. A byte array takes up
 to an eighth more memory than it holds, so this is 128 KB at most."""
-_FRAME_BYTES: Final = 160
-"""As the carrier sends it: 20 ms."""
+_FRAME_BYTES: Final = 1600
+"""200 ms: ten times as many messages would be no faster."""
 
 
 class AudioRing:

@@ -24,8 +24,8 @@ def test_what_was_said_is_found_by_position() -> None:
 
 
 def test_it_comes_back_in_frames() -> None:
-    ring = ring_of(bytes(100), bytes(160), bytes(70))
-    assert [len(frame) for frame in ring.after(0)[1]] == [160, 160, 10]
+    ring = ring_of(*[bytes(160)] * 21)
+    assert [len(frame) for frame in ring.after(0)[1]] == [1600, 1600, 160]
 
 
 def test_what_is_covered_is_forgotten() -> None:

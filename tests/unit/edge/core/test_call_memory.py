@@ -16,8 +16,9 @@ from edge.core.call_memory import CallMemory
 
 def test_without_a_checkpoint_the_caller_is_heard_from_the_beginning() -> None:
     memory = CallMemory()
-    memory.audio.append(bytes(200))
-    assert memory.unheard() == (0, (bytes(160), bytes(40)))
+    memory.audio.append(bytes(160))
+    memory.audio.append(b"more")
+    assert memory.unheard() == (0, (bytes(160) + b"more",))
     assert not memory.model_is_due
 
 
