@@ -364,6 +364,8 @@ class Call:
             "session_ids": list(self.session_ids),
             "end_reason": end.value if end else None,
             "caller_bytes": self._audio.end,
+            "caller_bytes_lost": self.session.memory.lost,
+            "moves": self.machine.moves,
             "model_bytes": self.line.model_bytes,
             "clears": self.line.clears,
             "transfers": self.errand.transfers,

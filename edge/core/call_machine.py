@@ -99,6 +99,11 @@ class CallMachine:
         """What the agent is told when a caller who was away is back."""
 
     @property
+    def moves(self) -> int:
+        """How often it was given another session on its stream, or was to be."""
+        return self._moves.moves
+
+    @property
     def may_resume(self) -> bool:
         """Whether a failed call may be given another stream."""
         return (

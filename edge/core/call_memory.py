@@ -12,11 +12,13 @@ class CallMemory:
     Attributes:
         checkpoint: What the last agent knew; None: nothing yet.
         audio: The end of the caller's audio.
+        lost: Bytes of that which no agent got: a turn was longer than what is kept.
     """
 
     def __init__(self) -> None:
         self.checkpoint: Checkpoint | None = None
         self.audio = AudioRing()
+        self.lost = 0
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Take note of a checkpoint; an older one than the last counts no more."""
@@ -25,9 +27,14 @@ class CallMemory:
             self.audio.release(checkpoint.caller_position)
 
     def unheard(self) -> tuple[int, tuple[bytes, ...]]:
-        """Return the caller's audio that no checkpoint covers, and where it begins."""
-        kept = self.checkpoint
-        return self.audio.after(0 if kept is None else kept.caller_position)
+        """Return the caller's audio that no checkpoint covers, and where it begins.
+
+        It is for an agent that takes the call over.
+        """
+        wanted = 0 if self.checkpoint is None else self.checkpoint.caller_position
+        start, frames = self.audio.after(wanted)
+        self.lost += max(start - wanted, 0)
+        return start, frames
 
     @property
     def model_is_due(self) -> bool:

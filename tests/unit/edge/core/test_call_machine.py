@@ -290,7 +290,7 @@ def test_a_lost_session_is_replaced_on_the_same_stream() -> None:
     machine, actions = play((1.0, StreamStarted()), (1.2, ChannelClosed(LOST)))
     assert machine.state.value == "holding"
     assert actions[2:] == [CloseChannel(LOST), FindSession(), HoldCaller()]
-    assert machine.streams == 1
+    assert (machine.streams, machine.moves) == (1, 1)
     assert machine.next_deadline() == 16.2
     assert machine.handle(SessionFound(), now=1.5)[1:] == (OpenChannel(),)
     assert machine.state is CallState.BRIDGED

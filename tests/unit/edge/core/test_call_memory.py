@@ -11,6 +11,7 @@ from backhaul.core.checkpoint import (
     Noted,
     Saying,
 )
+from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_memory import CallMemory
 
 
@@ -28,6 +29,18 @@ def test_a_checkpoint_covers_what_was_said() -> None:
     memory.keep(Checkpoint(3, caller_position=160))
     assert memory.unheard() == (160, (b"rest",))
     assert memory.audio.size == 4
+
+
+def test_what_nobody_gets_is_counted() -> None:
+    memory = CallMemory()
+    memory.audio.append(bytes(MAX_RING_BYTES))
+    memory.audio.append(bytes(160))
+    start, frames = memory.unheard()
+    assert (start, sum(map(len, frames))) == (160, MAX_RING_BYTES)
+    assert memory.lost == 160
+    memory.keep(Checkpoint(1, caller_position=MAX_RING_BYTES + 320))  # of the agent's
+    assert memory.unheard() == (MAX_RING_BYTES + 160, ())
+    assert memory.lost == 160
 
 
 def test_an_older_checkpoint_changes_nothing() -> None:
