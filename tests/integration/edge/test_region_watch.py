@@ -58,7 +58,7 @@ async def come_back(bench: "Bench", region: str) -> None:
 async def test_a_region_that_dies_heals_before_it_gets_calls(
     make_bench: "MakeBench", wait: Any
 ) -> None:
-    bench = await make_bench(("home", "away"))
+    bench = await make_bench(("home", "away"), agent={"max_calls": 500, "warm": 500})
     home = bench.agents["home"]
     await wait(lambda: bench.edge.watch.regions["home"].health.reached)
     await home.aclose()
