@@ -71,15 +71,25 @@ class ChannelTable:
         number = self._new_number()
         while number in self.channels:
             number = self._new_number()  # in use since before the numbers wrapped
-        channel = self.channels[number] = Channel(self, link, number, is_ours=True)
+        channel = self._add(Channel(self, link, number, is_ours=True))
         channel.bind(handler)
         channel.send(message)
         return channel
 
     def accept(self, link: "Link", number: int) -> Channel:
         """Note a call that the other side starts on *link*."""
-        channel = self.channels[number] = Channel(self, link, number, is_ours=False)
+        return self._add(Channel(self, link, number, is_ours=False))
+
+    def _add(self, channel: Channel) -> Channel:
+        self.channels[channel.number] = channel
+        if len(self.channels) == 1:
+            self._tell_links()
         return channel
+
+    def _tell_links(self) -> None:
+        # All of them: a call whose link dies needs to know whether others are alive.
+        for link in self.links:
+            link.on_use_changed(in_use=bool(self.channels))
 
     def acknowledge(self, arrived: Iterable[Arrived]) -> None:
         """The other side says how far channels have arrived."""
@@ -98,6 +108,8 @@ class ChannelTable:
         """Forget *channel*."""
         if self.channels.get(channel.number) is channel:
             del self.channels[channel.number]
+            if not self.channels:
+                self._tell_links()
         self._note_empty()
 
     def leave(self, link: "Link") -> None:
@@ -146,6 +158,7 @@ class ChannelTables:
                 on_empty=self._forget,
             )
         table.links.add(link)
+        link.on_use_changed(in_use=bool(table.channels))
         return table
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ from backhaul.core.link import (
     SendMessage,
     TransportClosed,
     TransportOpened,
+    UseChanged,
 )
 from backhaul.core.messages import (
     ChannelUnknown,
@@ -188,6 +189,10 @@ class Link:
     def quality(self) -> LinkQuality:
         """How things arrive over this link lately."""
         return LinkQuality(self._machine.receipt, self._arrivals.receipt())
+
+    def on_use_changed(self, *, in_use: bool) -> None:
+        """There are calls with the peer, over whichever link, or none any more."""
+        self._driver.feed(UseChanged(in_use))
 
     def unanswered_s(self, now: float) -> float:
         """Return the age of the oldest heartbeat without an answer (s), 0 if none."""

@@ -201,7 +201,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     of each agent and transport. Too low is slow to come back after an outage of many
     agents, too high floods them then."""
     heartbeat_interval_s: _Positive = 0.25
-    """Between two heartbeats on a link (s)."""
+    """Between two heartbeats on a link (s); four times as long, at most half of
+    `heartbeat_timeout_s`, while there are no calls with the peer."""
     heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low gives up good links when
     a host stalls; too high leaves callers with a dead region."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -44,6 +45,8 @@ from region_agent.sessions import Sessions
 __all__ = ["LinkListener"]
 
 _CLOSE_TIMEOUT_S = 2.0
+_STOCK_SPACING_S = 0.05
+"""A burst of calls changes the stock with each of them; edges reckon meanwhile."""
 
 
 class LinkListener:
@@ -84,6 +87,7 @@ class LinkListener:
         self._tasks = TaskOwner()
         self._loop = asyncio.get_running_loop()
         self._stock_push_due = False
+        self._stock_pushed_at = -math.inf
         self._idle = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._quic: QuicListener | None = None
@@ -181,11 +185,12 @@ class LinkListener:
             push_greetings(link, deque((phrase,)))
 
     def push_to_edges(self, message: Message) -> None:
-        """Send *message* to every edge, on the newest of its links."""
-        newest: dict[tuple[str, object], Link] = {
-            (link.peer.name, link.peer.instance or link): link for link in self._links
-        }
-        for link in newest.values():
+        """Send *message* to every edge, on the link of it that answers best."""
+        now = monotonic_s()
+        best: dict[tuple[str, object], Link] = {}
+        for link in sorted(self._links, key=lambda one: -one.unanswered_s(now)):
+            best[link.peer.name, link.peer.instance or link] = link
+        for link in best.values():
             link.send(message)
 
     def _accept(self) -> Link:
@@ -264,7 +269,8 @@ class LinkListener:
         """Tell the edges soon, once for all that changes in one turn."""
         if not self._stock_push_due:
             self._stock_push_due = True
-            self._loop.call_soon(self._push_stock)
+            wait_s = self._stock_pushed_at + _STOCK_SPACING_S - monotonic_s()
+            self._loop.call_later(max(wait_s, 0.0), self._push_stock)
 
     def _refuse_channel(self, channel: Channel, reason: CloseReason) -> ChannelHandler:
         self.calls_ended[reason] += 1
@@ -307,9 +313,8 @@ class LinkListener:
 
     def _push_stock(self) -> None:
         self._stock_push_due = False
-        stock = self._stock()
-        for link in self._links:
-            link.send(stock)
+        self._stock_pushed_at = monotonic_s()
+        self.push_to_edges(self._stock())
 
     async def _push_stock_forever(self) -> None:
         while True:

@@ -122,7 +122,8 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     stock_interval_s: _Positive = 0.25
     """Between two reports of the stock to the edges (s)."""
     heartbeat_interval_s: _Positive = 0.25
-    """Between two heartbeats on a link (s)."""
+    """Between two heartbeats on a link (s); four times as long, at most half of
+    `heartbeat_timeout_s`, while there are no calls with the peer."""
     heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low drops calls when a host
     stalls; too high keeps sessions busy for an edge that is gone."""

@@ -7,6 +7,7 @@ send on channel 0 and when the link must be given up.
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from backhaul.core.estimators import RttEstimator
 from backhaul.core.messages import (
@@ -33,7 +34,11 @@ __all__ = [
     "SendMessage",
     "TransportClosed",
     "TransportOpened",
+    "UseChanged",
 ]
+
+
+_IDLE_TIMES: Final = 4
 
 
 class LinkState(Enum):
@@ -56,6 +61,15 @@ class LinkConfig:
     heartbeat_timeout_s: float = 2.0
     """Without any heartbeat or reply from the peer (s), the link is dead."""
 
+    @property
+    def idle_interval_s(self) -> float:
+        """Between two heartbeats while there are no calls (s).
+
+        Most links of a fabric are idle, and what they cost is their heartbeats.
+        """
+        most_s = max(self.heartbeat_timeout_s / 2, self.heartbeat_interval_s)
+        return min(_IDLE_TIMES * self.heartbeat_interval_s, most_s)
+
 
 @dataclass(frozen=True, slots=True)
 class TransportOpened:
@@ -67,6 +81,13 @@ class MessageReceived:
     """A link-level message arrived on channel 0."""
 
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class UseChanged:
+    """There are calls between the two processes, or none any more."""
+
+    in_use: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +128,7 @@ class LinkStateChanged:
     reason: str
 
 
-LinkEvent = TransportOpened | MessageReceived | TransportClosed
+LinkEvent = TransportOpened | MessageReceived | UseChanged | TransportClosed
 LinkAction = SendMessage | SendHeartbeat | CloseTransport | LinkStateChanged
 
 
@@ -160,6 +181,7 @@ class LinkMachine:
         self._heartbeats_received = 0
         self._give_up_at = now + config.hello_timeout_s
         self._next_heartbeat_at = self._give_up_at
+        self._in_use = False
 
     @property
     def unanswered_since(self) -> float | None:
@@ -175,6 +197,11 @@ class LinkMachine:
                 return (SendMessage(self._hello),)
             case TransportClosed(reason):
                 return self._enter(LinkInput.TRANSPORT_CLOSED, reason)
+            case UseChanged(in_use):
+                self._in_use = in_use
+                soon = now + self._interval_s
+                self._next_heartbeat_at = min(self._next_heartbeat_at, soon)
+                return ()
             case MessageReceived(message):  # pragma: no branch - the last of all kinds
                 return self._on_message(message, now=now)
 
@@ -189,7 +216,7 @@ class LinkMachine:
         if self.state is LinkState.CLOSED:
             return ()
         late_s = now - self._next_heartbeat_at
-        if late_s > self._config.heartbeat_interval_s:
+        if late_s > self._interval_s:
             # Our own loop stood still: what the peer sent is waiting unread, so
             # the silence proves nothing. Listen for as long as we were deaf.
             self._give_up_at += late_s
@@ -199,10 +226,15 @@ class LinkMachine:
         if now < self._next_heartbeat_at:
             return ()
         self._heartbeats_sent += 1
-        self._next_heartbeat_at = now + self._config.heartbeat_interval_s
+        self._next_heartbeat_at = now + self._interval_s
         heartbeat = SendHeartbeat(self._heartbeats_sent, now)
         self._unanswered.append(heartbeat)
         return (heartbeat,)
+
+    @property
+    def _interval_s(self) -> float:
+        config = self._config
+        return config.heartbeat_interval_s if self._in_use else config.idle_interval_s
 
     def _on_message(self, message: Message, *, now: float) -> tuple[LinkAction, ...]:
         if isinstance(message, Hello):

@@ -72,6 +72,9 @@ class End:
     def queue(self, frame: Frame) -> None:
         self._sent.append(frame)
 
+    def on_use_changed(self, *, in_use: bool) -> None:
+        pass
+
     def deliver(self) -> None:
         while self._sent:
             frame = self._sent.popleft()

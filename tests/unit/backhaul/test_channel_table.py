@@ -23,6 +23,7 @@ class Wire:
 
     def __init__(self, tables: ChannelTables, peer: Hello) -> None:
         self.channels: dict[int, Channel] = {}
+        self.uses: list[bool] = []
         self.table = tables.join(self.link, peer)
 
     @property
@@ -31,6 +32,9 @@ class Wire:
 
     def queue(self, frame: Frame) -> None:
         pass
+
+    def on_use_changed(self, *, in_use: bool) -> None:
+        self.uses.append(in_use)
 
     def open(self) -> Channel:
         return self.table.open(self.link, Nobody(), Open("1", "CA1", "desk"))
@@ -89,3 +93,20 @@ async def test_a_channel_that_is_forgotten_twice_does_not_take_another_along() -
     old.forget()
     assert wire.table.channels == {7: new}
     assert wire.channels == {7: new}
+
+
+async def test_every_link_hears_whether_there_are_calls() -> None:
+    tables = ChannelTables(grace_s=0)
+    used, spare, other = (
+        Wire(tables, FIRST),
+        Wire(tables, FIRST),
+        Wire(tables, SECOND),
+    )
+    channels = [used.open(), used.open()]
+    late = Wire(tables, FIRST)
+    assert (used.uses, spare.uses, late.uses) == ([False, True], [False, True], [True])
+    for channel in channels:
+        used.table.remove(channel)
+    assert spare.uses == [False, True, False]
+    assert late.uses == [True, False]
+    assert other.uses == [False]

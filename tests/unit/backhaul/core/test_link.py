@@ -18,6 +18,7 @@ from backhaul.core.link import (
     SendMessage,
     TransportClosed,
     TransportOpened,
+    UseChanged,
 )
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
@@ -43,6 +44,7 @@ def ready_link() -> LinkMachine:
     link = new_link()
     link.handle(TransportOpened(), now=0.5)
     link.handle(MessageReceived(THEIRS), now=1.0)
+    link.handle(UseChanged(in_use=True), now=1.0)
     return link
 
 
@@ -66,6 +68,28 @@ def test_heartbeats_go_out_at_their_interval() -> None:
     assert link.expire(now=1.0) == (SendHeartbeat(1, 1.0),)
     assert link.expire(now=1.2) == ()
     assert link.expire(now=1.25) == (SendHeartbeat(2, 1.25),)
+
+
+def test_a_link_that_nobody_uses_beats_seldom_and_at_once_when_it_is_used() -> None:
+    link = ready_link()
+    link.handle(UseChanged(in_use=False), now=1.0)
+    assert link.expire(now=1.0) == (SendHeartbeat(1, 1.0),)
+    assert link.next_deadline() == 1.5  # half of what makes it dead
+    assert link.handle(UseChanged(in_use=True), now=1.1) == ()
+    assert link.next_deadline() == 1.35
+    assert link.handle(UseChanged(in_use=True), now=1.2) == ()
+    assert link.next_deadline() == 1.35
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "timeout_s", "idle_s"),
+    [(0.25, 2.0, 1.0), (0.25, 8.0, 1.0), (0.05, 0.5, 0.2), (1.0, 2.0, 1.0), (3, 4, 3)],
+)
+def test_an_idle_link_is_never_taken_for_dead(
+    interval_s: float, timeout_s: float, idle_s: float
+) -> None:
+    config = LinkConfig(heartbeat_interval_s=interval_s, heartbeat_timeout_s=timeout_s)
+    assert config.idle_interval_s == pytest.approx(idle_s)
 
 
 def test_a_heartbeat_is_answered_with_what_was_received() -> None:
