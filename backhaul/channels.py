@@ -111,6 +111,11 @@ class Channel:
         """Frames sent that the other side has not acknowledged."""
         return len(self._log)
 
+    @property
+    def audio_missing(self) -> int:
+        """Frames of audio that were sent to us and never came."""
+        return self._audio.missing
+
     def send_audio(self, audio: bytes) -> None:
         """Send raw mu-law of any length; goes out with the next flush."""
         if len(audio) <= MAX_AUDIO_BYTES:
@@ -134,6 +139,13 @@ class Channel:
         """Name who receives what arrives; a closed channel receives nothing."""
         if not self.closed:
             self._handler = handler
+
+    def give_up(self, reason: CloseReason) -> None:
+        """Close the channel, and tell the call: the other side does not answer."""
+        handler = self._handler
+        self.close(reason)
+        if handler is not None:
+            handler.on_channel_closed(reason)
 
     def drop(self, reason: CloseReason) -> None:
         """Forget the channel because of the other side or the link; tells the call."""

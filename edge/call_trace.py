@@ -11,7 +11,7 @@ from backhaul.core.close_reason import CloseReason
 from backhaul.core.span_names import Attributes, SpanName
 from backhaul.tracing import Trace, Tracer, traceparent_of
 from edge.core.call_spans import StorySpan, spans_of
-from edge.core.call_story import CallStory, Leg
+from edge.core.call_story import MOVED, CallStory, Leg
 
 __all__ = ["CallDelays", "CallTrace", "CallTraces"]
 
@@ -71,6 +71,11 @@ class CallDelays:
             "edge_failover_gap_seconds",
             "From the loss of a call's session to the first sound of the next one.",
         )
+        self._restore = histogram(
+            "edge_failover_restore_seconds",
+            "From the loss of a call's session to the next one having the call, and "
+            "the caller's audio with it.",
+        )
         self._duration = histogram(
             "edge_call_duration_seconds", "From webhook to end.", buckets=_LONG_S
         )
@@ -99,9 +104,14 @@ class CallDelays:
             self._attach.labels(leg.place.region).observe(leg.attach_s)
         if leg.first_audio_s is not None:
             self._first_audio.labels(leg.source.value).observe(leg.first_audio_s)
-        if leg.number > 1:
-            outcome = "resumed" if leg.attached_at is not None else "failed"
-            self._failovers.labels(outcome).inc()
+        if leg.number > 1 and leg.reason != MOVED:
+            self._observe_failover(leg)
+
+    def _observe_failover(self, leg: Leg) -> None:
+        outcome = "resumed" if leg.attached_at is not None else "failed"
+        self._failovers.labels(outcome).inc()
+        if leg.attached_at is not None:
+            self._restore.observe(leg.attached_at - leg.began_at)
         if leg.gap_s is not None:
             self._gap.observe(leg.gap_s)
 

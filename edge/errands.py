@@ -28,7 +28,7 @@ class Errands:
 
     def answer(self, call: Call, action: Action, form: CarrierForm) -> str | None:
         """Return how the call goes on; None: with a new stream and session, if any."""
-        errand = call.errand
+        errand = call.errand.present
         if errand is None:
             return None
         away = call.state is CallState.AWAY
@@ -38,7 +38,7 @@ class Errands:
             call.feed(HandedOver())
             return twiml.hang_up()
         outcome = form.result if form.result in _FAILURES else "failed"
-        call.settle_errand(outcome)
+        call.errand.settle(outcome)
         if not away:
             return None
         return self._bring_back(call, action, outcome=outcome)
@@ -48,7 +48,7 @@ class Errands:
         whisper = self._calls.whisper(form.whisper_token)
         if whisper is None or form.finished:
             return twiml.hang_up()
-        if whisper.call.errand is whisper.errand:
+        if whisper.call.errand.present is whisper.errand:
             whisper.answered = True
             whisper.call.feed(HandedOver())
         if not whisper.answered:
@@ -60,7 +60,7 @@ class Errands:
         match errand.kind:
             case ErrandKind.DIGITS:
                 self._metrics.digits.labels(outcome="sent").inc(len(errand.target))
-                call.settle_errand(errand.success)
+                call.errand.settle(errand.success)
                 return self._bring_back(
                     call, Action.RESUME, outcome=errand.success, tones=errand
                 )

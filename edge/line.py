@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from backhaul.clock import monotonic_s
+from backhaul.core.checkpoint import VoiceProgress
 from backhaul.core.messages import Cleared, Digit, Flow, Message, Played
 from edge.core.digit_gate import DigitGate, DigitOutcome
-from edge.core.playout import Playout
+from edge.core.playout import Heard, Playout
 from edge.metrics import EdgeMetrics
 
 __all__ = ["Line", "StreamSink"]
@@ -64,6 +65,8 @@ class Line:
         self._metrics = metrics
         self._sink: StreamSink | None = None
         self._playout = Playout()
+        self._cut = Heard(0, 0)
+        """What was dropped last."""
         self._gate = DigitGate()
         self._paused = False
         self._reported_at = 0.0
@@ -79,6 +82,7 @@ class Line:
         self._attached_at = now = monotonic_s()
         before = self._playout.restart(now=now)
         if before.cut:
+            self._cut = before
             self._tell(Cleared(before.position, before.heard))
         self.on_flow(paused=False)
 
@@ -94,10 +98,14 @@ class Line:
         """When the last of what was sent is heard (monotonic s), if nothing follows."""
         return max(self._playout.dry_at, self._attached_at)
 
-    def open(self, *, afresh: bool) -> None:
-        """A channel was opened; with *afresh*, its positions start at 0."""
-        if afresh:
-            self._playout = Playout()
+    def progress(self) -> VoiceProgress:
+        """Return how far the voice has come, for the next agent."""
+        heard = self._playout.position(now=monotonic_s())
+        cut = self._cut
+        return VoiceProgress(self._playout.given, heard, cut.position, cut.heard)
+
+    def open(self) -> None:
+        """A channel was opened."""
         played = self._playout.played
         if played:
             self._tell(Played(played))  # a greeting, before there was whom to tell
@@ -129,6 +137,8 @@ class Line:
         if self._sink is not None:
             self._sink.clear()
         heard = self._playout.clear(now=monotonic_s())
+        if heard.cut:
+            self._cut = heard
         self._tell(Cleared(heard.position, heard.heard))
 
     def on_mark(self, name: str) -> None:

@@ -30,6 +30,7 @@ from backhaul.pki import Role, peer_identity
 from backhaul.transports.base import Connector, LinkTransport
 from edge.agent import Agent
 from edge.core.link_load import MoveReason
+from edge.core.region_evidence import RegionEvidence
 from edge.core.router import Router
 from edge.dials import Dials
 from edge.lease import Lease
@@ -111,10 +112,11 @@ class AgentLinks:
         self._lease_ids = itertools.count(1)
         self.dials = Dials(settings.link_max_dials)
         self.listener: LinksListener | None = None
+        self._evidence: dict[str, RegionEvidence] = {}
         self._gone = LinkTotals()
         """Of agents that are forgotten."""
         self.agents: dict[str, Agent] = {
-            address: Agent(address, name, fleet=self)
+            address: self._new_agent(address, name)
             for name, region in settings.regions.items()
             for address in region.agents
         }
@@ -129,6 +131,20 @@ class AgentLinks:
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
         self._closed = False
+
+    def _new_agent(self, address: str, region: str) -> Agent:
+        patience_s = self._settings.agent_patience_s
+        return Agent(
+            address,
+            region,
+            fleet=self,
+            patience_s=patience_s,
+            evidence=self.evidence_of(region),
+        )
+
+    def evidence_of(self, region: str) -> RegionEvidence:
+        """Return what calls tell of *region*."""
+        return self._evidence.setdefault(region, RegionEvidence())
 
     def start(self) -> None:
         """Begin to dial every agent."""
@@ -159,7 +175,7 @@ class AgentLinks:
                 self.router.add(address, region)
                 self._tell_router(agent, with_stock=True)
                 return
-        agent = self.agents[address] = Agent(address, region, fleet=self)
+        agent = self.agents[address] = self._new_agent(address, region)
         self.router.add(address, region)
         if self._started:
             self._start(agent)

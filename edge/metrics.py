@@ -59,6 +59,19 @@ class EdgeMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self.sessions_lost = Counter(
+            "edge_sessions_lost",
+            "Sessions lost that callers had heard, by why.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.moves = Counter(
+            "edge_calls_moved",
+            "Calls that another session was searched for while theirs still worked, by "
+            "whether one took over.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.hold_seconds = Histogram(
             "edge_hold_seconds",
             "For how long callers heard the hold tone who heard it.",

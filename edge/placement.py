@@ -26,6 +26,9 @@ COLD_TRIES: Final = 3
 _AGAIN_AFTER_S: Final = 0.25
 """Before an agent that could not open a session is asked the same once more."""
 
+_FAILURES: Final = frozenset({CloseReason.MODEL_UNAVAILABLE, CloseReason.NO_ANSWER})
+"""Refusals that speak against a region."""
+
 _log = structlog.get_logger()
 
 
@@ -84,14 +87,20 @@ class Placement:
         """Return a session that is opened if need be; None after three tries.
 
         The first is where it comes soonest, the others are elsewhere if they can be.
+        A patient search has more tries, for as long as it is wanted.
         """
-        for _ in range(COLD_TRIES):
+        tries = 0
+        while search.wanted and (search.patient or tries < COLD_TRIES):
+            tries += 1
             choice = await self._choose_cold(search)
-            if choice is None or not search.wanted:
+            if choice is None and not search.patient:
                 return None
-            lease = await self._ask(search, choice, cold=True)
-            if lease is not None:
-                return lease
+            if choice is None:
+                await asyncio.sleep(_AGAIN_AFTER_S)
+            elif search.wanted:
+                lease = await self._ask(search, choice, cold=True)
+                if lease is not None:
+                    return lease
         return None
 
     async def _choose_cold(self, search: Search) -> Choice | None:
@@ -162,13 +171,16 @@ class Placement:
         agent = self._links.agents.get(choice.address)
         if agent is None:
             return LeaseRefused("", CloseReason.LINK_LOST)
-        return await self._links.lease(
+        answer = await self._links.lease(
             agent,
             call_sid=search.call_sid,
             profile=search.profile,
             epoch=search.epoch,
             cold=cold,
         )
+        if isinstance(answer, LeaseRefused) and answer.reason in _FAILURES:
+            agent.evidence.attempted(failed=True, now=monotonic_s())
+        return answer
 
     def _count(self, search: Search, attempt: Attempt, outcome: str) -> None:
         attempt.outcome = outcome

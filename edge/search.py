@@ -35,6 +35,7 @@ class Search:
         profile: Of the session.
         epoch: How often the call was placed, this time included.
         avoid: Addresses of agents to ask only when nobody else is left.
+        patient: Whether it goes on for as long as the call waits: somebody is talking.
         decision: The last one of the router, None before the first.
         attempts: Agents that were asked, in order.
         wanted: Whether the call still waits for what is found.
@@ -46,6 +47,7 @@ class Search:
     profile: str
     epoch: int = 1
     avoid: frozenset[str] = frozenset()
+    patient: bool = False
     decision: RouteDecision | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     wanted: bool = True

@@ -44,6 +44,7 @@ class Seats:
         self,
         address: str,
         *,
+        patience_s: float,
         on_moved: Callable[[MoveReason], None],
         on_acquired: Callable[[float], None],
     ) -> None:
@@ -51,12 +52,16 @@ class Seats:
 
         Args:
             address: The agent's, for logs.
+            patience_s: See `EdgeSettings.agent_patience_s`.
             on_moved: Hears of every call that moved.
             on_acquired: Hears how long it took a call to get a link, or none (s).
         """
         self.pools: tuple[LinkPool, ...] = ()
         self.chooser = TransportChooser()
         self._address = address
+        self._patience_s = patience_s
+        self._dark_since: float | None = None
+        """Since when no link is usable, though there may be some."""
         self._on_moved = on_moved
         self._on_acquired = on_acquired
         self._seats: dict[Channel, Seat] = {}
@@ -137,6 +142,7 @@ class Seats:
                 reason=changed.reason.value,
             )
         self._move_calls()
+        self._give_up(now)
 
     @property
     def chosen(self) -> LinkPool:
@@ -152,6 +158,19 @@ class Seats:
         """Yield every link that is ready and whose peer answers, the best first."""
         for pool in self._pools_best_first():
             yield from (pooled.link for pooled in pool.usable)
+
+    def _give_up(self, now: float) -> None:
+        """Send the calls elsewhere when the agent has answered nowhere for too long."""
+        if any(pool.usable for pool in self.pools):
+            self._dark_since = None
+            return
+        self._dark_since = now if self._dark_since is None else self._dark_since
+        if self._seats and now - self._dark_since >= self._patience_s:
+            _log.warning(
+                "agent.given_up", address=self._address, calls=len(self._seats)
+            )
+            for channel in list(self._seats):
+                channel.give_up(CloseReason.NO_ANSWER)
 
     def _move_calls(self) -> None:
         on_link: dict[PooledLink, list[Channel]] = {}

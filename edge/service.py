@@ -35,6 +35,8 @@ from edge.links import AgentLinks
 from edge.locate import CallerLocator
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
+from edge.region_collector import RegionCollector
+from edge.region_watch import RegionWatch
 from edge.settings import EdgeSettings
 from edge.webhook import Webhook
 
@@ -86,6 +88,7 @@ class Edge:
             metrics=self.metrics,
             traces=CallTraces(self._tracer, self.metrics.registry),
         )
+        self.watch = RegionWatch(settings, links=self.links, calls=self.calls)
         self._media = MediaStreams(
             settings,
             calls=self.calls,
@@ -97,6 +100,7 @@ class Edge:
         )
         self.metrics.registry.register(FabricCollector(self.calls, self.links))
         self.metrics.registry.register(LinkCollector(self.links))
+        self.metrics.registry.register(RegionCollector(self.watch))
         self.metrics.registry.register(AgentFinderCollector(self._finder))
         self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
         self.metrics.registry.register(self._tracer.collector)
@@ -116,6 +120,7 @@ class Edge:
             calls=self.calls,
             neighbours=self._desk.neighbours,
             routes=self._desk.placement.recent,
+            region_row=self.watch.row,
             is_draining=lambda: self._leaving,
         )
         self._admin = HttpListener(
@@ -158,6 +163,7 @@ class Edge:
             _log.warning("admin.disabled", reason="no admin_token")
         self.links.start()
         self._finder.start()
+        self.watch.start()
         self._desk.neighbours.start()
         self._cloud.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
@@ -185,6 +191,7 @@ class Edge:
         for call in self.calls.live():
             call.feed(StreamLost(CloseReason.DRAINED))
             call.tell(CloseReason.DRAINED)
+        self.watch.close()
         await self._cloud.aclose()
         await self._desk.aclose()
         await self._media.aclose()

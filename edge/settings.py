@@ -206,6 +206,18 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low gives up good links when
     a host stalls; too high leaves callers with a dead region."""
+    agent_patience_s: Annotated[float, Meta(ge=0)] = 0.05
+    """So long after the last of an agent's links fell silent (s), its live calls go on
+    at another agent. A link counts as silent half a second after a heartbeat went
+    unanswered, or three round trips. Too low moves calls whenever a host is busy; too
+    high leaves callers alone with an agent that hangs."""
+    surge_factor: Annotated[float, Meta(ge=1, le=10)] = 1.5
+    """What the agents of a region that is back multiply their stock by, for as long as
+    it heals. Too low: the calls that return find no session; too high: sessions are
+    paid for that nobody needs, and the endpoint's rate limit is in the way."""
+    healing_s: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+    """For how long (s) a region that is back counts as healing. Too low and its next
+    fall finds it unprepared; too high costs sessions."""
     link_connect_timeout_s: _Positive = 5.0
     """To open a link: the transport's handshakes and hello (s). The next dial does
     not wait for so long."""

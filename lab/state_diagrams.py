@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from backhaul.core import circuit_breaker, link, task_protection, warm_pool_events
-from edge.core import call_machine, transport_choice
+from edge.core import call_machine, region_health, transport_choice
 from region_agent.core import outbox, session_ladder, turns
 
 __all__ = ["render"]
@@ -55,6 +55,11 @@ def render() -> str:
             "The transport of an agent's calls",
             "edge/core/transport_choice.py",
             transport_choice.TRANSITIONS,
+        ),
+        (
+            "A region, to an edge",
+            "edge/core/region_health.py",
+            region_health.TRANSITIONS,
         ),
         (
             "Protection of a task on ECS",

@@ -173,6 +173,7 @@ listen_host = "127.0.0.1"
 http_port = {http_port}
 media_port = {media_port}
 heartbeat_timeout_s = 20
+agent_patience_s = 20
 [region_agent]
 region = "home"
 listen_host = "127.0.0.1"

@@ -57,6 +57,7 @@ class AgentViews:
             "draining": self._listener.draining,
             "links": self._listener.link_count,
             "active_calls": self._listener.active_calls,
+            "surge_factor": self._sessions.surge_factor,
             "capacity": {
                 "limit": self._sessions.capacity.limit,
                 "target": self._sessions.capacity.target,

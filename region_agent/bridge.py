@@ -1,8 +1,8 @@
 """One call: binds the channel of a link to a Realtime session."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from backhaul.channels import Channel
 from backhaul.clock import monotonic_s
@@ -23,9 +23,9 @@ from backhaul.driver import LoopDriver
 from region_agent.call_log import CallLog
 from region_agent.call_services import CallServices
 from region_agent.caller_voice import CallerVoice
+from region_agent.core.caller_position import CallerPosition
 from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
-    AudioEnded,
     CallBegan,
     CallerSaid,
     CallerTurnEnded,
@@ -37,33 +37,20 @@ from region_agent.core.conversation_events import (
     FalselyStarted,
     Interrupted,
     ModelSaid,
-    ResponseBegan,
-    ResponseEnded,
-    ResponseRefused,
     ResponseRetried,
     SendAudio,
     SendEvent,
     SendMessage,
-    SpeechStarted,
-    SpeechStopped,
     ToolAnswered,
-    ToolCalled,
-    TurnCommitted,
+    TranscriptGrew,
 )
+from region_agent.core.heard_events import heard
 from region_agent.core.pool_events import SessionReport
-from region_agent.core.realtime_events import (
-    CALLER_TRANSCRIPT,
-    MODEL_TRANSCRIPT,
-    ItemDetail,
-    ResponseDetail,
-    ServerEvent,
-)
+from region_agent.core.realtime_events import MODEL_TEXT, ServerEvent
 from region_agent.realtime import RealtimeSession
 from region_agent.tools import ToolRequest, ToolResult
 
 __all__ = ["Bridge", "BridgeCounters"]
-
-_REFUSED: Final = "conversation_already_has_active_response"
 
 
 @dataclass(slots=True)
@@ -122,6 +109,10 @@ class Bridge:
         self._counters = counters
         self._on_ended = on_ended
         self._voice = CallerVoice()
+        self._caller = CallerPosition(message.caller_position)
+        self._loop = asyncio.get_running_loop()
+        self._kept_version = 0
+        self._keeping = False
         self._over = False
         self._log = CallLog(
             message,
@@ -135,6 +126,7 @@ class Bridge:
             profile,
             phrases=lambda text: services.phrases.audio(message.profile, text),
             now=monotonic_s(),
+            call_sid=message.call_sid,
         )
         self._driver: LoopDriver[ConversationEvent, ConversationAction] = LoopDriver(
             self.conversation, self._perform
@@ -148,9 +140,14 @@ class Bridge:
         self._channel.send(Opened(self._session.session_id))
         if self._recorder is not None:
             self._recorder.voice(self._greeting())
-        self._driver.feed(
-            CallBegan(message.greeting_text, message.greeting_bytes, message.resumed)
+        began = CallBegan(
+            message.greeting_text,
+            message.greeting_bytes,
+            message.resumed,
+            message.checkpoint,
+            message.voice,
         )
+        self._driver.feed(began)
 
     def _greeting(self) -> bytes:
         """Return what the edge plays; unknown audio is silence of the same length."""
@@ -160,7 +157,8 @@ class Bridge:
         return (known or b"")[:length].ljust(length, SILENCE)
 
     def close(self, reason: CloseReason) -> None:
-        """End the call from our side."""
+        """End the call from our side, or leave it to another agent."""
+        self._keep()
         self._channel.close(reason)
         self._end(reason)
 
@@ -170,7 +168,9 @@ class Bridge:
         """Audio of the caller arrived; see ChannelHandler."""
         self._counters.audio_frames_in += 1
         self._counters.audio_bytes_in += len(audio)
-        self._session.append_audio(audio)
+        appended = self._session.append_audio(audio)
+        missing = self._channel.audio_missing
+        self._caller.received(len(audio), missing_frames=missing, appended=appended)
         if self._recorder is not None:
             self._recorder.caller(audio)
         if self.conversation.judging:
@@ -180,7 +180,7 @@ class Bridge:
         """A message of the edge arrived; see ChannelHandler."""
         if isinstance(message, Played | Cleared | Digit | Flow | Returned):
             if isinstance(message, Cleared) and self._recorder is not None:
-                self._recorder.cleared(message.position, message.heard)
+                self._recorder.cleared(*self._on_this_channel(message))
             self._driver.feed(message)
 
     def on_channel_closed(self, reason: CloseReason) -> None:
@@ -202,10 +202,16 @@ class Bridge:
         if event.type == "response.done" and response is not None:
             self._log.response_done(response)
             self._counters.responses_failed += response.status == "failed"
-        heard = _heard(event)
-        if heard is not None:
-            self._count(heard)
-            self._driver.feed(heard)
+        elif event.type == "input_audio_buffer.speech_stopped":
+            self._caller.turn_stopped(event.audio_end_ms)
+        elif event.type == MODEL_TEXT:
+            if self.conversation.wrote(event.item_id or "", event.delta or ""):
+                self._keep_soon()
+            return
+        meaning = heard(event, turn_end=self._caller.turn_end)
+        if meaning is not None:
+            self._count(meaning)
+            self._driver.feed(meaning)
 
     def on_session_closed(self, reason: str) -> None:  # noqa: ARG002
         """The session is gone; see SessionHandler."""
@@ -229,6 +235,8 @@ class Bridge:
                 self._forward(audio)
             case CallTool():
                 self._call_tool(action)
+            case TranscriptGrew():
+                self._keep_soon()
             case EndCall(reason):
                 self.close(reason)
             case _:
@@ -241,6 +249,7 @@ class Bridge:
             name=called.name,
             arguments=called.arguments,
             call_id=called.call_id,
+            key=called.key,
             call_sid=message.call_sid,
             caller=message.caller,
         )
@@ -251,6 +260,24 @@ class Bridge:
 
         # A caller who hangs up has still ordered what was ordered: it is seen through.
         self._services.tools.begin(request, answered)
+
+    def _keep_soon(self) -> None:
+        """Send a checkpoint, one for all that happens in this turn of the loop."""
+        if not self._keeping:
+            self._keeping = True
+            self._loop.call_soon(self._keep)
+
+    def _keep(self) -> None:
+        self._keeping = False
+        version = self.conversation.transcript.version
+        if not self._over and version != self._kept_version:
+            self._kept_version = version
+            self._channel.send(self.conversation.checkpoint(now=monotonic_s()))
+
+    def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:
+        """Return position and heard of *cleared* without what other agents sent."""
+        before = self._message.voice.position
+        return max(cleared.position - before, 0), max(cleared.heard - before, 0)
 
     def _count(self, event: ConversationEvent) -> None:
         match event:
@@ -294,45 +321,3 @@ class Bridge:
         counters.tool_calls_repeated += conversation.tools.repeated
         counters.digits_dropped += conversation.keys.dropped
         counters.audio_overflowed_bytes += conversation.playback.overflowed_bytes
-
-
-_WITHOUT_DETAILS: Final[dict[str, ConversationEvent]] = {
-    "input_audio_buffer.speech_started": SpeechStarted(),
-    "input_audio_buffer.speech_stopped": SpeechStopped(),
-    "input_audio_buffer.committed": TurnCommitted(),
-}
-
-
-def _heard(event: ServerEvent) -> ConversationEvent | None:
-    """Return what *event* means to a conversation, None for nothing."""
-    response = event.response or ResponseDetail()
-    match event.type:
-        case "response.created":
-            return ResponseBegan(response.id or "")
-        case "response.done":
-            return ResponseEnded(response.id or "", response.status or "")
-        case "response.output_item.done":
-            return _tool_call(event.item or ItemDetail())
-        case "error" if event.error is not None and event.error.code == _REFUSED:
-            return ResponseRefused()
-        case _:
-            return _WITHOUT_DETAILS.get(event.type) or _of_item(event)
-
-
-def _tool_call(item: ItemDetail) -> ConversationEvent | None:
-    if item.type != "function_call" or item.status != "completed" or not item.call_id:
-        return None
-    return ToolCalled(item.call_id, item.name or "", item.arguments or "")
-
-
-def _of_item(event: ServerEvent) -> ConversationEvent | None:
-    item_id, text = event.item_id or "", event.transcript or ""
-    match event.type:
-        case "response.output_audio.done":
-            return AudioEnded(item_id)
-        case _ if event.type == CALLER_TRANSCRIPT:
-            return CallerSaid(item_id, text)
-        case _ if event.type == MODEL_TRANSCRIPT:
-            return ModelSaid(item_id, text)
-        case _:
-            return None

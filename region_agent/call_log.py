@@ -45,6 +45,8 @@ class CallLog:
         report: SessionReport | None,
     ) -> None:
         now = monotonic_s()
+        resumed = message.resumed or message.checkpoint is not None
+        self._epoch = message.epoch
         model = profile.model or services.model
         self._feeds = services.feeds
         self._stamps = call_events.CallStamps(
@@ -52,9 +54,9 @@ class CallLog:
             message.profile,
             started_unix_s=unix_s(),
             started_at=now,
-            # The agent before has told the beginning of the call: its numbers, which
-            # nobody knows here, are lower.
-            first_number=int(unix_s()) if message.resumed else 1,
+            # An agent before may have told the beginning of the call: its numbers,
+            # which nobody knows here, are lower.
+            first_number=int(unix_s()) if resumed or message.epoch > 1 else 1,
         )
         self._record = CallRecord(
             model=model, prices=services.prices.get(model), started_at=now
@@ -69,7 +71,10 @@ class CallLog:
         )
         self._tell(
             call_events.CallStarted(
-                session_id=session_id, caller=message.caller, resumed=message.resumed
+                session_id=session_id,
+                caller=message.caller,
+                resumed=resumed,
+                epoch=message.epoch,
             )
         )
         if message.greeting_text:
@@ -145,7 +150,8 @@ class CallLog:
         if reason is CloseReason.TRANSFERRED:
             self._tell(call_events.TransferEnded(outcome="connected"))
         self._record.ended(reason, now=now)
-        summary = self._stamps.stamp(self._record.summary(now=now), now=now)
+        part = msgspec.structs.replace(self._record.summary(now=now), epoch=self._epoch)
+        summary = self._stamps.stamp(part, now=now)
         self._feeds.publish(summary)
         self._trace.ended(summary, self._session_id)
         _log.info("conversation.ended", **_facts(summary))

@@ -5,7 +5,7 @@ import contextlib
 import math
 import ssl
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from backhaul.channel_table import ChannelTables
@@ -25,6 +25,7 @@ from backhaul.core.messages import (
     PresentEdges,
     Script,
     Stock,
+    Surge,
 )
 from backhaul.credentials import LinkCredentials
 from backhaul.errors import RemoteProtocolError
@@ -62,8 +63,10 @@ class LinkListener:
         config: LinkConfig,
         stock_interval_s: float,
         orphan_grace_s: float,
+        on_surge: Callable[[Surge], None],
     ) -> None:
         """Make it; calls and leases wait *orphan_grace_s* (s) for a new link."""
+        self._on_surge = on_surge
         self.counters = BridgeCounters()
         self.calls_ended: Counter[CloseReason] = Counter()
         self.draining = False
@@ -217,6 +220,9 @@ class LinkListener:
                 self.leases.request(link, message)
             case LeaseRelease(lease_id):
                 self.leases.release(link.peer, lease_id)
+            case Surge():
+                self._on_surge(message)
+                self.on_stock_changed()
             case Presence(accepting):
                 self._answer_presence(link, accepting=accepting)
             case _:
@@ -302,6 +308,7 @@ class LinkListener:
             target_calls=self._sessions.capacity.target,
             max_calls=self._sessions.capacity.limit,
             draining=self.draining,
+            surge=self._sessions.surge_factor,
         )
 
     def _push_stock(self) -> None:

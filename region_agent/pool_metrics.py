@@ -89,6 +89,11 @@ class PoolCollector:
             ((("target",), capacity.target), (("max",), capacity.limit)),
         )
         yield GaugeMetricFamily(
+            "stock_surge_factor",
+            "What every stock is multiplied by just now, as edges ask for it.",
+            self._sessions.surge_factor,
+        )
+        yield GaugeMetricFamily(
             "capacity_used_calls",
             "Calls that have a place, ringing ones included.",
             capacity.in_use,

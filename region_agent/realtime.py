@@ -109,15 +109,19 @@ class RealtimeSession(WSListener):
         """Name who hears of what the session does from now on."""
         self._handler = handler
 
-    def append_audio(self, audio: bytes) -> None:
-        """Send raw mu-law of the caller; dropped while the server reads nothing."""
+    def append_audio(self, audio: bytes) -> bool:
+        """Send raw mu-law of the caller; tell whether it was sent.
+
+        It is dropped while the server reads nothing.
+        """
         if self._ws is None:
-            return
+            return False
         if self._congested:
             self._counters.audio_dropped += 1
-            return
+            return False
         self._counters.audio_appended += 1
         self._ws.send(WSMsgType.TEXT, append_audio(audio))
+        return True
 
     def send(self, event: bytes) -> None:
         """Send a client event."""

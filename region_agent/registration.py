@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -38,9 +38,19 @@ class Registration:
         self.registered = False
         """Whether the last try succeeded."""
 
-    def start(self, describe: Callable[[], AgentRecord]) -> None:
-        """Begin to register as what *describe* returns each time."""
-        self._tasks.spawn(self._keep(describe), name="registration")
+    def start(
+        self,
+        describe: Callable[[], AgentRecord],
+        *,
+        on_open: Callable[[Store], Awaitable[None]],
+    ) -> None:
+        """Begin to register as what *describe* returns each time.
+
+        Args:
+            describe: What the region should know of us.
+            on_open: Is given the store, once.
+        """
+        self._tasks.spawn(self._keep(describe, on_open), name="registration")
 
     async def aclose(self) -> None:
         """Stop registering; the registry forgets the agent when its time is up."""
@@ -50,11 +60,16 @@ class Registration:
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                     await self.store.aclose()
 
-    async def _keep(self, describe: Callable[[], AgentRecord]) -> None:
+    async def _keep(
+        self,
+        describe: Callable[[], AgentRecord],
+        on_open: Callable[[Store], Awaitable[None]],
+    ) -> None:
         while True:
             try:
                 if self.store is None:
                     self.store = await open_store(self._redis_url.reveal())
+                    await on_open(self.store)
                 await self.store.register_agent(describe(), ttl_s=self._ttl_s)
             except StoreError as exc:
                 self._note(registered=False, reason=exc.reason)

@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from backhaul.admin import admin_application
 from backhaul.clock import unix_s
 from backhaul.core.link import LinkConfig
-from backhaul.core.messages import PROTOCOL_VERSION, Hello
+from backhaul.core.messages import PROTOCOL_VERSION, Hello, Surge
 from backhaul.credentials import LinkCredentials
 from backhaul.http import HttpListener
 from backhaul.otlp_target import OtlpTarget
@@ -38,6 +38,7 @@ from region_agent.recordings import Recordings
 from region_agent.registration import Registration
 from region_agent.sessions import Sessions
 from region_agent.settings import RegionAgentSettings
+from region_agent.surges import Surges
 from region_agent.tools import Tools
 
 __all__ = ["RegionAgent"]
@@ -72,7 +73,7 @@ class RegionAgent:
         files = TlsFiles.of(settings.pki_dir, Role.REGION_AGENT, settings.region)
         self._context = server_context(files)
         self._credentials = LinkCredentials.load(files)
-        self.listener = _listener(settings)
+        self.listener = _listener(settings, on_surge=self._on_surge)
         endpoint = _endpoint(settings)
         self.sessions = Sessions(
             deployment.profiles,
@@ -84,6 +85,7 @@ class RegionAgent:
             on_stock_changed=self.listener.on_stock_changed,
             rng=rng,
         )
+        self.surges = Surges(settings.region, order=self.sessions.surge)
         self.registration = Registration(
             settings.redis_url,
             ttl_s=settings.register_ttl_s,
@@ -136,7 +138,7 @@ class RegionAgent:
             _log.warning("admin.disabled", reason="no admin_token")
         self.sessions.start()
         services.phrases.start()
-        self.registration.start(self._record)
+        self.registration.start(self._record, on_open=self.surges.recall)
         self.membership.start()
         self._cloud.start()
         _log.info(
@@ -168,6 +170,7 @@ class RegionAgent:
             group.create_task(services.feeds.aclose(timeout_s=flush_s), name="feeds")
             group.create_task(services.tracer.aclose(), name="traces:close")
         await self.membership.aclose()
+        await self.surges.aclose()
         await self.registration.aclose()
         await self._admin.aclose()
 
@@ -252,6 +255,9 @@ class RegionAgent:
             )
         )
 
+    def _on_surge(self, surge: Surge) -> None:
+        self.surges.on_surge(surge)
+
     def _record(self) -> AgentRecord:
         settings = self._settings
         address = f"{settings.listen_host}:{self.link_port}"
@@ -269,7 +275,9 @@ class RegionAgent:
         )
 
 
-def _listener(settings: RegionAgentSettings) -> LinkListener:
+def _listener(
+    settings: RegionAgentSettings, *, on_surge: Callable[[Surge], None]
+) -> LinkListener:
     return LinkListener(
         hello=Hello(
             version=PROTOCOL_VERSION,
@@ -283,6 +291,7 @@ def _listener(settings: RegionAgentSettings) -> LinkListener:
         ),
         stock_interval_s=settings.stock_interval_s,
         orphan_grace_s=settings.orphan_grace_s,
+        on_surge=on_surge,
     )
 
 

@@ -35,6 +35,7 @@ from region_agent.core.pool_events import (
     SessionOpened,
     SessionReport,
     SessionStateChanged,
+    SurgeOrdered,
 )
 from region_agent.core.session_pool import SessionPool
 from region_agent.realtime import RealtimeCounters, RealtimeSession
@@ -113,6 +114,7 @@ class ProfileSessions:
             warm=self.pool.stock().verified,
             open_s=min(self.pool.open_s, _LONGEST_S),
             first_audio_s=min(self.first_audio.value, _LONGEST_S),
+            target=self.pool.demand.target,
         )
 
     def session_rows(self) -> list[dict[str, object]]:
@@ -146,6 +148,10 @@ class ProfileSessions:
     def end_call(self, number: int) -> None:
         """The call on this session is over; the session is closed."""
         self._driver.feed(CallEnded(number))
+
+    def surge(self, factor: float, length_s: float) -> None:
+        """Keep more sessions ready for a while; see `backhaul.core.surge`."""
+        self._driver.feed(SurgeOrdered(factor, length_s))
 
     def drain(self) -> None:
         """Lend no more sessions."""
@@ -292,6 +298,17 @@ class Sessions:
     def stock(self) -> dict[str, ProfileStock]:
         """Return what edges are told, by profile."""
         return {name: each.stock() for name, each in self.by_profile.items()}
+
+    def surge(self, factor: float, length_s: float) -> None:
+        """Keep more sessions of every profile ready for a while."""
+        for sessions in self.by_profile.values():
+            sessions.surge(factor, length_s)
+
+    @property
+    def surge_factor(self) -> float:
+        """What every stock is multiplied by just now."""
+        demands = (each.pool.demand for each in self.by_profile.values())
+        return max((one.surge.factor for one in demands), default=1.0)
 
     def warm(self) -> dict[str, int]:
         """Return the verified sessions that are free for a lease, by profile."""

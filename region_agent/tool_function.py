@@ -56,7 +56,9 @@ class ToolRequest:
     arguments: str = field(repr=False)
     """JSON text as the model wrote it."""
     call_id: str
-    """Of the function call; with `call_sid` it makes the idempotency key."""
+    """Of the function call."""
+    key: str
+    """Idempotency key, the same one at every attempt."""
     call_sid: str
     caller: str = field(repr=False)
     """The caller's telephone number."""
@@ -113,7 +115,6 @@ class ToolFunction:
                 },
             }
         )
-        key = quote(f"{call.call_sid}-{call.call_id}", safe="")
         own = {
             "host": self._authority,
             "content-type": "application/json",
@@ -121,7 +122,7 @@ class ToolFunction:
             "accept": "application/json, text/*;q=0.9, */*;q=0.1",
             "accept-encoding": "identity",
             "user-agent": "warmline",
-            "idempotency-key": key,
+            "idempotency-key": quote(call.key, safe=""),
         }
         profiles = {name: secret.reveal() for name, secret in self.headers.items()}
         return httpcore2.Request(

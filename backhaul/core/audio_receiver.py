@@ -35,12 +35,14 @@ class AudioReceiver:
 
     Attributes:
         next: Sequence number of the frame whose turn it is.
+        missing: Frames that nobody waits for any more.
     """
 
-    __slots__ = ("_counters", "_waiting", "next")
+    __slots__ = ("_counters", "_waiting", "missing", "next")
 
     def __init__(self, counters: ChannelCounters) -> None:
         self.next = 0
+        self.missing = 0
         self._counters = counters
         self._waiting: dict[int, tuple[Frame, float]] = {}
         """By sequence, with the time at which it waits no longer."""
@@ -98,6 +100,7 @@ class AudioReceiver:
     def _skip_to(self, numbers: list[int]) -> list[Frame]:
         out: list[Frame] = []
         for number in numbers:
+            self.missing += self._ahead(number)
             self._counters.frames_missing += self._ahead(number)
             out.append(self._waiting.pop(number)[0])
             self.next = (number + 1) % SEQUENCE_MODULUS

@@ -26,6 +26,8 @@ class CloseReason(StrEnum):
     MEDIA_STREAM_LOST = "media_stream_lost"
     NEVER_STARTED = "never_started"
     SUPERSEDED = "superseded"
+    HANDED_OVER = "handed_over"
+    """The call goes on at another agent, on purpose."""
     STALE_EPOCH = "stale_epoch"
     """The call goes on elsewhere by now, under a later epoch."""
     INTERNAL_ERROR = "internal_error"

@@ -4,20 +4,29 @@ Channel 0 carries the messages of the link (hello, heartbeat, leases, greetings,
 stock); every other channel carries the messages of one call.
 """
 
-from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from backhaul.core.checkpoint import (
+    MAX_CHECKPOINT_BYTES,
+    Checkpoint,
+    Position,
+    VoiceProgress,
+)
 from backhaul.core.close_reason import CloseReason
+from backhaul.core.control_message import ControlMessage
+from backhaul.core.errands import Returned, SendDigits, Transfer, TransferKind
 from backhaul.core.receipt import Arrived, Receipt
+from backhaul.core.surge import Surge
 from backhaul.errors import RemoteProtocolError
 
 __all__ = [
     "PROTOCOL_VERSION",
     "Arrived",
     "ChannelUnknown",
+    "Checkpoint",
     "Clear",
     "Cleared",
     "Close",
@@ -47,28 +56,25 @@ __all__ = [
     "Script",
     "SendDigits",
     "Stock",
+    "Surge",
     "Transfer",
     "TransferKind",
     "decode_message",
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 """Version of the link protocol; peers of another version are refused at hello."""
 
 
 _MAX_GREETING_BYTES: Final = 1024 * 1024
-_Position = Annotated[int, Meta(ge=0)]
+_MAX_OPEN_BYTES: Final = MAX_CHECKPOINT_BYTES + 8 * 1024
 _Count = Annotated[int, Meta(ge=0)]
 _Epoch = Annotated[int, Meta(ge=1)]
 _Duration = Annotated[float, Meta(ge=0, le=3600)]
 
 
-class _Message(msgspec.Struct, frozen=True, tag_field="t", array_like=False):
-    """Base of all control messages; unknown fields are ignored (newer peers)."""
-
-
-class Hello(_Message, tag="hello", frozen=True):
+class Hello(ControlMessage, tag="hello", frozen=True):
     """First message of either side on a new link."""
 
     version: int
@@ -81,7 +87,7 @@ class Hello(_Message, tag="hello", frozen=True):
     capabilities: tuple[str, ...] = ()
 
 
-class Heartbeat(_Message, tag="hb", frozen=True):
+class Heartbeat(ControlMessage, tag="hb", frozen=True):
     """Are you there?"""
 
     number: int
@@ -91,7 +97,7 @@ class Heartbeat(_Message, tag="hb", frozen=True):
     """The channels on this link on which something arrived since the last heartbeat."""
 
 
-class HeartbeatReply(_Message, tag="hbr", frozen=True):
+class HeartbeatReply(ControlMessage, tag="hbr", frozen=True):
     """Yes. *received* counts heartbeats seen so far, so that one-way loss shows."""
 
     number: int
@@ -99,7 +105,7 @@ class HeartbeatReply(_Message, tag="hbr", frozen=True):
     received: int
 
 
-class LeaseRequest(_Message, tag="lease", frozen=True):
+class LeaseRequest(ControlMessage, tag="lease", frozen=True):
     """Reserve one session of *profile* for a call that is ringing."""
 
     lease_id: str
@@ -112,27 +118,27 @@ class LeaseRequest(_Message, tag="lease", frozen=True):
     """Whether a session may be opened for it. If not, the answer comes at once."""
 
 
-class LeaseGranted(_Message, tag="granted", frozen=True):
+class LeaseGranted(ControlMessage, tag="granted", frozen=True):
     """A session is reserved; *warm* tells whether it was ready beforehand."""
 
     lease_id: str
     warm: bool
 
 
-class LeaseRefused(_Message, tag="refused", frozen=True):
+class LeaseRefused(ControlMessage, tag="refused", frozen=True):
     """No session can be had here now."""
 
     lease_id: str
     reason: CloseReason
 
 
-class LeaseRelease(_Message, tag="release", frozen=True):
+class LeaseRelease(ControlMessage, tag="release", frozen=True):
     """The call behind the lease did not start; take the session back."""
 
     lease_id: str
 
 
-class Greeting(_Message, tag="greeting", frozen=True):
+class Greeting(ControlMessage, tag="greeting", frozen=True):
     """The rendered greeting of a profile, kept by the edge for its first frame."""
 
     profile: str
@@ -141,7 +147,7 @@ class Greeting(_Message, tag="greeting", frozen=True):
     """Raw mu-law, 8 kHz mono."""
 
 
-class Script(_Message, tag="script", frozen=True):
+class Script(ControlMessage, tag="script", frozen=True):
     """The rendered fallback script of a profile, for calls that find no session."""
 
     profile: str
@@ -159,12 +165,16 @@ class ProfileStock(msgspec.Struct, frozen=True):
     """How long it takes to open a session (s), as measured; at first, a guess."""
     first_audio_s: _Duration = 0.0
     """From asking the model to its first audio (s), as measured; 0: not yet."""
+    target: _Count = 0
+    """So many verified sessions the agent wants to have free."""
 
 
-class Stock(_Message, tag="stock", frozen=True):
+class Stock(ControlMessage, tag="stock", frozen=True):
     """Full snapshot of an agent, pushed at a fixed rate; the default: has nothing."""
 
-    profiles: dict[str, ProfileStock] = {}
+    profiles: dict[str, ProfileStock] = msgspec.field(
+        default_factory=dict[str, ProfileStock]
+    )
     active_calls: _Count = 0
     """Calls being talked on."""
     target_calls: _Count = 0
@@ -172,6 +182,8 @@ class Stock(_Message, tag="stock", frozen=True):
     max_calls: _Count = 0
     """So many calls it takes at most, ringing ones included."""
     draining: bool = False
+    surge: Annotated[float, Meta(ge=1)] = 1.0
+    """Factor of the surge that goes on; see `Surge`."""
 
     def warm(self, profile: str) -> int:
         """Return the verified sessions of *profile* that are free for a lease."""
@@ -190,27 +202,27 @@ class Member(msgspec.Struct, frozen=True):
     draining: bool = False
 
 
-class Members(_Message, tag="members", frozen=True):
+class Members(ControlMessage, tag="members", frozen=True):
     """Every agent of the sender's region, pushed in full at a fixed rate."""
 
     agents: tuple[Member, ...]
 
 
-class Presence(_Message, tag="presence", frozen=True):
+class Presence(ControlMessage, tag="presence", frozen=True):
     """An edge is there, said at a fixed rate; the agent answers with `PresentEdges`."""
 
     accepting: bool
     """Whether it takes calls that other edges have answered."""
 
 
-class PresentEdges(_Message, tag="present", frozen=True):
+class PresentEdges(ControlMessage, tag="present", frozen=True):
     """The edges that the sender heard of lately, and that take calls of others."""
 
     rtt_s: dict[str, _Duration]
     """By name: the round trip between the edge and the sender (s)."""
 
 
-class Moved(_Message, tag="moved", frozen=True):
+class Moved(ControlMessage, tag="moved", frozen=True):
     """A channel uses the link on which this comes, unless it was moved again since.
 
     It comes in a frame of its own kind, behind what its sender sends again on that
@@ -221,13 +233,13 @@ class Moved(_Message, tag="moved", frozen=True):
     """What the sender has; the receiver need not send it again."""
 
 
-class ChannelUnknown(_Message, tag="unknown", frozen=True):
+class ChannelUnknown(ControlMessage, tag="unknown", frozen=True):
     """Something came for a channel that is not known here, and will not be."""
 
     channel: int
 
 
-class Open(_Message, tag="open", frozen=True):
+class Open(ControlMessage, tag="open", frozen=True):
     """Start a call on this channel with the session behind *lease_id*.
 
     The edge that sends it need not be the one that asked for the lease: the carrier
@@ -246,97 +258,68 @@ class Open(_Message, tag="open", frozen=True):
     greeting_bytes: Annotated[int, Meta(ge=0, le=_MAX_GREETING_BYTES)] = 0
     """Audio (bytes of mu-law) that the edge plays on its own before the channel's."""
     resumed: bool = False
-    """Whether the caller was already talking on an earlier stream of this call."""
+    """Whether the caller was already talking on an earlier stream of this call; the
+    model apologises, unless there is a checkpoint."""
     caller: str = ""
     """Who calls, as the carrier says; personal: never logged."""
     over_sip: bool = False
     """Whether the call reached the carrier over SIP."""
+    checkpoint: Checkpoint | None = None
+    """Where an agent before left off; None: nothing is known of the call yet."""
+    caller_position: Position = 0
+    """Where the caller's audio on this channel begins: at the checkpoint's position, or
+    behind it where the edge no longer has what came next."""
+    voice: VoiceProgress = VoiceProgress()
+    """How far the voice had come. The greeting, if any, and the voice of this channel
+    are counted on from there."""
 
 
-class Opened(_Message, tag="opened", frozen=True):
+class Opened(ControlMessage, tag="opened", frozen=True):
     """The session is bound to the channel."""
 
     session_id: str
 
 
-class Clear(_Message, tag="clear", frozen=True):
+class Clear(ControlMessage, tag="clear", frozen=True):
     """The caller talks: drop what has been sent but not been played.
 
     The edge answers with `Cleared`.
     """
 
 
-class Cleared(_Message, tag="cleared", frozen=True):
+class Cleared(ControlMessage, tag="cleared", frozen=True):
     """What had not been played was dropped.
 
-    Positions count the bytes of mu-law that the edge played in this call, greeting
-    included, in the order in which it got them; a `Clear` does not turn them back.
+    Positions count the bytes of mu-law that the edge got for the caller in this call,
+    greeting included, whichever agents sent them; a `Clear` does not turn them back.
     """
 
-    position: _Position
+    position: Position
     """All that the edge had got when it cleared."""
-    heard: _Position
+    heard: Position
     """How far the caller heard it; the rest, up to *position*, was dropped."""
 
 
-class Played(_Message, tag="played", frozen=True):
+class Played(ControlMessage, tag="played", frozen=True):
     """The caller has heard everything up to *position* (bytes, see `Cleared`)."""
 
-    position: _Position
+    position: Position
 
 
-class Digit(_Message, tag="digit", frozen=True):
+class Digit(ControlMessage, tag="digit", frozen=True):
     """The caller pressed a key; personal: never logged."""
 
     digit: str
     """One of 0-9, *, #, A-D."""
 
 
-class Flow(_Message, tag="flow", frozen=True):
+class Flow(ControlMessage, tag="flow", frozen=True):
     """The carrier reads too slowly: send no audio while *paused*."""
 
     paused: bool
 
 
-class TransferKind(StrEnum):
-    """What a caller can be transferred to."""
-
-    NUMBER = "number"
-    SIP = "sip"
-    QUEUE = "queue"
-
-
-class Transfer(_Message, tag="transfer", frozen=True):
-    """Connect the caller to somebody else; the channel stays until they talk.
-
-    The edge answers with `Returned` when nobody could be reached, and closes the
-    channel with `TRANSFERRED` when somebody was.
-    """
-
-    kind: TransferKind
-    target: str
-    """E.164, ``sip:`` URI or name of a queue; personal: never logged."""
-    whisper: str = ""
-    """Said to who answers before the caller is connected."""
-    timeout_s: int = 30
-    """How long it rings (s)."""
-
-
-class SendDigits(_Message, tag="send_digits", frozen=True):
-    """Play touch tones to the caller's side; the edge answers with `Returned`."""
-
-    digits: str
-    """Of 0-9, *, #, and w for half a second of silence."""
-
-
-class Returned(_Message, tag="returned", frozen=True):
-    """The caller is back on the line after a `Transfer` or `SendDigits`."""
-
-    outcome: str
-    """``sent``, or why the transfer failed: busy, no-answer, failed, canceled."""
-
-
-class Close(_Message, tag="close", frozen=True):
+class Close(ControlMessage, tag="close", frozen=True):
     """Last message of a channel, from either side."""
 
     reason: CloseReason
@@ -355,6 +338,7 @@ Message = (
     | Greeting
     | Script
     | Stock
+    | Surge
     | Members
     | Presence
     | PresentEdges
@@ -362,6 +346,7 @@ Message = (
     | ChannelUnknown
     | Open
     | Opened
+    | Checkpoint
     | Clear
     | Cleared
     | Played
@@ -387,9 +372,19 @@ def decode_message(payload: bytes) -> Message:
 
     Raises:
         RemoteProtocolError: If it is not a known message with fields of the right
-            types. The payload itself is never part of the error.
+            types, or its checkpoint is too large. The payload itself is never part of
+            the error.
     """
     try:
-        return _decoder.decode(payload)
+        message = _decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise RemoteProtocolError("control message does not decode") from None
+    if len(payload) > MAX_CHECKPOINT_BYTES and _is_too_large(message, len(payload)):
+        raise RemoteProtocolError("checkpoint is too large")
+    return message
+
+
+def _is_too_large(message: Message, size: int) -> bool:
+    if isinstance(message, Open) and message.checkpoint is not None:
+        return size > _MAX_OPEN_BYTES
+    return isinstance(message, Checkpoint)

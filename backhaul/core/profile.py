@@ -181,8 +181,13 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     turn_detection: TurnDetection = TurnDetection()
     noise_reduction: Literal["", "near_field", "far_field"] = ""
     """Where the microphone is; empty for no noise reduction."""
-    transcription_model: str = ""
-    """Transcribes the caller beside the model; empty for none. It costs extra."""
+    transcription_model: str = "gpt-transcribe"
+    """Transcribes the caller beside the model, which costs extra. Empty for none: then
+    a call that goes on at another agent remembers that the caller spoke, but not what
+    they said. Where models go by the names of deployments, the name of one."""
+    after_failover: Literal["continue", "repeat"] = "continue"
+    """What becomes of a reply that was cut when its agent or session was lost: the
+    model goes on with it, or says it again from its beginning."""
     speed: Annotated[float, Meta(ge=0.25, le=1.5)] = 1.0
     """Speaking speed."""
     max_output_tokens: Annotated[int, Meta(ge=0, le=4096)] = 0

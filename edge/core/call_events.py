@@ -19,6 +19,7 @@ __all__ = [
     "GivenUp",
     "HandedOver",
     "HoldCaller",
+    "MoveWanted",
     "OpenChannel",
     "PlayGreeting",
     "PlayScript",
@@ -27,7 +28,6 @@ __all__ = [
     "Resumed",
     "ScriptPlayed",
     "SentAway",
-    "SessionFailed",
     "SessionFound",
     "SessionNotFound",
     "StreamLost",
@@ -49,6 +49,8 @@ class CallState(Enum):
     HOLDING = "holding"
     """The caller is on the line, and a session is being opened."""
     BRIDGED = "bridged"
+    MOVING = "moving"
+    """The same, while another session is searched that is to take over."""
     FALLBACK = "fallback"
     """The caller hears the profile's script, for there is no session."""
     AWAY = "away"
@@ -94,10 +96,8 @@ class SessionNotFound:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionFailed:
-    """The channel is closed, and the caller has heard nothing of the model on it."""
-
-    reason: CloseReason
+class MoveWanted:
+    """The call would be better off elsewhere; its session still works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ CallEvent = (
     | ChannelClosed
     | SessionFound
     | SessionNotFound
-    | SessionFailed
+    | MoveWanted
     | ScriptPlayed
     | GivenUp
     | Resumed
@@ -173,7 +173,7 @@ class HoldCaller:
 
 @dataclass(frozen=True, slots=True)
 class FindSession:
-    """Look for another session, under a new epoch."""
+    """Look for another session, under a new epoch; an open channel stays open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +183,7 @@ class PlayScript:
 
 @dataclass(frozen=True, slots=True)
 class OpenChannel:
-    """Redeem the lease and open a channel."""
-
-    resumed: bool
+    """Redeem the lease and open a channel: a new conversation, or the same again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Life of one call at the edge: ringing, held, bridged, away, reconnecting, ended."""
+"""Life of one call at the edge: ringing, held, bridged, moved, away, ended."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from edge.core.call_events import (
     GivenUp,
     HandedOver,
     HoldCaller,
+    MoveWanted,
     OpenChannel,
     PlayGreeting,
     PlayScript,
@@ -24,7 +25,6 @@ from edge.core.call_events import (
     Resumed,
     ScriptPlayed,
     SentAway,
-    SessionFailed,
     SessionFound,
     SessionNotFound,
     StreamLost,
@@ -32,6 +32,7 @@ from edge.core.call_events import (
     TellReturned,
 )
 from edge.core.call_table import TRANSITIONS
+from edge.core.move_budget import MoveBudget
 
 __all__ = ["ENDED_BY_AGENT", "TRANSITIONS", "CallConfig", "CallMachine"]
 
@@ -52,9 +53,13 @@ class CallConfig:
     script_limit_s: float = 60.0
     """The script counts as played at the latest after this (s)."""
     max_reconnects: int = 1
-    """How often one call may be given another session after a failure."""
-    max_retries: int = 2
-    """How many sessions more a caller may be given who has heard nothing of one."""
+    """How often one call may be given another stream after it lost one."""
+    moves_at_once: int = 3
+    """How often it may be given another session at short notice, after losses ..."""
+    move_every_s: float = 60.0
+    """... once in so long (s) beyond that, or when its session still works ..."""
+    max_moves: int = 12
+    """... and in all. Then the caller hears the script."""
 
 
 ENDED_BY_AGENT = frozenset(
@@ -82,15 +87,25 @@ class CallMachine:
         self.fell_back = False
         """Whether no session could be had for the caller."""
         self._reconnects = 0
-        self._retries = 0
+        self._moves = MoveBudget(
+            at_once=config.moves_at_once,
+            every_s=config.move_every_s,
+            at_most=config.max_moves,
+            now=now,
+        )
         self._deadline: float | None = now + config.token_ttl_s
         self._failure = CloseReason.NEVER_STARTED
         self._outcome = ""
         """What the agent is told when a caller who was away is back."""
 
     @property
+    def moves(self) -> int:
+        """How often it was given another session on its stream, or was to be."""
+        return self._moves.moves
+
+    @property
     def may_resume(self) -> bool:
-        """Whether a failed call may be given another session."""
+        """Whether a failed call may be given another stream."""
         return (
             self.state is CallState.RECONNECTING
             and not self.fell_back
@@ -103,17 +118,10 @@ class CallMachine:
             return ()
         if isinstance(event, Recalled):
             self._recall(event, now=now)
-        new = self._next(event)
+        new = self._next(event, now=now)
         if new is self.state:
             return ()
-        takes_s = event.takes_s if isinstance(event, SentAway) else 0.0
-        return self._enter(
-            new,
-            self._reason_of(event),
-            now=now,
-            because=_label_of(event),
-            takes_s=takes_s,
-        )
+        return self._enter(new, self._reason_of(event), event, now=now)
 
     def next_deadline(self) -> float | None:
         """Return when `expire` wants to be called; see Machine."""
@@ -128,22 +136,24 @@ class CallMachine:
                 new, reason = CallState.FALLBACK, CloseReason.MODEL_UNAVAILABLE
             case CallState.FALLBACK:
                 new, reason = CallState.RECONNECTING, CloseReason.MODEL_UNAVAILABLE
+            case CallState.MOVING:
+                new, reason = CallState.BRIDGED, CloseReason.MODEL_UNAVAILABLE
             case _:
                 new, reason = CallState.ENDED, self._failure
-        return self._enter(new, reason, now=now, because="timeout")
+        return self._enter(new, reason, None, now=now)
 
-    def _next(self, event: CallEvent) -> CallState:
-        if isinstance(event, ChannelClosed | SessionFailed):
-            if event.reason in ENDED_BY_AGENT:
-                return CallState.ENDED
-            out_of_tries = self._retries >= self._config.max_retries
-            if (
-                isinstance(event, SessionFailed)
-                and self.state is CallState.BRIDGED
-                and out_of_tries
-            ):
-                return CallState.FALLBACK
-        return TRANSITIONS[self.state, type(event)]
+    def _next(self, event: CallEvent, *, now: float) -> CallState:
+        if isinstance(event, ChannelClosed) and event.reason in ENDED_BY_AGENT:
+            return CallState.ENDED
+        new = TRANSITIONS[self.state, type(event)]
+        lost = isinstance(event, ChannelClosed)
+        moves = lost or isinstance(event, MoveWanted)
+        if moves and self.state is CallState.BRIDGED:
+            if self._moves.take(lost=lost, now=now):
+                return new
+            # What only would be better elsewhere stays.
+            return CallState.FALLBACK if lost else CallState.BRIDGED
+        return new
 
     def _recall(self, event: Recalled, *, now: float) -> None:
         if self.state is CallState.AWAY:
@@ -155,17 +165,19 @@ class CallMachine:
         self,
         new: CallState,
         reason: CloseReason,
+        event: CallEvent | None,
         *,
         now: float,
-        because: str,
-        takes_s: float = 0.0,
     ) -> tuple[CallAction, ...]:
         old, self.state = self.state, new
+        takes_s = event.takes_s if isinstance(event, SentAway) else 0.0
         self._set_deadline(old, reason, now=now, takes_s=takes_s)
-        changed = CallStateChanged(old, new, because)
-        return (changed, *self._effects(old, reason))
+        changed = CallStateChanged(old, new, _label_of(event))
+        return (changed, *self._effects(old, reason, event))
 
-    def _effects(self, old: CallState, reason: CloseReason) -> tuple[CallAction, ...]:
+    def _effects(
+        self, old: CallState, reason: CloseReason, event: CallEvent | None
+    ) -> tuple[CallAction, ...]:
         effects: tuple[CallAction, ...] = ()
         match self.state:
             case CallState.SEARCHING:
@@ -173,8 +185,8 @@ class CallMachine:
                 self._reconnects += 1
             case CallState.HOLDING:
                 effects = (*_undo(old, reason), *self._hold(old))
-            case CallState.BRIDGED:
-                effects = self._start(old)
+            case CallState.BRIDGED | CallState.MOVING:
+                effects = self._talk(old, found=isinstance(event, SessionFound))
             case CallState.FALLBACK:
                 self.fell_back = True
                 effects = (*_undo(old, reason), PlayScript())
@@ -198,7 +210,7 @@ class CallMachine:
                 self._deadline = now + config.token_ttl_s
             case CallState.RINGING | CallState.UNPLACED:
                 pass  # the stream is awaited since before
-            case CallState.HOLDING:
+            case CallState.HOLDING | CallState.MOVING:
                 self._deadline = now + config.hold_limit_s
             case CallState.FALLBACK:
                 self._deadline = now + config.script_limit_s
@@ -216,23 +228,26 @@ class CallMachine:
 
     def _hold(self, old: CallState) -> tuple[CallAction, ...]:
         if old is CallState.BRIDGED:
-            self._retries += 1
             return (FindSession(), HoldCaller())
-        if self._reconnects == 0:
+        if old is CallState.SEARCHING and self._reconnects == 0:
             return (PlayGreeting(), HoldCaller())
         return (HoldCaller(),)
 
-    def _start(self, old: CallState) -> tuple[CallAction, ...]:
+    def _talk(self, old: CallState, *, found: bool) -> tuple[CallAction, ...]:
+        if self.state is CallState.MOVING:
+            return (FindSession(),)
         if old is CallState.AWAY:
             return (TellReturned(self._outcome),)
-        resumed = self._reconnects > 0
-        if old is CallState.RINGING and not resumed:
-            return (PlayGreeting(), OpenChannel(resumed=False))
-        return (OpenChannel(resumed=resumed),)
+        if old is CallState.MOVING:
+            moved = (CloseChannel(CloseReason.HANDED_OVER), OpenChannel())
+            return moved if found else ()
+        if old is CallState.RINGING and self._reconnects == 0:
+            return (PlayGreeting(), OpenChannel())
+        return (OpenChannel(),)
 
     def _reason_of(self, event: CallEvent) -> CloseReason:
         match event:
-            case StreamLost(reason) | ChannelClosed(reason) | SessionFailed(reason):
+            case StreamLost(reason) | ChannelClosed(reason):
                 return reason
             case HandedOver():
                 return CloseReason.TRANSFERRED
@@ -248,7 +263,7 @@ def _undo(old: CallState, reason: CloseReason) -> tuple[CallAction, ...]:
     match old:
         case CallState.RINGING:
             return (ReleaseLease(),)
-        case CallState.BRIDGED | CallState.AWAY:
+        case CallState.BRIDGED | CallState.MOVING | CallState.AWAY:
             return (CloseChannel(reason),)
         case _:
             return ()
@@ -262,12 +277,15 @@ _LABELS: dict[type[CallEvent], str] = {
     GivenUp: "given_up",
     Resumed: "resumed",
     SentAway: "sent_away",
+    MoveWanted: "move_wanted",
 }
 
 
-def _label_of(event: CallEvent) -> str:
+def _label_of(event: CallEvent | None) -> str:
     match event:
-        case StreamLost(reason) | ChannelClosed(reason) | SessionFailed(reason):
+        case None:
+            return "timeout"
+        case StreamLost(reason) | ChannelClosed(reason):
             return reason.value
         case HandedOver():
             return CloseReason.TRANSFERRED.value

@@ -11,6 +11,7 @@ from typing import Final
 from edge.core.routes import RouteDecision
 
 __all__ = [
+    "MOVED",
     "AudioSource",
     "CallStory",
     "LeaseAttempt",
@@ -19,6 +20,8 @@ __all__ = [
     "SessionPlace",
 ]
 
+MOVED: Final = "moved"
+"""Why a leg begins when the session before still worked."""
 _MAX_LEGS: Final = 16
 _MAX_ROUTES: Final = 16
 _MAX_LEASES: Final = 32
@@ -188,10 +191,15 @@ class CallStory:
         if self.leg.lost_at is None:
             self.leg.lost_at, self.leg.lost_reason = now, reason
 
-    def next_leg(self, *, now: float) -> Leg:
-        """Another session is searched: return the leg that this begins."""
+    def next_leg(self, reason: str = "stream_lost", *, now: float) -> Leg:
+        """Another session is searched: return the leg that this begins.
+
+        Args:
+            reason: Why, if the session of the present one was not lost.
+            now: Monotonic time (s).
+        """
         before = self.leg
-        self.lost("stream_lost", now=now)
+        self.lost(reason, now=now)
         before.ended_at = began = before.lost_at or now
         leg = Leg(before.number + 1, began_at=began, reason=before.lost_reason)
         if len(self.legs) < _MAX_LEGS:

@@ -9,10 +9,10 @@ from edge.core.call_events import (
     ChannelClosed,
     GivenUp,
     HandedOver,
+    MoveWanted,
     Resumed,
     ScriptPlayed,
     SentAway,
-    SessionFailed,
     SessionFound,
     SessionNotFound,
     StreamLost,
@@ -26,7 +26,12 @@ _EVENTS: Final[tuple[type[CallEvent], ...]] = get_args(CallEvent)
 
 _WAITING: Final = (CallState.SEARCHING, CallState.RINGING, CallState.UNPLACED)
 """The Media Stream is awaited."""
-_STREAMED: Final = (CallState.HOLDING, CallState.BRIDGED, CallState.FALLBACK)
+_STREAMED: Final = (
+    CallState.HOLDING,
+    CallState.BRIDGED,
+    CallState.MOVING,
+    CallState.FALLBACK,
+)
 
 _CHANGES: Final[dict[tuple[CallState, type[CallEvent]], CallState]] = {
     **{(state, StreamStopped): CallState.ENDED for state in CallState},
@@ -40,14 +45,17 @@ _CHANGES: Final[dict[tuple[CallState, type[CallEvent]], CallState]] = {
     (CallState.UNPLACED, StreamStarted): CallState.FALLBACK,
     (CallState.HOLDING, SessionFound): CallState.BRIDGED,
     (CallState.HOLDING, SessionNotFound): CallState.FALLBACK,
-    (CallState.BRIDGED, SessionFailed): CallState.HOLDING,
-    (CallState.BRIDGED, ChannelClosed): CallState.RECONNECTING,
+    (CallState.BRIDGED, ChannelClosed): CallState.HOLDING,
     (CallState.BRIDGED, SentAway): CallState.AWAY,
+    (CallState.BRIDGED, MoveWanted): CallState.MOVING,
+    (CallState.MOVING, SessionFound): CallState.BRIDGED,
+    (CallState.MOVING, SessionNotFound): CallState.BRIDGED,
+    (CallState.MOVING, ChannelClosed): CallState.HOLDING,
+    (CallState.MOVING, SentAway): CallState.AWAY,
     (CallState.FALLBACK, ScriptPlayed): CallState.RECONNECTING,
     (CallState.AWAY, StreamStarted): CallState.BRIDGED,
     (CallState.AWAY, StreamLost): CallState.RECONNECTING,
     (CallState.AWAY, ChannelClosed): CallState.RECONNECTING,
-    (CallState.AWAY, SessionFailed): CallState.RECONNECTING,
     (CallState.AWAY, HandedOver): CallState.ENDED,
     (CallState.RECONNECTING, Resumed): CallState.SEARCHING,
     (CallState.RECONNECTING, HandedOver): CallState.ENDED,

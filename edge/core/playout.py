@@ -4,7 +4,7 @@ Twilio plays what it was sent at 8 bytes per ms, and returns a mark when everyth
 sent before it was played. Between two marks the clock runs on by itself. A `clear`
 returns all marks at once, which proves nothing: marks carry an epoch.
 
-Positions count the bytes of mu-law given to one caller on one channel, in order.
+Positions count the bytes of mu-law given to one caller in one call, in order.
 
 Source: Twilio, "Media Streams - WebSocket Messages" (mark, clear).
 """
@@ -56,6 +56,11 @@ class Playout:
     def drained(self) -> bool:
         """Whether everything sent was played, proven by a mark, or dropped."""
         return self._proven == self._sent
+
+    @property
+    def given(self) -> int:
+        """Position after the last byte sent."""
+        return self._sent
 
     @property
     def played(self) -> int:

@@ -17,6 +17,7 @@ from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import Stock
 from edge.core.agent_book import AgentBook
 from edge.core.region_book import RegionBook
+from edge.core.region_shares import RegionShares
 from edge.core.routes import (
     Candidate,
     Choice,
@@ -55,6 +56,8 @@ class Router:
             config: The figures.
             rng: Picks the two agents to compare.
         """
+        self.shares = RegionShares(rng)
+        """The regions that do not get all of their calls."""
         self._config = config
         self._rng = rng
         self._regions: dict[str, RegionBook] = {}
@@ -154,15 +157,18 @@ class Router:
         able: Iterable[Candidate] = candidates.values()
         if allowed is not None:
             able = [one for one in able if one.region in allowed]
+        held = self.shares.held_back(able)
+        if held:
+            able = [one for one in able if one.region not in held]
         best = min(able, key=_predicted_ms, default=None)
         choice = None
         if best is not None and best.blocked is None:
-            chosen = self._keep_present(profile, best, candidates, allowed)
+            chosen = self._keep_present(profile, best, candidates, allowed, held)
             if not asked:
                 # A second choice for one call says nothing of where others should go.
                 self._present[profile] = chosen.region
             choice = self._pick(profile, chosen, asked)
-        reasons = _reasons(candidates, best, choice, allowed)
+        reasons = _reasons(candidates, best, choice, allowed, held)
         return RouteDecision(profile, choice, tuple(candidates.values()), reasons)
 
     def _standing(
@@ -190,10 +196,13 @@ class Router:
         best: Candidate,
         candidates: Mapping[str, Candidate],
         allowed: AbstractSet[str] | None,
+        held: AbstractSet[str],
     ) -> Candidate:
         """Return the region that calls go to now, unless *best* is clearly faster."""
         name = self._present.get(profile)
         if name is None or (allowed is not None and name not in allowed):
+            return best
+        if name in held:
             return best
         present = candidates[name]
         clearly_ms = present.predicted_ms * (1 - self._config.hysteresis)
@@ -226,9 +235,12 @@ def _reasons(
     best: Candidate | None,
     choice: Choice | None,
     allowed: AbstractSet[str] | None,
+    held: AbstractSet[str],
 ) -> tuple[RouteReason, ...]:
     """Return what became of each candidate."""
     reasons = {name: one.otherwise for name, one in candidates.items()}
+    for name in held:
+        reasons[name] = RouteReason.HELD_BACK
     if allowed is not None:
         for name in reasons.keys() - allowed:
             reasons[name] = RouteReason.RESIDENCY

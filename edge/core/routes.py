@@ -26,6 +26,8 @@ class RouteReason(StrEnum):
     """Every agent there has as many calls as it takes."""
     NO_PROFILE = "no_profile"
     """No agent there knows the profile."""
+    HELD_BACK = "held_back"
+    """It is down, or just back, and gets a share of the calls at most."""
     ASKED = "asked"
     """Its agents were asked for this call already, and refused."""
 

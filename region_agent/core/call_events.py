@@ -60,6 +60,8 @@ class CallStarted(_Event, tag="call_started", frozen=True):
     """Who calls, as the carrier says."""
     resumed: bool = False
     """Whether the caller was already talking before, to another agent."""
+    epoch: int = 1
+    """Whose part of the call this is: it grows from agent to agent."""
 
 
 class TranscriptSaid(_Event, tag="transcript", frozen=True):
@@ -121,7 +123,11 @@ class TransferEnded(_Event, tag="transfer_ended", frozen=True):
 
 
 class CallEnded(_Event, tag="call_ended", frozen=True):
-    """The call is over: what there is to say about it as a whole."""
+    """The call is over, or goes on at another agent: what there is to say about it.
+
+    Counts, usage and cost are those of one agent's part: add up what has one
+    `call_sid`.
+    """
 
     reason: CloseReason
     model: str
@@ -143,6 +149,8 @@ class CallEnded(_Event, tag="call_ended", frozen=True):
     usage: UsageTotals
     cost_nano_usd: int | None
     """Billionths of a dollar; None if it is not known."""
+    epoch: int = 1
+    """Whose part it is, see `CallStarted`."""
 
 
 CallEvent = (

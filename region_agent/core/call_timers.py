@@ -68,17 +68,26 @@ class LengthStep(Enum):
 class LengthWatch:
     """Counts the time since the call began."""
 
-    def __init__(self, config: CallLength, *, now: float) -> None:
+    def __init__(
+        self, config: CallLength, *, now: float, elapsed_s: float = 0.0
+    ) -> None:
+        """Count from *now*, when *elapsed_s* (s) of the call had passed already."""
+        self._began = began = now - elapsed_s
         self._steps: list[tuple[float, LengthStep]] = []
         if config.max_s:
-            end = now + config.max_s
+            # What is left of a call that is over its time is enough to say so.
+            end = max(began + config.max_s, now)
             self._steps = [
                 (end - config.warning_s, LengthStep.WARNING),
                 (end, LengthStep.GOODBYE),
                 (end + _LAST_WORDS_S, LengthStep.CUT),
             ]
-            if not config.warning_s:
+            if not config.warning_s or elapsed_s > config.max_s - config.warning_s:
                 del self._steps[0]
+
+    def elapsed_s(self, *, now: float) -> float:
+        """Return how long the call has lasted (s)."""
+        return now - self._began
 
     def next_deadline(self) -> float | None:
         """Return when the next step is due."""

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from backhaul.core.checkpoint import Checkpoint, Noted
 from backhaul.core.messages import (
     Clear,
     Cleared,
-    CloseReason,
     Digit,
     Flow,
     Played,
@@ -14,17 +14,13 @@ from backhaul.core.messages import (
 )
 from backhaul.core.profile import Profile
 from region_agent.core.call_events import Speaker
-from region_agent.core.call_timers import (
-    LengthStep,
-    LengthWatch,
-    SilenceStep,
-    SilenceWatch,
-)
+from region_agent.core.call_limits import CallLimits, Limit
 from region_agent.core.conversation_events import (
     AudioEnded,
     CallBegan,
     CallerSaid,
     CallerTurnEnded,
+    CallerUnheard,
     CallerVoiced,
     ConversationAction,
     ConversationEvent,
@@ -35,44 +31,24 @@ from region_agent.core.conversation_events import (
     ResponseBegan,
     ResponseEnded,
     ResponseRefused,
-    ResponseRetried,
-    SendAudio,
     SendEvent,
     SendMessage,
-    SilencePrompted,
     SpeechStarted,
     SpeechStopped,
     Spoken,
     ToolAnswered,
     ToolCalled,
+    TranscriptGrew,
     TurnCommitted,
 )
 from region_agent.core.key_presses import KeyPresses
 from region_agent.core.last_words import LastWords, Pending
-from region_agent.core.playback import Playback
-from region_agent.core.realtime_protocol import (
-    apologise,
-    caller_pressed,
-    cancel_response,
-    create_response,
-    say_exactly,
-    server_answers,
-    server_interrupts,
-)
+from region_agent.core.realtime_protocol import apologise, caller_said, keys_in_words
+from region_agent.core.resumption import Resumption, resumption, seed
+from region_agent.core.speech import Speech
 from region_agent.core.tool_calls import Reaction, ToolCalls
-from region_agent.core.turns import (
-    AskAgain,
-    CallerState,
-    CancelResponse,
-    CreateResponse,
-    Interrupt,
-    SayPhrase,
-    TurnAction,
-    Turns,
-    TurnsConfig,
-    Wish,
-)
-from region_agent.core.voice_items import VoiceItems
+from region_agent.core.transcript import Transcript
+from region_agent.core.turns import CallerState
 
 __all__ = ["Conversation"]
 
@@ -93,6 +69,7 @@ class Conversation:
         *,
         phrases: Callable[[str], bytes | None],
         now: float,
+        call_sid: str = "",
     ) -> None:
         """Begin to listen.
 
@@ -100,23 +77,25 @@ class Conversation:
             profile: Whose voice and manners.
             phrases: Gives the audio of a fixed phrase, None while there is none.
             now: Monotonic seconds.
+            call_sid: The call, for the idempotency keys of what its tools do.
         """
-        self.playback = Playback()
-        self.turns = Turns(
-            TurnsConfig(
-                server_interrupts=server_interrupts(profile),
-                server_answers=server_answers(profile),
-                min_interruption_ms=profile.min_interruption_ms,
-            )
+        self.transcript = Transcript()
+        self._speech = Speech(
+            profile,
+            transcript=self.transcript,
+            phrases=phrases,
+            interrupted=self._on_interrupted,
         )
-        self.voice = VoiceItems(self.playback)
+        self.playback = self._speech.playback
+        self.turns = self._speech.turns
+        self.voice = self._speech.items
         self._profile = profile
-        self._phrases = phrases
         self.keys = KeyPresses()
-        self.tools = ToolCalls(profile)
-        self._silence = SilenceWatch(profile.silence)
-        self._length = LengthWatch(profile.length, now=now)
+        self.tools = ToolCalls(profile, self.transcript, call_sid=call_sid)
+        self._limits = CallLimits(profile, now=now)
         self._last_words = LastWords()
+        self._told_version = 0
+        self._falsely_started = False
         self._ended = False
         self._handlers = self._handlers_by_type()
 
@@ -134,6 +113,15 @@ class Conversation:
         forwarding = "" if self._ended else self.turns.forwarding
         return self.voice.audio(response_id, item_id, audio, forwarding=forwarding)
 
+    def wrote(self, item_id: str, text: str) -> bool:
+        """Take text as the model writes it; tell whether that is worth a checkpoint."""
+        return self.voice.wrote(item_id, text)
+
+    def checkpoint(self, *, now: float) -> Checkpoint:
+        """Return what another agent must know to go on."""
+        elapsed_s = self._limits.elapsed_s(now=now)
+        return self.transcript.checkpoint(elapsed_s=elapsed_s)
+
     def handle(self, event: ConversationEvent, *, now: float) -> _Actions:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""
         if self._ended:
@@ -148,8 +136,7 @@ class Conversation:
             self.turns.next_deadline(),
             self.keys.next_deadline(),
             self.tools.next_deadline(),
-            self._silence.next_deadline(),
-            self._length.next_deadline(),
+            self._limits.next_deadline(),
             self._last_words.next_deadline(),
             self.voice.next_deadline(),
         )
@@ -161,13 +148,12 @@ class Conversation:
         if deadline is None or now < deadline:
             return ()
         return (
-            *self._turn(self.turns.expire(now=now)),
+            *self._speech.obey(self.turns.expire(now=now)),
             *self.voice.expire(now=now),
-            *self._release(),
+            *self._speech.release(),
             *self._on_keys(self.keys.expire(now=now), now),
             *self._on_filler(now),
-            *self._on_silence(self._silence.expire(now=now), now),
-            *self._on_length(self._length.expire(now=now), now),
+            *self._on_limits(self._limits.expire(now=now), now),
             *self._settle(now),
         )
 
@@ -181,28 +167,25 @@ class Conversation:
     def _handlers_by_type(self) -> dict[type[ConversationEvent], _Handler]:
         return {
             CallBegan: self._on_began,
-            SpeechStarted: lambda _, __: self._turn(
+            SpeechStarted: lambda _, __: self._speech.obey(
                 self.turns.speech_started(audible=self.playback.audible)
             ),
-            CallerVoiced: lambda event, _: self._turn(
+            CallerVoiced: lambda event, _: self._speech.obey(
                 self.turns.voice_heard(event.voiced_ms)
             ),
             SpeechStopped: self._on_speech_stopped,
-            TurnCommitted: lambda _, now: self._turn(
-                self.turns.turn_committed(now=now)
-            ),
-            ResponseBegan: lambda event, now: self._turn(
+            TurnCommitted: self._on_committed,
+            ResponseBegan: lambda event, now: self._speech.obey(
                 self.turns.response_began(event.response_id, now=now)
             ),
             ResponseEnded: self._on_response_ended,
-            ResponseRefused: lambda _, now: self._turn(
+            ResponseRefused: lambda _, now: self._speech.obey(
                 self.turns.response_refused(now=now)
             ),
             AudioEnded: lambda event, _: self.voice.finish(event.item_id),
             ModelSaid: lambda event, _: self.voice.text(event.item_id, event.text),
-            CallerSaid: lambda event, _: (
-                Spoken(Speaker.CALLER, event.item_id, event.text),
-            ),
+            CallerSaid: self._on_caller_said,
+            CallerUnheard: self._on_caller_unheard,
             ToolCalled: self._on_tool_called,
             ToolAnswered: lambda event, now: self._react(
                 self.tools.answered(event.call_id, event.output), now
@@ -215,35 +198,74 @@ class Conversation:
         }
 
     def _on_played(self, event: Played, _: float) -> _Actions:
-        return (*self.voice.played(event.position), *self._release())
+        return (*self.voice.played(event.position), *self._speech.release())
 
     def _on_cleared(self, event: Cleared, _: float) -> _Actions:
-        return (*self.voice.cleared(event.position, event.heard), *self._release())
+        return (
+            *self.voice.cleared(event.position, event.heard),
+            *self._speech.release(),
+        )
 
     def _on_flow(self, event: Flow, _: float) -> _Actions:
         self.playback.pause(paused=event.paused)
-        return self._release()
+        return self._speech.release()
 
     def _on_began(self, began: CallBegan, now: float) -> _Actions:
-        profile = self._profile
+        profile, kept = self._profile, began.checkpoint or Checkpoint(0)
+        self.playback.resume(position=began.voice.position, heard=began.voice.heard)
+        if began.checkpoint is not None:
+            self.transcript.resume(kept)
+            self._limits.resume(elapsed_s=kept.elapsed_s, now=now)
+        plan = resumption(kept, began.voice, profile)
+        dropped = (SendMessage(Clear()),) if plan.clear else ()
+        if plan.items:
+            return (*dropped, *self._go_on(plan, kept.errand, now))
         if began.resumed:
-            return self._respond(now, apologise(profile))
+            return (*dropped, *self._speech.respond(now, apologise(profile)))
         said: _Actions = ()
         if began.opening_text:
             said = self.voice.played_elsewhere(began.opening_text, began.opening_bytes)
         elif profile.opening:
-            said = self._say(profile.opening, now)
+            said = self._speech.say(profile.opening, now)
         if profile.greeting or profile.caller_speaks_first:
-            return said
-        return (*said, *self._respond(now))
+            return (*dropped, *said)
+        return (*dropped, *said, *self._speech.respond(now))
+
+    def _go_on(self, plan: Resumption, errand: str, now: float) -> _Actions:
+        self.turns.away = bool(errand)
+        self.tools.away(errand)
+        done = list(seed(plan, self.voice, self.tools, self.transcript))
+        for called in plan.calls:
+            busy = self._last_words.pending is not None
+            done += self._react(self.tools.call(called, busy=busy, now=now), now)
+        if plan.respond:
+            done += self._speech.respond(now, plan.instructions)
+        return tuple(done)
+
+    def _on_committed(self, event: TurnCommitted, now: float) -> _Actions:
+        if self._falsely_started:
+            self.transcript.noise(event.position)
+        else:
+            self.transcript.turn(event.item_id, event.position)
+        self._falsely_started = False
+        return self._speech.obey(self.turns.turn_committed(now=now))
+
+    def _on_caller_said(self, event: CallerSaid, _: float) -> _Actions:
+        self.transcript.caller_said(event.item_id, event.text)
+        return (Spoken(Speaker.CALLER, event.item_id, event.text),)
+
+    def _on_caller_unheard(self, event: CallerUnheard, _: float) -> _Actions:
+        self.transcript.caller_said(event.item_id, None)
+        return ()
 
     def _on_speech_stopped(self, _: SpeechStopped, now: float) -> _Actions:
         before = self.turns.false_starts
         actions = self.turns.speech_stopped(audible=self.playback.audible, now=now)
-        if self.turns.false_starts > before:
-            return (FalselyStarted(), *self._turn(actions))
-        self._silence.caller_spoke()
-        return (CallerTurnEnded(), *self._turn(actions))
+        self._falsely_started = self.turns.false_starts > before
+        if self._falsely_started:
+            return (FalselyStarted(), *self._speech.obey(actions))
+        self._limits.silence.caller_spoke()
+        return (CallerTurnEnded(), *self._speech.obey(actions))
 
     def _on_response_ended(self, event: ResponseEnded, now: float) -> _Actions:
         spoke = self.voice.spoke(event.response_id)
@@ -252,7 +274,7 @@ class Conversation:
             self._last_words.extend(ahead_s=self.playback.ahead_s, now=now)
         in_vain = event.status == "failed" and not spoke
         turns = self.turns.response_ended(event.response_id, in_vain=in_vain, now=now)
-        return (*settled, *self._turn(turns))
+        return (*settled, *self._speech.obey(turns))
 
     def _on_tool_called(self, event: ToolCalled, now: float) -> _Actions:
         busy = self._last_words.pending is not None
@@ -270,78 +292,64 @@ class Conversation:
     def _react(self, reaction: Reaction, now: float) -> _Actions:
         if reaction.pending is not None:
             self._after_words(reaction.pending, now)
-        answer = self._respond(now) if reaction.respond else ()
+        answer = self._speech.respond(now) if reaction.respond else ()
         return (*reaction.actions, *answer)
 
     def _on_filler(self, now: float) -> _Actions:
-        quiet = not self._busy and self.turns.caller is CallerState.QUIET
+        quiet = not self._speech.busy and self.turns.caller is CallerState.QUIET
         filler = self.tools.expire(quiet=quiet, now=now)
-        return self._say(filler, now, in_conversation=False)
+        return self._speech.say(filler, now, in_conversation=False)
 
     # Keys, silence, length
 
     def _on_digit(self, event: Digit, now: float) -> _Actions:
         # Who presses a key has heard enough, as on any telephone menu.
-        stopped = self._turn(self.turns.key_pressed())
+        stopped = self._speech.obey(self.turns.key_pressed())
         return (*stopped, *self._on_keys(self.keys.press(event.digit, now=now), now))
 
     def _on_keys(self, digits: str, now: float) -> _Actions:
         if not digits:
             return ()
-        keys = SendEvent(caller_pressed(digits))
-        return (KeysPressed(len(digits)), keys, *self._respond(now))
+        text = keys_in_words(digits)
+        self.transcript.add(Noted(text))
+        told = SendEvent(caller_said(text))
+        return (KeysPressed(len(digits)), told, *self._speech.respond(now))
 
-    def _on_silence(self, step: SilenceStep | None, now: float) -> _Actions:
-        match step:
-            case SilenceStep.PROMPT:
-                said = self._say(self._profile.silence.prompt, now)
-                return (SilencePrompted(), *said)
-            case SilenceStep.GOODBYE:
-                goodbye = self._profile.silence.goodbye
-                return self._say_goodbye(goodbye, CloseReason.SILENCE, now)
-            case None:  # pragma: no branch - the last of all kinds
-                return ()
+    def _on_limits(self, limits: tuple[Limit, ...], now: float) -> _Actions:
+        return tuple(done for one in limits for done in self._on_limit(one, now))
 
-    def _on_length(self, step: LengthStep | None, now: float) -> _Actions:
-        match step:
-            case LengthStep.WARNING:
-                return self._say(self._profile.length.warning, now)
-            case LengthStep.GOODBYE:
-                self.turns.forget_wishes()
-                goodbye, why = self._profile.length.goodbye, CloseReason.MAX_DURATION
-                return self._say_goodbye(goodbye, why, now, may_be_cancelled=False)
-            case LengthStep.CUT:
-                return (*self.end(), EndCall(CloseReason.MAX_DURATION))
-            case None:  # pragma: no branch - the last of all kinds
-                return ()
-
-    def _say_goodbye(
-        self, text: str, why: CloseReason, now: float, *, may_be_cancelled: bool = True
-    ) -> _Actions:
-        said = self._say(text, now)
-        pending = Pending(EndCall(why), may_be_cancelled=may_be_cancelled)
-        self._after_words(pending, now)
-        return said
+    def _on_limit(self, limit: Limit, now: float) -> _Actions:
+        then = limit.then
+        if then is not None and limit.cuts:
+            return (*self.end(), then.action)
+        if then is not None and not then.may_be_cancelled:
+            self.turns.forget_wishes()
+        said = self._speech.say(limit.says, now)
+        if then is not None:
+            self._after_words(then, now)
+        return (*limit.reports, *said)
 
     # Last words
 
     def _after_words(self, pending: Pending, now: float) -> None:
         self._last_words.then(pending, ahead_s=self.playback.ahead_s, now=now)
 
-    @property
-    def _busy(self) -> bool:
-        return self.playback.audible or self.turns.away or not self.turns.idle
-
     def _settle(self, now: float) -> _Actions:
         """Do what waited for everything to be heard; watch the silence."""
         if self._ended:
             return ()
-        pending = self._last_words.take(busy=self._busy or self.judging, now=now)
+        pending = self._last_words.take(busy=self._speech.busy or self.judging, now=now)
         actions = () if pending is None else self._do(pending)
-        quiet = not self._busy and pending is None and self._awaits_caller()
-        self._silence.observe(quiet=quiet, now=now)
+        quiet = not self._speech.busy and pending is None and self._awaits_caller()
+        self._limits.silence.observe(quiet=quiet, now=now)
         self.voice.observe(now=now)
-        return actions
+        return (*actions, *self._on_growth())
+
+    def _on_growth(self) -> _Actions:
+        if self.transcript.version == self._told_version:
+            return ()
+        self._told_version = self.transcript.version
+        return (TranscriptGrew(),)
 
     def _do(self, pending: Pending) -> _Actions:
         if isinstance(pending.action, EndCall):
@@ -356,45 +364,6 @@ class Conversation:
         waiting = self._last_words.pending is not None or self.tools.waiting
         return self.turns.caller is CallerState.QUIET and not (pressing or waiting)
 
-    # Turns
-
-    def _turn(self, orders: tuple[TurnAction, ...]) -> _Actions:
-        done: list[ConversationAction] = []
-        for order in orders:
-            match order:
-                case CreateResponse(instructions):
-                    done.append(SendEvent(create_response(instructions)))
-                case CancelResponse(response_id):
-                    done.append(SendEvent(cancel_response(response_id)))
-                case SayPhrase(wish):
-                    done += self._play(wish)
-                case AskAgain():
-                    done.append(ResponseRetried())
-                case Interrupt():  # pragma: no branch - the last of all kinds
-                    done += self._interrupt()
-        return tuple(done)
-
-    def _interrupt(self) -> _Actions:
-        self._silence.caller_spoke()
-        clear = (SendMessage(Clear()),) if self.playback.audible else ()
-        settled = self.voice.interrupt()
-        answer = self.tools.cancelled(self._last_words.interrupt())
-        return (*clear, *settled, *answer)
-
-    def _respond(self, now: float, instructions: str = "") -> _Actions:
-        return self._turn(self.turns.wish(Wish(instructions=instructions), now=now))
-
-    def _say(self, text: str, now: float, *, in_conversation: bool = True) -> _Actions:
-        if not text.strip():
-            return ()
-        wish = Wish(phrase=text, in_conversation=in_conversation)
-        if self._phrases(text) is None:
-            wish = Wish(instructions=say_exactly(text))
-        return self._turn(self.turns.wish(wish, now=now))
-
-    def _play(self, wish: Wish) -> _Actions:
-        audio = self._phrases(wish.phrase) or b""
-        return self.voice.say(wish.phrase, audio, tell_model=wish.in_conversation)
-
-    def _release(self) -> _Actions:
-        return tuple(SendAudio(audio) for audio in self.playback.release())
+    def _on_interrupted(self) -> _Actions:
+        self._limits.silence.caller_spoke()
+        return self.tools.cancelled(self._last_words.interrupt())

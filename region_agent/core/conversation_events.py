@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from backhaul.core.checkpoint import Checkpoint, VoiceProgress
 from backhaul.core.messages import (
     Cleared,
     CloseReason,
@@ -20,6 +21,7 @@ __all__ = [
     "CallTool",
     "CallerSaid",
     "CallerTurnEnded",
+    "CallerUnheard",
     "CallerVoiced",
     "ConversationAction",
     "ConversationEvent",
@@ -41,6 +43,7 @@ __all__ = [
     "Spoken",
     "ToolAnswered",
     "ToolCalled",
+    "TranscriptGrew",
     "TransferEnded",
     "TransferStarted",
     "TurnCommitted",
@@ -58,7 +61,12 @@ class CallBegan:
     """What the edge plays by itself; empty for nothing."""
     opening_bytes: int = 0
     resumed: bool = False
-    """Whether the caller was talking to another session before."""
+    """Whether the caller was talking to another session before; it is apologised for
+    if nothing is known of that."""
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
+    """What is known of that; None for nothing."""
+    voice: VoiceProgress = field(default_factory=VoiceProgress)
+    """How far the voice had come by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,10 @@ class SpeechStopped:
 @dataclass(frozen=True, slots=True)
 class TurnCommitted:
     """The caller's turn is an item of the conversation now."""
+
+    item_id: str = ""
+    position: int = 0
+    """Where it ends in the caller's audio (bytes, counted over the whole call)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,13 @@ class CallerSaid:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerUnheard:
+    """The text of a turn of the caller will never be known."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCalled:
     """The model calls a function."""
 
@@ -156,6 +175,7 @@ ConversationEvent = (
     | AudioEnded
     | ModelSaid
     | CallerSaid
+    | CallerUnheard
     | ToolCalled
     | ToolAnswered
     | Played
@@ -196,6 +216,8 @@ class CallTool:
     call_id: str
     name: str
     arguments: str = field(repr=False)
+    key: str = ""
+    """Idempotency key of the call; the same one at every attempt, by any agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +265,11 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptGrew:
+    """There is more that another agent would have to know."""
+
+
+@dataclass(frozen=True, slots=True)
 class SilencePrompted:
     """A silent caller was asked whether they are there."""
 
@@ -282,6 +309,7 @@ ConversationAction = (
     | FalselyStarted
     | ResponseRetried
     | Spoken
+    | TranscriptGrew
     | SilencePrompted
     | KeysPressed
     | TransferStarted

@@ -14,6 +14,7 @@ __all__ = [
     "Playback",
     "PlaybackWatch",
     "Utterance",
+    "first_words",
 ]
 
 BYTES_PER_MS: Final = MULAW_RATE_HZ // 1000
@@ -36,6 +37,13 @@ class Utterance:
     fixed: bool = False
     """Whether it is a fixed phrase, whose item holds text and no audio."""
     text: str = field(default="", repr=False)
+    """All of it; empty until it is known."""
+    written: str = field(default="", repr=False)
+    """What has come of the text so far."""
+    told: bool = False
+    """Whether the text was reported."""
+    generated_bytes: int = 0
+    """All audio of it that there was, forwarded or not."""
     start: int = 0
     """Position of its first byte."""
     forwarded_bytes: int = 0
@@ -60,6 +68,24 @@ class Utterance:
     def heard_ms(self) -> int:
         """How much of it the caller heard (ms)."""
         return (self.heard_bytes or 0) // BYTES_PER_MS
+
+    @property
+    def words(self) -> str:
+        """As much of the text as is known."""
+        return self.text or self.written
+
+    def words_until(self, size: int) -> str:
+        """Return the words that the first *size* bytes of the audio stand for."""
+        return first_words(self.words, size, self.generated_bytes)
+
+
+def first_words(text: str, size: int, whole: int) -> str:
+    """Return as many words of *text* as *size* is of *whole*, at least one of some."""
+    if size >= whole:
+        return text
+    words = text.split()
+    count = int(len(words) * size / whole)
+    return " ".join(words[: max(count, 1 if size > 0 else 0)])
 
 
 class Playback:
@@ -92,6 +118,15 @@ class Playback:
         """How long the caller will hear the voice if nothing more comes (s)."""
         return (self.forwarded - self.played + self._held_bytes) / MULAW_RATE_HZ
 
+    def resume(self, *, position: int, heard: int) -> None:
+        """Go on where another agent left off: the edge has got all up to *position*."""
+        self.forwarded = max(position, heard)
+        self.played = heard
+
+    def adopt(self, utterance: Utterance) -> None:
+        """Take note of an utterance that another agent has forwarded."""
+        self._open.append(utterance)
+
     def begin(self, utterance: Utterance) -> Utterance:
         """Take note of an utterance whose audio is about to come."""
         utterance.start = self.forwarded
@@ -103,6 +138,7 @@ class Playback:
 
         What may not is held, and comes out of `release`.
         """
+        utterance.generated_bytes += len(audio)
         if not self._held and self._may_go(len(audio)):
             self._forward(utterance, len(audio))
             return True

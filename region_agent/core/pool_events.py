@@ -27,6 +27,7 @@ __all__ = [
     "SessionOpened",
     "SessionReport",
     "SessionStateChanged",
+    "SurgeOrdered",
 ]
 
 
@@ -100,6 +101,14 @@ class OpenFailed:
     """Whether the server asks to slow down."""
     retry_after_s: float | None = None
     """For how long (s), None when it did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurgeOrdered:
+    """More sessions than usual are wanted for a while."""
+
+    factor: float
+    length_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +227,7 @@ PoolEvent = (
     | LeaseReleased
     | LeaseRedeemed
     | CallEnded
+    | SurgeOrdered
     | Drained
 )
 PoolAction = (

@@ -15,7 +15,9 @@ __all__ = [
     "CALLER_TRANSCRIPT",
     "FATAL_ERRORS",
     "KNOWN_EVENTS",
+    "MODEL_TEXT",
     "MODEL_TRANSCRIPT",
+    "NO_CALLER_TRANSCRIPT",
     "RATE_LIMIT_ERRORS",
     "ErrorDetail",
     "ItemDetail",
@@ -62,6 +64,12 @@ _KNOWN_ERRORS: Final = (
 CALLER_TRANSCRIPT: Final = "conversation.item.input_audio_transcription.completed"
 """What the caller said; only with a transcription model."""
 
+NO_CALLER_TRANSCRIPT: Final = "conversation.item.input_audio_transcription.failed"
+"""What the caller said will not be known."""
+
+MODEL_TEXT: Final = "response.output_audio_transcript.delta"
+"""More of what the model says, ahead of its audio."""
+
 MODEL_TRANSCRIPT: Final = "response.output_audio_transcript.done"
 """What the model said, all of it even when it was interrupted."""
 
@@ -74,7 +82,7 @@ KNOWN_EVENTS: Final = frozenset(
         "conversation.item.done",
         CALLER_TRANSCRIPT,
         "conversation.item.input_audio_transcription.delta",
-        "conversation.item.input_audio_transcription.failed",
+        NO_CALLER_TRANSCRIPT,
         "conversation.item.input_audio_transcription.segment",
         "conversation.item.retrieved",
         "conversation.item.truncated",
@@ -105,7 +113,7 @@ KNOWN_EVENTS: Final = frozenset(
         "response.mcp_call_arguments.done",
         "response.output_audio.delta",
         "response.output_audio.done",
-        "response.output_audio_transcript.delta",
+        MODEL_TEXT,
         MODEL_TRANSCRIPT,
         "response.output_item.added",
         "response.output_item.done",
@@ -168,6 +176,8 @@ class ServerEvent(msgspec.Struct, frozen=True):
     error: ErrorDetail | None = None
     response: ResponseDetail | None = None
     item: ItemDetail | None = None
+    audio_end_ms: float | None = None
+    """Where a turn ends, in all audio that was appended to the session (ms)."""
 
 
 _decoder = msgspec.json.Decoder(ServerEvent)

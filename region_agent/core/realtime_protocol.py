@@ -19,11 +19,14 @@ __all__ = [
     "append_audio",
     "asks_for_response",
     "assistant_said",
-    "caller_pressed",
+    "caller_said",
     "cancel_response",
+    "continue_reply",
     "create_response",
     "delete_item",
+    "function_called",
     "function_output",
+    "keys_in_words",
     "prove_session",
     "say_exactly",
     "server_answers",
@@ -38,6 +41,9 @@ MAX_SESSION_S: Final = 3600.0
 PROOF_ID: Final = "warmline_proof"
 """Names the events that ask a session whether it is alive."""
 
+_UNKNOWN_WORDS: Final = "(The caller said something that was not written down.)"
+_LAST_WORDS: Final = 12
+"""So many words of a reply that broke off are quoted."""
 _RESPONSE_CREATE: Final = b'{"type":"response.create"'
 
 _encode = msgspec.json.encode
@@ -143,30 +149,38 @@ def cancel_response(response_id: str) -> bytes:
     return _encode({"type": "response.cancel", "response_id": response_id})
 
 
-def assistant_said(text: str, item_id: str, *, after: str = "") -> bytes:
+def assistant_said(text: str, item_id: str = "", *, after: str = "") -> bytes:
     """Return ``conversation.item.create``: the assistant has already said *text*.
 
     Args:
         text: What was said; assistant audio cannot be given to a session.
-        item_id: Our own name for the item.
+        item_id: Our own name for the item; empty: the server chooses one.
         after: The item it follows; empty: the last one.
     """
-    return _create_item(
-        {
-            "id": item_id,
-            "type": "message",
-            "role": "assistant",
-            "content": [{"type": "output_text", "text": text}],
-        },
-        after,
-    )
+    content = [{"type": "output_text", "text": text}]
+    item = {"type": "message", "role": "assistant", "content": content}
+    return _create_item({"id": item_id, **item} if item_id else item, after)
 
 
-def caller_pressed(digits: str) -> bytes:
-    """Return ``conversation.item.create``: keys on behalf of the caller, as text."""
-    text = f"The caller pressed these keys of the telephone: {' '.join(digits)}"
-    content = [{"type": "input_text", "text": text}]
+def caller_said(text: str) -> bytes:
+    """Return ``conversation.item.create``: something the caller said or did, as text.
+
+    Args:
+        text: Empty when nobody knows what they said.
+    """
+    content = [{"type": "input_text", "text": text or _UNKNOWN_WORDS}]
     return _create_item({"type": "message", "role": "user", "content": content})
+
+
+def keys_in_words(digits: str) -> str:
+    """Return what the model is told of keys that the caller pressed."""
+    return f"The caller pressed these keys of the telephone: {' '.join(digits)}"
+
+
+def function_called(call_id: str, name: str, arguments: str) -> bytes:
+    """Return ``conversation.item.create``: the model called a function before."""
+    call = {"call_id": call_id, "name": name, "arguments": arguments}
+    return _create_item({"type": "function_call", **call})
 
 
 def function_output(call_id: str, output: str) -> bytes:
@@ -206,6 +220,22 @@ def apologise(profile: Profile) -> str:
         f"{profile.instructions}\n\nThe line to the caller was interrupted for a "
         "moment. Apologise for that in one short sentence and go on with the "
         "conversation."
+    )
+
+
+def continue_reply(profile: Profile, heard: str) -> str:
+    """Return instructions to go on with a reply that broke off.
+
+    Args:
+        profile: Whose instructions they replace.
+        heard: What the caller heard of it.
+    """
+    last_words = " ".join(heard.split()[-_LAST_WORDS:])
+    return (
+        f"{profile.instructions}\n\nThe line was interrupted while you were speaking. "
+        "Go on with your last reply exactly where it broke off. Do not repeat any of "
+        "it and do not mention the interruption. The last words that the caller heard "
+        f"were: {last_words}"
     )
 
 

@@ -28,6 +28,7 @@ from region_agent.core.pool_events import (
     SessionClosed,
     SessionOpened,
     SessionReport,
+    SurgeOrdered,
 )
 from region_agent.core.session_ladder import SessionInput, SessionState
 from region_agent.core.session_stock import PooledSession, SessionStock
@@ -108,6 +109,8 @@ class SessionPool:
                 self._on_released(lease_id, now)
             case LeaseRedeemed(lease_id):
                 self._apply_to_lease(lease_id, SessionInput.REDEEMED, now)
+            case SurgeOrdered(factor, length_s):
+                self.demand.surge.order(factor, until=now + length_s)
             case Drained():
                 self._on_drained(now)
             case _:
@@ -116,7 +119,12 @@ class SessionPool:
 
     def next_deadline(self) -> float | None:
         """Return when `expire` wants to be called; see Machine."""
-        deadlines = [*self._waiting.values(), self._stock.next_deadline()]
+        surge_ends_at = self.demand.surge.ends_at
+        deadlines = [
+            *self._waiting.values(),
+            self._stock.next_deadline(),
+            surge_ends_at,
+        ]
         if self._missing() > 0 and self._may_connect() > 0:
             deadlines.append(max(self._pause.again_at, self._limiter.ready_at))
         deadline = min(deadlines)

@@ -8,7 +8,7 @@ from backhaul.core.estimators import SmoothedMean
 from region_agent.core.pool_config import PoolConfig
 from region_agent.core.stock_sizing import stock_target
 
-__all__ = ["ArrivalRate", "StockDemand"]
+__all__ = ["ArrivalRate", "StockDemand", "Surge"]
 
 _MEMORY_S: Final = 60.0
 """About this far back arrivals count (s): long enough for a rate, short enough for a
@@ -43,6 +43,29 @@ class ArrivalRate:
         return self._weight * math.exp(-(now - self._at) / _MEMORY_S)
 
 
+class Surge:
+    """A factor of the stock that holds for a while; of several, the largest one.
+
+    Attributes:
+        factor: What the stock is multiplied by.
+        ends_at: When it is 1 again (monotonic s); never, if it is.
+    """
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+        self.ends_at = math.inf
+
+    def order(self, factor: float, *, until: float) -> None:
+        """Keep *factor* times as much until *until* (monotonic s)."""
+        later = until if self.ends_at == math.inf else max(self.ends_at, until)
+        self.factor, self.ends_at = max(self.factor, factor), later
+
+    def settle(self, *, now: float) -> None:
+        """End it when its time has come."""
+        if now >= self.ends_at:
+            self.factor, self.ends_at = 1.0, math.inf
+
+
 class StockDemand:
     """What the stock of one pool should be, by what was measured so far."""
 
@@ -52,7 +75,10 @@ class StockDemand:
         """From a session missing to the next one ready (s)."""
         self.target = config.floor
         """Sessions to keep ready."""
+        self.surge = Surge()
+        """More than usual, for a while."""
         self._config = config
+        self._usual = config.floor
         self._short_since: deque[float] = deque()
         self._lower_since: float | None = None
 
@@ -73,7 +99,7 @@ class StockDemand:
 
     def _resize(self, now: float) -> None:
         config = self._config
-        wanted = stock_target(
+        usual = stock_target(
             arrival_rate_per_s=self.arrivals.per_s(now=now),
             refill_s=self.refill.value,
             floor=config.floor,
@@ -82,9 +108,13 @@ class StockDemand:
             factor=config.factor,
             ceiling=config.max_stock,
         )
-        if wanted >= self.target:
-            self.target, self._lower_since = wanted, None
+        if usual >= self._usual:
+            self._usual, self._lower_since = usual, None
         elif self._lower_since is None:
             self._lower_since = now
         elif now - self._lower_since >= _SHRINK_AFTER_S:
-            self.target, self._lower_since = wanted, None
+            self._usual, self._lower_since = usual, None
+        # A surge ends on time: that it does was known before.
+        self.surge.settle(now=now)
+        more = min(math.ceil(self._usual * self.surge.factor), config.max_stock)
+        self.target = max(self._usual, more)

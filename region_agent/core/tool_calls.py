@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from backhaul.core.checkpoint import Called
 from backhaul.core.profile import Profile
 from region_agent.core.built_in_tools import (
     HangUp,
@@ -26,6 +27,7 @@ from region_agent.core.conversation_events import (
 )
 from region_agent.core.last_words import Pending
 from region_agent.core.realtime_protocol import function_output
+from region_agent.core.transcript import Transcript
 
 __all__ = ["Reaction", "ToolCalls"]
 
@@ -58,9 +60,24 @@ class _Running:
 class ToolCalls:
     """The calls of one conversation."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        transcript: Transcript | None = None,
+        *,
+        call_sid: str = "",
+    ) -> None:
+        """Make none yet.
+
+        Args:
+            profile: What may be called.
+            transcript: Where calls and their outputs are kept; None: nowhere.
+            call_sid: The call, of which idempotency keys are made.
+        """
         self.repeated = 0
         """Calls that came a second time."""
+        self._transcript = transcript or Transcript()
+        self._call_sid = call_sid
         self._profile = profile
         self._running: dict[str, _Running] = {}
         self._known: set[str] = set()
@@ -81,15 +98,33 @@ class ToolCalls:
             busy: Whether something waits for the last words already.
             now: Monotonic seconds.
         """
-        if not self._is_new(called.call_id):
-            return Reaction()
+        key = f"{self._call_sid}-{called.call_id}"
+        kept = Called(called.call_id, called.name, called.arguments, key=key)
+        if not self.knows(kept):
+            self._transcript.add(kept)
+            return self.call(kept, busy=busy, now=now)
+        self.repeated += 1
+        return Reaction()
+
+    def knows(self, called: Called) -> bool:
+        """Take note of a call; tell whether it was known."""
+        if called.call_id in self._known:
+            return True
+        self._known.add(called.call_id)
+        self._order.append(called.call_id)
+        if len(self._order) > _REMEMBERED:
+            self._known.discard(self._order.popleft())
+        return False
+
+    def call(self, called: Called, *, busy: bool, now: float) -> Reaction:
+        """Do what a call asks for, for the first time or once more; see `called`."""
         wanted = built_in(called.name, called.arguments, self._profile)
         if wanted is not None and (busy or self._errand):
             wanted = NotPossible(_BUSY)
         call_id = called.call_id
         match wanted:
             case NotPossible(why):
-                answer = _answer(call_id, {"error": why})
+                answer = self._answer(call_id, {"error": why})
                 return Reaction(answer, respond=why != _BUSY and not self._running)
             case HangUp(reason):
                 return Reaction(pending=Pending(EndCall(reason), call_id))
@@ -105,28 +140,28 @@ class ToolCalls:
         """An endpoint has answered; the model goes on when it was the last one."""
         if self._running.pop(call_id, None) is None:
             return Reaction()
-        output_event = SendEvent(function_output(call_id, output))
-        return Reaction((output_event,), respond=not self._running)
+        return Reaction(self._tell(call_id, output), respond=not self._running)
 
     def away(self, call_id: str) -> None:
         """The caller leaves the line because of this call."""
-        self._errand = call_id
+        self._errand = self._transcript.errand = call_id
 
     def returned(self, outcome: str) -> Reaction:
         """The caller is back on the line."""
         call_id, self._errand = self._errand, ""
         if not call_id:
             return Reaction()
+        self._transcript.errand = ""
         if outcome == "sent":
-            return Reaction(_answer(call_id, {"status": outcome}), respond=True)
-        answer = _answer(call_id, {"error": f"nobody could be reached: {outcome}"})
+            return Reaction(self._answer(call_id, {"status": outcome}), respond=True)
+        answer = self._answer(call_id, {"error": f"nobody could be reached: {outcome}"})
         return Reaction((TransferEnded(outcome), *answer), respond=True)
 
     def cancelled(self, pending: Pending | None) -> tuple[ConversationAction, ...]:
         """What waited for the last words is not done: the caller spoke."""
         if pending is None or not pending.call_id:
             return ()
-        return _answer(pending.call_id, {"error": _CALLER_SPOKE})
+        return self._answer(pending.call_id, {"error": _CALLER_SPOKE})
 
     def next_deadline(self) -> float | None:
         """Return when the next filler is due."""
@@ -144,25 +179,20 @@ class ToolCalls:
             call.filler_at = None if quiet else now + _LATER_S
         return due[0].filler if due and quiet else ""
 
-    def _ask(self, called: ToolCalled, now: float) -> Reaction:
+    def _ask(self, called: Called, now: float) -> Reaction:
         tool = next((t for t in self._profile.tools if t.name == called.name), None)
         running = _Running("", None)
         if tool is not None and tool.filler:
             running = _Running(tool.filler, now + tool.filler_after_ms / 1000)
         self._running[called.call_id] = running
-        return Reaction((CallTool(called.call_id, called.name, called.arguments),))
+        asked = CallTool(called.call_id, called.name, called.arguments, called.key)
+        return Reaction((asked,))
 
-    def _is_new(self, call_id: str) -> bool:
-        if call_id in self._known:
-            self.repeated += 1
-            return False
-        self._known.add(call_id)
-        self._order.append(call_id)
-        if len(self._order) > _REMEMBERED:
-            self._known.discard(self._order.popleft())
-        return True
+    def _answer(
+        self, call_id: str, output: dict[str, str]
+    ) -> tuple[ConversationAction, ...]:
+        return self._tell(call_id, msgspec.json.encode(output).decode())
 
-
-def _answer(call_id: str, output: dict[str, str]) -> tuple[ConversationAction, ...]:
-    text = msgspec.json.encode(output).decode()
-    return (SendEvent(function_output(call_id, text)),)
+    def _tell(self, call_id: str, output: str) -> tuple[ConversationAction, ...]:
+        self._transcript.answered(call_id, output)
+        return (SendEvent(function_output(call_id, output)),)

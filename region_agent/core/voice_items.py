@@ -17,11 +17,14 @@ from region_agent.core.realtime_protocol import (
     delete_item,
     truncate_item,
 )
+from region_agent.core.transcript import Transcript
 
 __all__ = ["VoiceItems"]
 
 _REMEMBERED: Final = 64
 """Items and responses of which something may still come."""
+_PROGRESS_CHARS: Final = 40
+"""Text of a reply that is worth another checkpoint: about three seconds of speech."""
 
 _Actions = tuple[ConversationAction, ...]
 
@@ -31,14 +34,20 @@ ValueT = TypeVar("ValueT")
 class VoiceItems:
     """Every utterance from its first byte until it is known how much was heard."""
 
-    def __init__(self, playback: Playback) -> None:
+    def __init__(
+        self, playback: Playback, transcript: Transcript | None = None
+    ) -> None:
+        """Keep what is heard in *transcript*; None: nowhere."""
         self._playback = playback
+        self._transcript = transcript or Transcript()
         self._watch = PlaybackWatch(playback)
         self._items: OrderedDict[str, Utterance] = OrderedDict()
         self._spoke: OrderedDict[str, dict[str, None]] = OrderedDict()
         """By response, the items of which something was forwarded or held."""
         self._unheard: OrderedDict[str, dict[str, None]] = OrderedDict()
         """By response, the items of which nothing was forwarded."""
+        self._written: OrderedDict[str, str] = OrderedDict()
+        """Text of items whose audio has not begun."""
         self._phrases = 0
 
     def audio(
@@ -50,12 +59,35 @@ class VoiceItems:
         if not response_id or response_id != forwarding or cut:
             if item_id and utterance is None:
                 _bounded(self._unheard, response_id, {})[item_id] = None
+            if utterance is not None:
+                utterance.generated_bytes += len(audio)
             return False
         if utterance is None:
-            utterance = self._playback.begin(Utterance(item_id))
+            utterance = self._begin(item_id)
             _bounded(self._items, item_id, utterance)
             _bounded(self._spoke, response_id, {})[item_id] = None
         return self._playback.offer(utterance, audio)
+
+    def _begin(self, item_id: str) -> Utterance:
+        utterance = self._playback.begin(Utterance(item_id))
+        utterance.written = self._written.pop(item_id, "")
+        self._transcript.voice(utterance)
+        return utterance
+
+    def wrote(self, item_id: str, text: str) -> bool:
+        """Take more text of an item; tell whether that is worth a checkpoint."""
+        utterance = self._items.get(item_id)
+        if utterance is None:
+            before = _bounded(self._written, item_id, "")
+            self._written[item_id] = before + text
+            return False
+        before = utterance.written
+        utterance.written += text
+        step = len(utterance.written) // _PROGRESS_CHARS
+        if len(before) // _PROGRESS_CHARS == step:
+            return False
+        self._transcript.grew()
+        return True
 
     def spoke(self, response_id: str) -> bool:
         """Tell whether anything of a response was for the caller to hear."""
@@ -86,7 +118,8 @@ class VoiceItems:
                 Speaker.MODEL, item_id, text, heard_whole=False, heard_ms=0
             )
             return (unheard,)
-        utterance.text = text
+        utterance.text, utterance.told = text, False
+        self._transcript.grew()
         return self._report(utterance)
 
     def played_elsewhere(self, text: str, audio_bytes: int) -> _Actions:
@@ -103,6 +136,24 @@ class VoiceItems:
             told = (SendEvent(assistant_said(text, utterance.item_id)),)
         now = self._playback.offer(utterance, audio)
         return (*told, SendAudio(audio)) if now else told
+
+    def go_on(self, text: str, *, start: int, size: int) -> tuple[Utterance, _Actions]:
+        """Another agent forwarded *text*, which the caller may still be hearing.
+
+        Args:
+            text: What it says.
+            start: Its position.
+            size: How much audio of it the edge has got (bytes).
+        """
+        utterance = self._phrase(text, tell_model=True)
+        utterance.start = start
+        utterance.forwarded_bytes = utterance.generated_bytes = size
+        if utterance.end > self._playback.played:
+            self._playback.adopt(utterance)
+        else:
+            utterance.heard_bytes = size
+        told = SendEvent(assistant_said(text, utterance.item_id))
+        return utterance, (told, *self._report(utterance))
 
     def played(self, position: int) -> _Actions:
         """Everything up to *position* was played."""
@@ -142,13 +193,20 @@ class VoiceItems:
         return tuple(report for one in settled for report in self._report(one))
 
     def _begin_phrase(self, text: str, *, tell_model: bool) -> Utterance:
+        utterance = self._playback.begin(self._phrase(text, tell_model=tell_model))
+        if tell_model:
+            self._transcript.voice(utterance)
+        return utterance
+
+    def _phrase(self, text: str, *, tell_model: bool) -> Utterance:
         self._phrases += 1
         item_id = f"phrase_{self._phrases}" if tell_model else ""
-        utterance = Utterance(item_id, fixed=True, text=text, finished=True)
-        return self._playback.begin(utterance)
+        return Utterance(item_id, fixed=True, text=text, finished=True)
 
     def _settle(self, settled: tuple[Utterance, ...]) -> _Actions:
         actions: list[ConversationAction] = []
+        if settled:
+            self._transcript.grew()
         for utterance in settled:
             if not utterance.heard_whole:
                 actions += self._correct(utterance)
@@ -165,31 +223,23 @@ class VoiceItems:
         if not utterance.fixed:
             return (SendEvent(truncate_item(item_id, heard_ms)),)
         # The item of a phrase holds text only, which cannot be truncated.
-        replaced = assistant_said(
-            _heard_words(utterance), f"{item_id}_cut", after=item_id
-        )
+        heard = utterance.words_until(utterance.heard_bytes or 0)
+        replaced = assistant_said(heard, f"{item_id}_cut", after=item_id)
         return (SendEvent(replaced), SendEvent(delete_item(item_id)))
 
     def _report(self, utterance: Utterance) -> _Actions:
-        if utterance.heard_bytes is None or not utterance.text:
+        if utterance.heard_bytes is None or not utterance.text or utterance.told:
             return ()
-        text, utterance.text = utterance.text, ""
+        utterance.told = True
         return (
             Spoken(
                 Speaker.MODEL,
                 utterance.item_id,
-                text,
+                utterance.text,
                 heard_whole=utterance.heard_whole,
                 heard_ms=utterance.heard_ms,
             ),
         )
-
-
-def _heard_words(utterance: Utterance) -> str:
-    """Return the first words of a phrase, as many as its heard share of the audio."""
-    words = utterance.text.split()
-    share = (utterance.heard_bytes or 0) / utterance.forwarded_bytes
-    return " ".join(words[: max(1, int(len(words) * share))])
 
 
 def _bounded(table: OrderedDict[str, ValueT], key: str, value: ValueT) -> ValueT:

@@ -34,6 +34,7 @@ from backhaul.core.messages import (
     ProfileStock,
     Script,
     Stock,
+    Surge,
 )
 from backhaul.credentials import LinkCredentials
 from backhaul.links import Link
@@ -102,6 +103,8 @@ class ScriptedAgent:
     peers: list[str] = field(default_factory=list)
     tcp: asyncio.Server | None = None
     quic: QuicListener | None = None
+    surge: float = 1.0
+    surges: list[Surge] = field(default_factory=list)
     warm: int = 100
     max_calls: int = 50
     tables: ChannelTables = field(default_factory=lambda: ChannelTables(grace_s=0))
@@ -137,7 +140,10 @@ class ScriptedAgent:
     def stock(self) -> Stock:
         one = ProfileStock(self.warm, open_s=0.4, first_audio_s=0.2 + 0.2 * self.rank)
         return Stock(
-            {"greeted": one, "plain": one}, target_calls=30, max_calls=self.max_calls
+            {"greeted": one, "plain": one},
+            target_calls=30,
+            max_calls=self.max_calls,
+            surge=self.surge,
         )
 
     def push_stock(self) -> None:
@@ -147,6 +153,8 @@ class ScriptedAgent:
     def on_link_message(self, link: Link, message: Message) -> None:
         if isinstance(message, LeaseRelease):
             self.released.append(message.lease_id)
+        if isinstance(message, Surge):
+            self.surges.append(message)
         if isinstance(message, Presence):
             link.send(PresentEdges(self.hear(link.peer.name, message)))
         if not isinstance(message, LeaseRequest):
@@ -284,6 +292,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
             "regions": addresses,
             "numbers": {"+14155550100": "greeted", "+14155550101": "plain"},
             "heartbeat_timeout_s": 20.0,
+            "agent_patience_s": 20.0,
             "drain_timeout_s": 0.0,
         }
         settings = EdgeSettings(**(values | changes))

@@ -70,6 +70,7 @@ async def edge(
             regions={"home": Region(agents=(f"127.0.0.1:{ports[0]}",))},
             numbers={"*": "plain"},
             heartbeat_timeout_s=20.0,
+            agent_patience_s=20.0,
         )
     )
     await edge.start()

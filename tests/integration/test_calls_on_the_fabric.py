@@ -65,6 +65,47 @@ async def transports(fabric: Fabric) -> set[str]:
     return {agent["transport"] for region in regions for agent in region["agents"]}
 
 
+async def sessions_heard(fabric: Fabric) -> list[dict[str, Any]]:
+    """Return the model's records of sessions that a caller was heard by."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{fabric.control_url()}/lab/sessions") as response,
+    ):
+        sessions = (await response.json())["sessions"]
+    return [one for one in sessions if one["audio_in"]["bytes"]]
+
+
+def replies(sessions: list[dict[str, Any]]) -> int:
+    return sum(
+        response["status"] == "completed"
+        for one in sessions
+        for response in one["responses"]
+    )
+
+
+@pytest.mark.timeout(180)
+async def test_the_next_agent_knows_what_was_said() -> None:
+    lines = caller_lines()[:3]
+    async with fabric_and_carrier() as (fabric, carrier):
+        call = asyncio.gather(
+            carrier.place_call(plan(fabric, *(Turn(line.audio) for line in lines)))
+        )
+        async with asyncio.timeout(60):
+            while not replies(await sessions_heard(fabric)):
+                await asyncio.sleep(0.05)
+        await fabric.kill("us-east-1")
+        async with asyncio.timeout(120):
+            (report,) = await call
+        sessions = await sessions_heard(fabric)
+    assert len(report.stream_sids) == 1
+    assert report.errors == ()
+    assert all(turn.reply_first_audio_ms is not None for turn in report.turns)
+    assert len(sessions) == 2
+    known = [str(one["items"]) for one in sessions]
+    assert any(all(line.text in each for line in lines) for each in known)
+    assert not any(one["errors"] for one in sessions)
+
+
 @pytest.mark.timeout(240)
 async def test_the_example_conversations_hold_across_the_wan() -> None:
     examples = Path(__file__).parents[2] / "examples" / "conversations"
@@ -83,7 +124,7 @@ async def test_the_example_conversations_hold_across_the_wan() -> None:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("transport", get_args(LinkTransport))
-async def test_a_killed_region_costs_a_reconnect_and_no_call(
+async def test_a_killed_region_costs_neither_a_call_nor_its_stream(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGE_LINK_TRANSPORT", transport)
@@ -105,8 +146,7 @@ async def test_a_killed_region_costs_a_reconnect_and_no_call(
     for report in reports:
         assert report.answered
         assert report.ended_by == "caller"
-        # Whom the model has told nothing yet stays on the same stream.
-        assert 1 <= len(report.stream_sids) <= 2
+        assert len(report.stream_sids) == 1
         assert len(report.turns) == 2
         assert all(turn.reply_first_audio_ms is not None for turn in report.turns)
         assert report.errors == ()

@@ -17,6 +17,7 @@ import uvloop
 
 from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
+from backhaul.core.surge import Surge
 from backhaul.errors import SettingsError, StoreError
 from backhaul.store import AgentRecord, Store, open_store
 from tests.integration.judges import installed
@@ -303,3 +304,25 @@ def test_the_embedded_server_runs_under_uvloop() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(register()) == (RECORD,)
+
+
+async def test_a_surge_is_remembered_until_it_ends(store: Store) -> None:
+    assert await store.surge("us-east") is None
+    await store.save_surge("us-east", Surge(1.5, length_s=60.0))
+    left = await store.surge("us-east")
+    assert left is not None
+    assert left.factor == 1.5
+    assert 50 < left.length_s <= 60
+    assert await store.surge("us-west") is None
+    await store.save_surge("us-east", Surge(2.0, length_s=0.0))  # nothing is left of it
+    await store.save_surge("us-east", Surge(1.5, length_s=0.05))
+    async with asyncio.timeout(20):
+        while await store.surge("us-east"):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("value", ["", "much", "0.5", "nan"])
+async def test_a_surge_that_makes_no_sense_is_none(store: Store, value: str) -> None:
+    installed("redis-cli", package="redis-tools")
+    command_line(store, "SET", "warmline:surge:us-east", value, "EX", "60")
+    assert await store.surge("us-east") is None

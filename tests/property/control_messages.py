@@ -2,10 +2,20 @@
 
 from hypothesis import strategies as st
 
+from backhaul.core.checkpoint import (
+    Called,
+    CallerSaid,
+    Item,
+    ModelSaid,
+    Noted,
+    Saying,
+    VoiceProgress,
+)
 from backhaul.core.frames import SEQUENCE_MODULUS
 from backhaul.core.messages import (
     Arrived,
     ChannelUnknown,
+    Checkpoint,
     Clear,
     Cleared,
     Close,
@@ -53,6 +63,16 @@ members = st.builds(
     counts,
     st.booleans(),
 )
+items: st.SearchStrategy[Item] = st.one_of(
+    st.builds(CallerSaid, words),
+    st.builds(ModelSaid, words, st.booleans()),
+    st.builds(Saying, words, counts, counts, st.booleans()),
+    st.builds(Called, words, words, words, st.none() | words, words),
+    st.builds(Noted, words),
+)
+checkpoints = st.builds(
+    Checkpoint, counts, st.lists(items, max_size=4).map(tuple), counts, spans, words
+)
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         Hello, counts, words, words, words, st.lists(words, max_size=3).map(tuple)
@@ -94,7 +114,13 @@ messages: st.SearchStrategy[Message] = st.one_of(
         words,
         st.integers(0, 1 << 20),
         st.booleans(),
+        words,
+        st.booleans(),
+        st.none() | checkpoints,
+        counts,
+        st.builds(VoiceProgress, counts, counts, counts, counts),
     ),
+    checkpoints,
     st.builds(Opened, words),
     st.builds(Clear),
     st.builds(Cleared, counts, counts),

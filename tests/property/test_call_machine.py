@@ -18,6 +18,7 @@ from edge.core.call_events import (
     GivenUp,
     HandedOver,
     HoldCaller,
+    MoveWanted,
     OpenChannel,
     PlayGreeting,
     PlayScript,
@@ -26,7 +27,6 @@ from edge.core.call_events import (
     Resumed,
     ScriptPlayed,
     SentAway,
-    SessionFailed,
     SessionFound,
     SessionNotFound,
     StreamLost,
@@ -42,7 +42,7 @@ events: st.SearchStrategy[CallEvent | None] = st.one_of(
     st.builds(StreamStopped),
     st.builds(StreamLost, reasons),
     st.builds(ChannelClosed, reasons),
-    st.builds(SessionFailed, reasons),
+    st.builds(MoveWanted),
     st.builds(SessionFound),
     st.builds(SessionNotFound),
     st.builds(ScriptPlayed),
@@ -64,12 +64,15 @@ configs = st.builds(
     hold_limit_s=st.just(15.0),
     script_limit_s=st.just(25.0),
     max_reconnects=st.integers(0, 2),
-    max_retries=st.integers(0, 2),
+    moves_at_once=st.integers(1, 2),
+    move_every_s=st.sampled_from([5.0, 60.0]),
+    max_moves=st.integers(0, 4),
 )
 
 
 WAITING = {CallState.SEARCHING, CallState.RINGING, CallState.UNPLACED}
-AWAITING_SESSION = {CallState.SEARCHING, CallState.HOLDING}
+WITH_CHANNEL = {CallState.BRIDGED, CallState.MOVING, CallState.AWAY}
+AWAITING_SESSION = {CallState.SEARCHING, CallState.HOLDING, CallState.MOVING}
 """What `edge.call_session` tells the machine is found in these states only."""
 
 
@@ -84,7 +87,9 @@ class World:
         self.leases_gone = 0
         self.resumed = 0
         self.opened = 0
-        self.retries = 0
+        self.moves = 0
+        self.last_move_at = -1e9
+        self.lost_at: list[float] = []
         self.channel_open = False
         self.greetings = 0
         self.scripts = 0
@@ -139,9 +144,8 @@ class World:
         action: OpenChannel | TellReturned | CloseChannel | ReleaseLease | FindSession,
     ) -> None:
         match action:
-            case OpenChannel(resumed):
+            case OpenChannel():
                 assert not self.channel_open
-                assert resumed == (self.resumed > 0)
                 self.channel_open = True
                 self.opened += 1
                 self.leases_gone += 1
@@ -151,22 +155,28 @@ class World:
             case ReleaseLease():
                 self.leases_gone += 1
             case FindSession():
-                assert not self.channel_open
-                self.retries += 1
+                moving = self.machine.state is CallState.MOVING
+                assert self.channel_open == moving
+                every_s = self.config.move_every_s
+                assert not moving or self.now - self.last_move_at >= every_s
+                self.last_move_at = self.now
+                self.moves += 1
+                if not moving:
+                    self.lost_at.append(self.now)
             case TellReturned():
                 assert self.channel_open
 
     def check(self) -> None:
         state = self.machine.state
         assert self.leases_gone <= self.leases
-        assert self.retries <= self.config.max_retries
+        self.check_moves()
         assert self.resumed <= self.config.max_reconnects
-        assert self.leases <= 1 + self.resumed + self.retries
+        assert self.leases <= 1 + self.resumed + self.moves
         assert self.machine.streams == 1 + self.resumed + self.recalls
         assert self.greetings <= 1
         assert self.scripts <= 1
         assert self.machine.fell_back == (self.scripts == 1)
-        assert self.channel_open == (state in {CallState.BRIDGED, CallState.AWAY})
+        assert self.channel_open == (state in WITH_CHANNEL)
         held = self.leases - self.leases_gone
         assert held == (1 if state is CallState.RINGING else 0)
         assert self.ended == (state is CallState.ENDED)
@@ -175,6 +185,12 @@ class World:
         assert (deadline is not None) == waits
         if deadline is not None:
             assert deadline > self.now
+
+    def check_moves(self) -> None:
+        config, at = self.config, self.lost_at
+        assert self.moves <= config.max_moves
+        beyond = zip(at, at[config.moves_at_once :], strict=False)
+        assert all(late - early >= config.move_every_s for early, late in beyond)
 
 
 @settings(deadline=None)

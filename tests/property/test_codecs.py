@@ -100,10 +100,15 @@ def test_a_message_comes_back_as_it_was(message: Message) -> None:
 tagged = st.builds(
     lambda tag, fields: msgspec.msgpack.encode({**fields, "t": tag}),
     st.sampled_from(
-        ["hello", "hb", "hbr", "stock", "open", "close", "granted", "cleared", 1]
+        [
+            *("hello", "hb", "hbr", "stock", "open", "close", "granted", "cleared"),
+            *("checkpoint", 1),
+        ]
     ),
     st.dictionaries(
-        st.sampled_from(["version", "name", "number", "warm", "reason", "lease_id"]),
+        st.sampled_from(
+            ["version", "name", "number", "warm", "reason", "lease_id", "items"]
+        ),
         values,
     ),
 )

@@ -36,6 +36,7 @@ from edge.agent import Agent
 from edge.links import AgentLinks
 from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
+from lab.wan import Route, WanRelay
 from tests.integration.backhaul.links import Call, anyone, eventually
 
 _TALKERS = LinkConfig(
@@ -192,6 +193,7 @@ class FleetBench:
             "regions": {"home": Region(agents=addresses)},
             "numbers": {"*": "desk"},
             "heartbeat_timeout_s": 20.0,
+            "agent_patience_s": 20.0,
             "link_connect_timeout_s": 10.0,
         }
         settings = EdgeSettings(**(values | changes))
@@ -293,3 +295,19 @@ def open_sockets() -> int:
         with contextlib.suppress(FileNotFoundError):
             found += str(path.readlink()).startswith("socket:")
     return found
+
+
+@contextlib.asynccontextmanager
+async def two_ways(fleet: FleetBench) -> AsyncIterator[tuple[AgentDouble, WanRelay]]:
+    """Yield an agent behind one way for UDP and one for TCP."""
+    double = await fleet.agent()
+    relay = WanRelay([Route(way, "127.0.0.1", double.port) for way in ("udp", "tcp")])
+    await relay.start()
+    try:
+        yield double, relay
+    finally:
+        for way in ("udp", "tcp"):
+            relay.unblock(way)
+        for links in fleet.fleets:
+            await links.aclose()
+        await relay.aclose()

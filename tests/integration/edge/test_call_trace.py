@@ -6,12 +6,12 @@ from xml.etree import ElementTree as ET
 
 import pytest_asyncio
 
+from backhaul.core.checkpoint import Checkpoint
 from backhaul.core.messages import CloseReason
 from backhaul.tracing import context_of
 from tests.integration.edge.streams import (
     AUDIO,
     GREETING_AUDIO,
-    close_code,
     heard,
     ring,
     start,
@@ -46,13 +46,8 @@ async def fail_over(bench: "Bench", wait: Any) -> None:
         await wait(lambda: bool(bench.agent.calls))
         bench.agent.calls[0].channel.send_audio(AUDIO)
         await heard(socket, at_least=len(GREETING_AUDIO + AUDIO))
+        bench.agent.calls[0].channel.send(Checkpoint(1))
         bench.agent.calls[0].channel.close(CloseReason.SESSION_LOST)
-        await close_code(socket)
-    form = bench.sids() | {"CallStatus": "in-progress"}
-    _, text = await bench.post("/twilio/resume/1", form)
-    url = ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
-    async with stream(bench, url) as socket:
-        await socket.send(start())
         await wait(lambda: len(bench.agent.calls) == 2)
         bench.agent.calls[1].channel.send_audio(AUDIO)
         await heard(socket, at_least=len(AUDIO))
@@ -70,7 +65,8 @@ async def test_a_failover_is_linked_to_the_session_that_was_lost(
     first, second = receiver.named("attach")
     one = ["attach", "first audio", "stream start", "webhook"]
     assert children(receiver, call) == sorted([*one, "failover"])
-    assert children(receiver, failover) == one
+    again = ["attach", "first audio", "lease", "route"]
+    assert children(receiver, failover) == again
     assert failover.links == (first.span_id,)
     assert (first.parent_id, second.parent_id) == (call.span_id, failover.span_id)
     assert failover.attributes["warmline.failover.reason"] == "session_lost"
@@ -86,12 +82,14 @@ async def test_what_calls_waited_for_is_counted(bench: "Bench", wait: Any) -> No
     await wait(lambda: bench.metric("edge_call_duration_seconds_count") == 1)
     assert bench.metric("edge_failovers_total", outcome="resumed") == 1
     assert bench.metric("edge_failover_gap_seconds_count") == 1
-    assert bench.metric("edge_stream_start_seconds_count") == 2
+    assert bench.metric("edge_failover_restore_seconds_count") == 1
+    assert bench.metric("edge_stream_start_seconds_count") == 1
     assert bench.metric("edge_attach_seconds_count", region="home") == 2
-    leases = {"region": "home", "outcome": "warm"}
-    assert bench.metric("edge_lease_seconds_count", **leases) == 2
-    for source in ("greeting", "model"):
-        assert bench.metric("edge_first_audio_seconds_count", source=source) == 1
+    for outcome in ("warm", "cold"):
+        leases = {"region": "home", "outcome": outcome}
+        assert bench.metric("edge_lease_seconds_count", **leases) == 1
+    source = {"source": "greeting"}
+    assert bench.metric("edge_first_audio_seconds_count", **source) == 1
 
 
 def assert_agents_were_told(

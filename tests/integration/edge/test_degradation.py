@@ -347,7 +347,7 @@ async def test_sessions_that_all_die_lead_to_the_script(
     bench = await make_bench(("home", "away"))
     async with stream(bench, await ring(bench)) as socket:
         await socket.send(start())
-        for number in range(1, 4):
+        for number in range(1, 5):
             calls = await all_calls(bench, number, wait)
             assert max(call.message.epoch for call in calls) == number
             latest = max(calls, key=lambda call: call.message.epoch)

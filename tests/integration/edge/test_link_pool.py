@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
@@ -16,7 +15,6 @@ from edge.core.transport_choice import (
     TransportChooser,
 )
 from edge.link_collector import LinkCollector
-from lab.wan import Route, WanRelay
 from tests.integration.backhaul.links import eventually
 from tests.integration.edge.fleet import (
     AgentDouble,
@@ -27,6 +25,7 @@ from tests.integration.edge.fleet import (
     open_sockets,
     talk,
     transports,
+    two_ways,
 )
 
 
@@ -138,22 +137,6 @@ async def test_links_are_replaced_when_they_are_old_and_calls_hear_nothing(
     counters = agent.pools[0].pool.counters
     await eventually(lambda: counters.retired >= 2)
     assert (counters.lost, counters.failures) == (0, 0)
-
-
-@contextlib.asynccontextmanager
-async def two_ways(fleet: FleetBench) -> AsyncIterator[tuple[AgentDouble, WanRelay]]:
-    """Yield an agent behind one way for UDP and one for TCP."""
-    double = await fleet.agent()
-    relay = WanRelay([Route(way, "127.0.0.1", double.port) for way in ("udp", "tcp")])
-    await relay.start()
-    try:
-        yield double, relay
-    finally:
-        for way in ("udp", "tcp"):
-            relay.unblock(way)
-        for links in fleet.fleets:
-            await links.aclose()
-        await relay.aclose()
 
 
 async def test_the_standby_takes_the_calls_when_udp_dies_and_gives_them_back(

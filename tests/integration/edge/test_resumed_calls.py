@@ -6,12 +6,14 @@ from xml.etree import ElementTree as ET
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from backhaul.core.checkpoint import CallerSaid, Checkpoint
 from backhaul.core.messages import CloseReason
 from tests.integration.edge.streams import (
     AUDIO,
     GREETING_AUDIO,
     close_code,
     heard,
+    media,
     ring,
     start,
     stream,
@@ -21,56 +23,60 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench
 
 
-async def test_a_lost_session_is_reconnected_once_then_the_caller_is_told(
-    bench: "Bench", wait: Any
-) -> None:
-    url = await ring(bench)
-    async with stream(bench, url) as socket:
+KEPT = Checkpoint(1, (CallerSaid("A table for two?"),))
+
+
+async def lose_stream(bench: "Bench", wait: Any) -> str:
+    """Let a talking caller's stream break off; return the URL of the next one."""
+    async with stream(bench, await ring(bench)) as socket:
         await socket.send(start())
         await wait(lambda: bool(bench.agent.calls))
-        bench.agent.calls[0].channel.send_audio(AUDIO)
+        before = bench.agent.calls[0]
+        before.channel.send_audio(AUDIO)
+        before.channel.send(KEPT)
         await heard(socket, at_least=len(GREETING_AUDIO + AUDIO))
-        bench.agent.calls[0].channel.close(CloseReason.SESSION_LOST)
-        assert await close_code(socket) == 1000
+        await socket.send(media())
+        await wait(lambda: len(before.audio) == len(AUDIO))
+    await wait(lambda: before.closed is CloseReason.MEDIA_STREAM_LOST)
     form = bench.sids() | {"CallStatus": "in-progress"}
     answers = [await bench.post("/twilio/resume/1", form) for _ in range(2)]
     assert answers[0] == answers[1]
     connect = ET.fromstring(answers[0][1])[0]  # noqa: S314 - our own
     assert connect.get("action", "").endswith("/twilio/resume/2")
-    async with stream(bench, connect[0].get("url", "")) as socket:
+    return connect[0].get("url", "")
+
+
+async def test_a_lost_stream_is_reconnected_once_then_the_caller_is_told(
+    bench: "Bench", wait: Any
+) -> None:
+    async with stream(bench, await lose_stream(bench, wait)) as socket:
+        await socket.send(start())
+        await wait(lambda: len(bench.agent.calls) == 2)
+        again = bench.agent.calls[1]
+        again.channel.send_audio(AUDIO)
+        assert await heard(socket, at_least=160) == AUDIO
+    await wait(lambda: again.closed is not None)
+    form = bench.sids() | {"CallStatus": "in-progress"}
+    _, text = await bench.post("/twilio/resume/2", form)
+    assert [verb.tag for verb in ET.fromstring(text)] == ["Say", "Hangup"]  # noqa: S314
+
+
+async def test_who_comes_back_on_another_stream_goes_on_where_it_broke_off(
+    bench: "Bench", wait: Any
+) -> None:
+    async with stream(bench, await lose_stream(bench, wait)) as socket:
         await socket.send(start())
         await wait(lambda: len(bench.agent.calls) == 2)
         again = bench.agent.calls[1]
         assert again.message.resumed
         assert again.message.epoch == 2
         assert again.message.greeting_text == ""
-        again.channel.send_audio(AUDIO)
-        assert await heard(socket, at_least=160) == AUDIO
-        again.channel.close(CloseReason.SESSION_LOST)
-        await close_code(socket)
-    _, text = await bench.post("/twilio/resume/2", form)
-    assert [verb.tag for verb in ET.fromstring(text)] == ["Say", "Hangup"]  # noqa: S314
-
-
-async def test_a_dead_agent_leads_to_another_region(
-    make_bench: "MakeBench", wait: Any
-) -> None:
-    bench = await make_bench(("home", "away"))
-    url = await ring(bench)
-    async with stream(bench, url) as socket:
-        await socket.send(start())
-        await wait(lambda: bool(bench.agents["home"].calls))
-        bench.agents["home"].calls[0].channel.send_audio(AUDIO)
-        await heard(socket, at_least=len(GREETING_AUDIO + AUDIO))
-        bench.agents["home"].warm = 0
-        await bench.agents["home"].aclose()
-        assert await close_code(socket) == 1000
-    form = bench.sids() | {"CallStatus": "in-progress"}
-    _, text = await bench.post("/twilio/resume/1", form)
-    url = ET.fromstring(text)[0][0].get("url", "")  # noqa: S314 - our own
-    async with stream(bench, url) as socket:
-        await socket.send(start())
-        await wait(lambda: len(bench.agents["away"].calls) == 1)
+        assert again.message.checkpoint == KEPT
+        position = len(GREETING_AUDIO + AUDIO)
+        voice = again.message.voice
+        assert voice.position == voice.heard == voice.cleared_at == position
+        assert voice.cleared_heard < position
+        await wait(lambda: bytes(again.audio) == AUDIO)
 
 
 async def test_an_agent_that_dies_while_it_rings_leads_to_another_region(

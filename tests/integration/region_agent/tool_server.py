@@ -273,6 +273,7 @@ def request(name: str, arguments: str = "{}", call_id: str = "c1") -> ToolReques
         name=name,
         arguments=arguments,
         call_id=call_id,
+        key=f"CA{'1' * 32}-{call_id}",
         call_sid="CA" + "1" * 32,
         caller="+14155550123",
     )

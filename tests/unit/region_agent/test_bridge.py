@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -5,7 +6,9 @@ from typing import Any, cast
 import pytest
 
 from backhaul.channels import Channel
+from backhaul.core.checkpoint import Called, CallerSaid, ModelSaid, VoiceProgress
 from backhaul.core.messages import (
+    Checkpoint,
     Clear,
     Cleared,
     CloseReason,
@@ -30,6 +33,7 @@ from region_agent.tools import ToolOutcome, ToolRequest, ToolResult
 class FakeChannel:
     sent: list[Message | bytes] = field(default_factory=list)
     closed: CloseReason | None = None
+    audio_missing: int = 0
 
     def bind(self, handler: object) -> None:
         pass
@@ -55,8 +59,9 @@ class FakeSession:
     def send(self, event: bytes) -> None:
         self.sent.append(event)
 
-    def append_audio(self, audio: bytes) -> None:
+    def append_audio(self, audio: bytes) -> bool:
         self.sent.append(audio)
+        return True
 
 
 @dataclass
@@ -144,6 +149,10 @@ class Stage:
     def hears(self, *events: str) -> None:
         for event in events:
             self.bridge.on_event(decode_event(event.encode()))
+
+    @property
+    def kept(self) -> list[Checkpoint]:
+        return [one for one in self.channel.sent if isinstance(one, Checkpoint)]
 
     def told(self, kind: str) -> list[Any]:
         return [one for one in self.services.events if type(one).__name__ == kind]
@@ -275,3 +284,97 @@ async def test_a_hang_up_ends_the_call_once_and_is_told(stage: Stage) -> None:
     assert [event.reason for event in stage.told("CallEnded")] == [
         CloseReason.CALLER_HUNG_UP
     ]
+
+
+# What outlives the agent
+
+STOPPED = '{"type":"input_audio_buffer.speech_stopped","audio_end_ms":20}'
+COMMITTED = '{"type":"input_audio_buffer.committed","item_id":"u1"}'
+SAID = (
+    '{"type":"conversation.item.input_audio_transcription.completed",'
+    '"item_id":"u1","transcript":"Hello?"}'
+)
+WORDS = (
+    '{"type":"response.output_audio_transcript.delta","item_id":"item_1",'
+    '"delta":"A reply of %s more than forty characters."}'
+)
+
+
+async def test_all_that_happens_in_one_turn_of_the_loop_is_one_checkpoint(
+    stage: Stage,
+) -> None:
+    stage.bridge.on_audio(bytes(160))
+    stage.bridge.on_audio(bytes(160))
+    stage.hears(SPEECH, STOPPED, COMMITTED, SAID)
+    assert stage.kept == []
+    await asyncio.sleep(0)
+    (checkpoint,) = stage.kept
+    assert checkpoint.items == (CallerSaid("Hello?"),)
+    assert checkpoint.caller_position == 160
+    assert 0 <= checkpoint.elapsed_s < 10
+    await asyncio.sleep(0)
+    assert len(stage.kept) == 1
+
+
+async def test_a_reply_is_kept_while_it_is_said(stage: Stage) -> None:
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", bytes(8))
+    await asyncio.sleep(0)
+    stage.hears(WORDS % "much")
+    await asyncio.sleep(0)
+    stage.hears(WORDS.replace("A reply", "") % "so")
+    assert [len(checkpoint.items) for checkpoint in stage.kept] == [1]
+
+
+async def test_a_lost_session_leaves_a_last_checkpoint(stage: Stage) -> None:
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", bytes(8))
+    stage.hears(WORDS % "much")
+    stage.bridge.on_session_closed("closed by the server (1011)")
+    assert len(stage.kept) == 1
+    await asyncio.sleep(0)
+    assert len(stage.kept) == 1
+
+
+async def test_a_call_goes_on_from_a_checkpoint(make_stage: MakeStage) -> None:
+    checkpoint = Checkpoint(
+        7,
+        (ModelSaid("Hi."), Called("call_1", "look_up", "{}", key="CA0-call_1")),
+        caller_position=800,
+    )
+    stage = make_stage(
+        message=Open(
+            "1",
+            "CA1",
+            "patient",
+            epoch=2,
+            checkpoint=checkpoint,
+            caller_position=960,
+            voice=VoiceProgress(1600, 1600),
+        )
+    )
+    (request,) = stage.services.requests
+    assert (request.name, request.key) == ("look_up", "CA0-call_1")
+    stage.services.told[0](ANSWER)
+    assert stage.session.sent[-2:] == [
+        function_output("call_1", "42"),
+        create_response(),
+    ]
+    stage.channel.audio_missing = 2
+    stage.bridge.on_audio(bytes(160))
+    stage.hears(COMMITTED, SAID)
+    await asyncio.sleep(0)
+    (latest,) = stage.kept
+    assert latest.version > 7
+    assert latest.caller_position == 960 + 3 * 160
+    assert latest.items[1:] == (
+        Called("call_1", "look_up", "{}", "42", "CA0-call_1"),
+        CallerSaid("Hello?"),
+    )
+    # A recording holds what came over this channel.
+    stage.bridge.on_message(Cleared(position=1700, heard=1500))
+    assert stage.services.recorded[-1] == ("cleared", (100, 0))
+    (started,) = stage.told("CallStarted")
+    assert (started.resumed, started.epoch) == (True, 2)
+    stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
+    assert [event.epoch for event in stage.told("CallEnded")] == [2]

@@ -26,6 +26,7 @@ def call(call_id: str = "call_1") -> ToolRequest:
         name="book",
         arguments="{}",
         call_id=call_id,
+        key=f"CA1-{call_id}",
         call_sid="CA1",
         caller="+14155550123",
     )

@@ -77,6 +77,7 @@ def test_what_has_not_waited_long_enough_waits_on(listener: Listener) -> None:
     assert listener.expire(0.04) == [1]
     assert listener.expire(0.07) == [5]
     assert listener.counters.frames_missing == 4
+    assert listener.receiver.missing == 4
 
 
 def test_what_waits_can_be_had_at_once(listener: Listener) -> None:

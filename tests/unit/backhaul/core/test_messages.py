@@ -6,9 +6,21 @@ from typing import get_args
 import msgspec
 import pytest
 
+from backhaul.core.checkpoint import (
+    MAX_CHECKPOINT_BYTES,
+    MAX_ITEMS,
+    Called,
+    CallerSaid,
+    Item,
+    ModelSaid,
+    Noted,
+    Saying,
+    VoiceProgress,
+)
 from backhaul.core.messages import (
     Arrived,
     ChannelUnknown,
+    Checkpoint,
     Clear,
     Cleared,
     Close,
@@ -38,6 +50,7 @@ from backhaul.core.messages import (
     Script,
     SendDigits,
     Stock,
+    Surge,
     Transfer,
     TransferKind,
     decode_message,
@@ -45,12 +58,24 @@ from backhaul.core.messages import (
 )
 from backhaul.errors import RemoteProtocolError
 
+ITEMS: tuple[Item, ...] = (
+    ModelSaid("Grüß Gott."),
+    CallerSaid("A table for"),
+    CallerSaid(),
+    ModelSaid("For how", heard_whole=False),
+    Noted("Pressed 4."),
+    Called("c1", "book", '{"seats":4}', "done", "CA1-c1"),
+    Called("c2", "bill", "{}"),
+    Saying("It is", 16_000, 20_000, whole=False),
+)
+KEPT = Checkpoint(7, ITEMS, caller_position=80_000, elapsed_s=12.5, errand="c2")
 MESSAGES: list[Message] = [
     Hello(version=1, name="edge-1", capabilities=("a",)),
     Heartbeat(1, Receipt(0.01, 0.001, 0.04), (Arrived(7, 2, 150),)),
     HeartbeatReply(1, 3),
     LeaseRequest("l1", "CA1", "front-desk", epoch=2, cold=True),
     LeaseGranted("l1", warm=True),
+    Surge(1.5, length_s=300.0),
     LeaseRefused("l1", CloseReason.AT_CAPACITY),
     LeaseRelease("l1"),
     Greeting("front-desk", "Grüß Gott", b"\x00\xff" * 1000),
@@ -63,7 +88,17 @@ MESSAGES: list[Message] = [
     ChannelUnknown(7),
     Open("l1", "CA1", "front-desk", 2, f"00-{1:032x}-{2:016x}-01"),
     Open("l1", "CA1", "front-desk", greeting_text="Hello", resumed=True),
+    Open(
+        "l1",
+        "CA1",
+        "front-desk",
+        epoch=2,
+        checkpoint=KEPT,
+        caller_position=80_000,
+        voice=VoiceProgress(20_000, 18_000, cleared_at=4000, cleared_heard=3000),
+    ),
     Opened("sess_1"),
+    KEPT,
     Clear(),
     Cleared(position=16_000, heard=8000),
     Played(16_000),
@@ -74,6 +109,11 @@ MESSAGES: list[Message] = [
     Returned("no-answer"),
     Close(CloseReason.SESSION_LOST, audio=150),
 ]
+
+
+def kept(*items: object, **fields: object) -> bytes:
+    given = {"t": "checkpoint", "version": 1, "items": items, **fields}
+    return msgspec.msgpack.encode(given)
 
 
 def beat(receipt: dict[str, float]) -> bytes:
@@ -104,6 +144,13 @@ def test_a_newer_peer_may_say_more() -> None:
         msgspec.msgpack.encode({"no": "tag"}),
         msgspec.msgpack.encode({"t": "opened", "session_id": 5}),
         msgspec.msgpack.encode({"t": "close", "reason": "because"}),
+        kept(["caller", 5]),
+        kept(["whisperer", "psst"]),
+        kept(["saying", "x", -1, 0, True]),
+        kept(*(MAX_ITEMS + 1) * [["caller", ""]]),
+        kept(caller_position=-1),
+        kept(elapsed_s=math.nan),
+        kept(["caller", "x" * (MAX_CHECKPOINT_BYTES + 1)]),
         beat({"loss": math.nan}),
         beat({"loss": 1.5}),
         beat({"late_p99_s": math.inf}),
@@ -114,6 +161,47 @@ def test_anything_else_is_the_peers_fault(payload: bytes) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         decode_message(payload)
     assert str(caught.value) == "control message does not decode"
+
+
+def test_an_item_may_grow() -> None:
+    assert decode_message(kept(["noted", "x", "new"])) == Checkpoint(1, (Noted("x"),))
+
+
+def checkpoint_of(size: int) -> Checkpoint:
+    empty = len(encode_message(Checkpoint(1, 3 * (Noted("x" * 256),))))
+    third = "x" * ((size - empty) // 3 + 256)
+    whole = Checkpoint(1, 3 * (Noted(third),))
+    spare = size - len(encode_message(whole))
+    return Checkpoint(1, (*whole.items[:2], Noted(third + "x" * spare)))
+
+
+def test_a_checkpoint_has_a_largest_size() -> None:
+    largest = checkpoint_of(MAX_CHECKPOINT_BYTES)
+    payload = encode_message(largest)
+    assert len(payload) == MAX_CHECKPOINT_BYTES
+    assert decode_message(payload) == largest
+    opened = Open("l1", "CA1", "front-desk", epoch=2, checkpoint=largest)
+    assert decode_message(encode_message(opened)) == opened
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        checkpoint_of(MAX_CHECKPOINT_BYTES + 1),
+        Open("l1", "CA1", "p", checkpoint=checkpoint_of(MAX_CHECKPOINT_BYTES + 9000)),
+    ],
+    ids=("sent", "handed on"),
+)
+def test_a_checkpoint_that_is_too_large_is_refused(message: Message) -> None:
+    with pytest.raises(RemoteProtocolError, match="checkpoint is too large"):
+        decode_message(encode_message(message))
+
+
+def test_other_messages_may_be_larger() -> None:
+    greeting = Greeting("front-desk", "Hello", bytes(MAX_CHECKPOINT_BYTES))
+    opened = Open("l1", "CA1", "p", traceparent="x" * (MAX_CHECKPOINT_BYTES + 9000))
+    for message in (greeting, opened):
+        assert decode_message(encode_message(message)) == message
 
 
 def test_a_profile_nobody_spoke_of_has_no_stock() -> None:

@@ -19,6 +19,7 @@ from edge.core.call_events import (
     GivenUp,
     HandedOver,
     HoldCaller,
+    MoveWanted,
     OpenChannel,
     PlayGreeting,
     PlayScript,
@@ -27,7 +28,6 @@ from edge.core.call_events import (
     Resumed,
     ScriptPlayed,
     SentAway,
-    SessionFailed,
     SessionFound,
     SessionNotFound,
     StreamLost,
@@ -44,9 +44,12 @@ CONFIG = CallConfig(
     hold_limit_s=15.0,
     script_limit_s=25.0,
     max_reconnects=1,
-    max_retries=2,
+    moves_at_once=2,
+    move_every_s=60.0,
+    max_moves=4,
 )
 LOST = CloseReason.SESSION_LOST
+GONE = StreamLost(CloseReason.MEDIA_STREAM_LOST)
 EVENTS: list[CallEvent] = [
     StreamStarted(),
     StreamStopped(),
@@ -54,7 +57,7 @@ EVENTS: list[CallEvent] = [
     ChannelClosed(LOST),
     SessionFound(),
     SessionNotFound(),
-    SessionFailed(LOST),
+    MoveWanted(),
     ScriptPlayed(),
     GivenUp(),
     Resumed(),
@@ -79,7 +82,7 @@ def test_an_ordinary_call() -> None:
     machine, actions = play((1.0, StreamStarted()), (9.0, StreamStopped()))
     assert actions == [
         PlayGreeting(),
-        OpenChannel(resumed=False),
+        OpenChannel(),
         CloseChannel(CloseReason.CALLER_HUNG_UP),
         CloseStream(),
         CallEnded(CloseReason.CALLER_HUNG_UP),
@@ -88,22 +91,22 @@ def test_an_ordinary_call() -> None:
     assert machine.end_reason is CloseReason.CALLER_HUNG_UP
 
 
-def test_a_lost_session_is_resumed_once_without_a_second_greeting() -> None:
+def test_a_lost_stream_is_resumed_once_without_a_second_greeting() -> None:
     machine, actions = play(
         (1.0, StreamStarted()),
-        (2.0, ChannelClosed(LOST)),
+        (2.0, GONE),
         (3.0, Resumed()),
         (3.0, SessionFound()),
         (4.0, StreamStarted()),
     )
     assert actions == [
         PlayGreeting(),
-        OpenChannel(resumed=False),
-        CloseChannel(LOST),
+        OpenChannel(),
+        CloseChannel(CloseReason.MEDIA_STREAM_LOST),
         CloseStream(),
-        OpenChannel(resumed=True),
+        OpenChannel(),
     ]
-    machine.handle(ChannelClosed(LOST), now=5.0)
+    machine.handle(GONE, now=5.0)
     assert machine.state is CallState.RECONNECTING
     assert not machine.may_resume
 
@@ -137,13 +140,13 @@ def test_coming_back_does_not_use_up_the_reconnects() -> None:
         (2.0, SentAway(takes_s=0.0)),
         (3.0, Recalled("sent", takes_s=0.0)),
         (4.0, StreamStarted()),
-        (5.0, ChannelClosed(LOST)),
+        (5.0, GONE),
     )
     assert machine.may_resume
     machine.handle(Resumed(), now=6.0)
     machine.handle(SessionFound(), now=6.0)
     assert machine.streams == 3
-    assert machine.handle(StreamStarted(), now=7.0)[1:] == (OpenChannel(resumed=True),)
+    assert machine.handle(StreamStarted(), now=7.0)[1:] == (OpenChannel(),)
 
 
 def test_a_caller_who_is_handed_over_needs_no_channel() -> None:
@@ -203,9 +206,9 @@ def test_a_call_that_never_starts_gives_its_lease_back() -> None:
 
 
 def test_a_reconnect_that_never_comes_ends_with_the_failure() -> None:
-    machine, _ = play((1.0, StreamStarted()), (2.0, ChannelClosed(LOST)))
+    machine, _ = play((1.0, StreamStarted()), (2.0, GONE))
     assert machine.next_deadline() == 12.0
-    assert machine.expire(now=12.0)[1:] == (CloseStream(), CallEnded(LOST))
+    assert machine.expire(now=12.0)[1:] == (CloseStream(), CallEnded(GONE.reason))
 
 
 def test_a_refused_first_stream_gives_its_lease_back() -> None:
@@ -216,7 +219,7 @@ def test_a_refused_first_stream_gives_its_lease_back() -> None:
 
 def test_a_session_that_is_found_before_the_stream_starts_is_no_different() -> None:
     machine, actions = play((0.3, SessionFound()), (1.0, StreamStarted()), leased=False)
-    assert actions == [PlayGreeting(), OpenChannel(resumed=False)]
+    assert actions == [PlayGreeting(), OpenChannel()]
     assert machine.state is CallState.BRIDGED
 
 
@@ -225,7 +228,7 @@ def test_who_waits_for_a_session_is_held() -> None:
     assert machine.state is CallState.HOLDING
     assert actions == [PlayGreeting(), HoldCaller()]
     assert machine.next_deadline() == 16.0
-    assert machine.handle(SessionFound(), now=1.4)[1:] == (OpenChannel(resumed=False),)
+    assert machine.handle(SessionFound(), now=1.4)[1:] == (OpenChannel(),)
     assert machine.next_deadline() is None
 
 
@@ -283,32 +286,85 @@ def test_a_script_that_is_never_played_out_ends_as_if_it_were() -> None:
     assert machine.next_deadline() == 37.0
 
 
-def test_a_session_that_never_spoke_is_replaced_on_the_same_stream() -> None:
-    machine, actions = play((1.0, StreamStarted()), (1.2, SessionFailed(LOST)))
+def test_a_lost_session_is_replaced_on_the_same_stream() -> None:
+    machine, actions = play((1.0, StreamStarted()), (1.2, ChannelClosed(LOST)))
+    assert machine.state.value == "holding"
     assert actions[2:] == [CloseChannel(LOST), FindSession(), HoldCaller()]
-    assert machine.streams == 1
-    assert machine.handle(SessionFound(), now=1.5)[1:] == (OpenChannel(resumed=False),)
-    machine.handle(SessionFailed(LOST), now=2.0)
-    machine.handle(SessionFound(), now=2.5)
-    assert machine.handle(SessionFailed(LOST), now=3.0)[1:] == (
+    assert (machine.streams, machine.moves) == (1, 1)
+    assert machine.next_deadline() == 16.2
+    assert machine.handle(SessionFound(), now=1.5)[1:] == (OpenChannel(),)
+    assert machine.state is CallState.BRIDGED
+
+
+def test_a_call_moves_a_few_times_then_once_a_minute_and_not_for_ever() -> None:
+    machine, _ = play((0.0, StreamStarted()))
+
+    def lose(now: float) -> CallState:
+        machine.handle(ChannelClosed(LOST), now=now)
+        state = machine.state
+        machine.handle(SessionFound(), now=now)
+        return state
+
+    assert [lose(at) for at in (1.0, 2.0, 63.0, 123.0)] == [CallState.HOLDING] * 4
+    assert machine.handle(ChannelClosed(LOST), now=900.0)[1:] == (
         CloseChannel(LOST),
         PlayScript(),
     )
+    assert machine.state is CallState.FALLBACK
 
 
-def test_a_session_that_is_lost_while_the_caller_is_away_is_not_replaced() -> None:
+def test_too_many_losses_in_a_minute_lead_to_the_script() -> None:
     machine, actions = play(
-        (1.0, StreamStarted()),
-        (2.0, SentAway(takes_s=30.0)),
-        (5.0, SessionFailed(CloseReason.LINK_LOST)),
+        (0.0, StreamStarted()),
+        (1.0, ChannelClosed(LOST)),
+        (1.0, SessionFound()),
+        (2.0, ChannelClosed(LOST)),
+        (2.0, SessionFound()),
+        (30.0, ChannelClosed(LOST)),
     )
-    assert machine.state is CallState.RECONNECTING
-    assert FindSession() not in actions
+    assert machine.state is CallState.FALLBACK
+    assert actions[-2:] == [CloseChannel(LOST), PlayScript()]
+
+
+def test_a_call_is_moved_without_a_gap() -> None:
+    machine, actions = play((1.0, StreamStarted()), (2.0, MoveWanted()))
+    assert machine.state is CallState.MOVING
+    assert actions[2:] == [FindSession()]
+    assert machine.next_deadline() == 17.0
+    assert machine.handle(SessionFound(), now=2.5) == (
+        CallStateChanged(CallState.MOVING, CallState.BRIDGED, "session_found"),
+        CloseChannel(CloseReason.HANDED_OVER),
+        OpenChannel(),
+    )
+    assert machine.next_deadline() is None
+
+
+@pytest.mark.parametrize("found", [SessionNotFound(), None])
+def test_a_call_that_nobody_else_can_take_stays(found: CallEvent | None) -> None:
+    machine, _ = play((1.0, StreamStarted()), (2.0, MoveWanted()))
+    done = machine.handle(found, now=3.0) if found else machine.expire(now=17.0)
+    assert machine.state is CallState.BRIDGED
+    assert done[1:] == ()
+
+
+def test_a_session_that_is_lost_while_its_call_moves_is_not_searched_twice() -> None:
+    machine, actions = play(
+        (1.0, StreamStarted()), (2.0, MoveWanted()), (2.1, ChannelClosed(LOST))
+    )
+    assert actions[2:] == [FindSession(), CloseChannel(LOST), HoldCaller()]
+    assert machine.handle(SessionFound(), now=2.2)[1:] == (OpenChannel(),)
+
+
+def test_a_call_that_may_not_move_stays_where_it_is() -> None:
+    machine, _ = play(
+        (1.0, StreamStarted()), (2.0, MoveWanted()), (2.5, SessionFound())
+    )
+    assert machine.handle(MoveWanted(), now=61.9) == ()
+    assert machine.state is CallState.BRIDGED
 
 
 def test_a_stream_that_is_lost_on_hold_may_be_resumed() -> None:
-    lost = StreamLost(CloseReason.MEDIA_STREAM_LOST)
-    machine, actions = play((1.0, StreamStarted()), (2.0, lost), leased=False)
+    machine, actions = play((1.0, StreamStarted()), (2.0, GONE), leased=False)
     assert actions[2:] == [CloseStream()]
     assert machine.may_resume
     machine.handle(Resumed(), now=3.0)

@@ -33,6 +33,7 @@ def test_audio_behind_audio_is_played_after_it() -> None:
     playout = playing(SECOND)
     playout.sent(SECOND, now=10.1)
     assert playout.position(now=11.5) == 12_000
+    assert playout.given == 16_000
 
 
 def test_audio_behind_silence_starts_when_it_comes() -> None:
@@ -143,6 +144,7 @@ def test_a_mark_proves_something_once() -> None:
     assert playout.echoed(name, now=11.0) == SECOND
     assert playout.echoed(name, now=11.5) is None
     assert playout.position(now=11.5) == 12_000
+    assert playout.given == 16_000
 
 
 def test_marks_are_due_every_100_ms_while_one_is_on_its_way() -> None:

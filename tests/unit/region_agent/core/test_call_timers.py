@@ -59,3 +59,18 @@ def test_a_call_may_last_for_ever() -> None:
     watch = LengthWatch(CallLength(max_s=0.0), now=0.0)
     assert watch.next_deadline() is None
     assert watch.expire(now=1e9) is None
+
+
+def test_a_call_that_goes_on_elsewhere_is_as_long_as_it_was() -> None:
+    config = CallLength(max_s=100.0, warning_s=10.0)
+    early = LengthWatch(config, now=1000.0, elapsed_s=60.0)
+    assert early.next_deadline() == 1030.0
+    assert early.elapsed_s(now=1005.0) == 65.0
+    warned = LengthWatch(config, now=1000.0, elapsed_s=95.0)
+    assert (warned.next_deadline(), warned.expire(now=1005.0)) == (
+        1005.0,
+        LengthStep.GOODBYE,
+    )
+    over = LengthWatch(config, now=1000.0, elapsed_s=200.0)
+    assert over.expire(now=1000.0) is LengthStep.GOODBYE
+    assert over.next_deadline() == 1020.0

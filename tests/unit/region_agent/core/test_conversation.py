@@ -1,7 +1,10 @@
 """The conversation, told as scripts: when, what happens, what is done about it."""
 
+from typing import Any
+
 import pytest
 
+from backhaul.core import checkpoint as kept
 from backhaul.core.messages import Cleared, Digit, Flow, Played, Returned
 from backhaul.core.profile import CallLength, Profile, Silence, TurnDetection
 from backhaul.core.tools import Tool, TransferTarget
@@ -9,6 +12,7 @@ from region_agent.core.conversation_events import (
     AudioEnded,
     CallBegan,
     CallerSaid,
+    CallerUnheard,
     CallerVoiced,
     ModelSaid,
     ResponseBegan,
@@ -18,6 +22,7 @@ from region_agent.core.conversation_events import (
     SpeechStopped,
     ToolAnswered,
     ToolCalled,
+    TranscriptGrew,
     TurnCommitted,
 )
 from tests.unit.conversation_script import (
@@ -107,6 +112,264 @@ def test_the_edge_saying_an_announcement_does_not_keep_the_model_from_beginning(
     told = "write assistant phrase_1: This call is recorded."
     profile = quiet_profile(caller_speaks_first=False)
     run([(0.0, began, [told, "respond"])], profile)
+
+
+# Going on where another agent left off
+
+
+PATIENCE = CallLength(max_s=100.0, warning_s=10.0, warning="Soon.")
+UNTOLD = "(The caller said something that was not written down.)"
+GO_ON = (
+    "respond: The line was interrupted while you were speaking. "
+    "Go on with your last reply exactly where it broke off. Do not repeat any of it "
+    "and do not mention the interruption. The last words that the caller heard were:"
+)
+
+
+def goes_on(
+    *items: kept.Item, voice: tuple[int, int] = (0, 0), **more: Any
+) -> CallBegan:
+    checkpoint = kept.Checkpoint(7, items, **more)
+    return CallBegan(checkpoint=checkpoint, voice=kept.VoiceProgress(*voice))
+
+
+def test_a_caller_who_was_not_answered_is_answered() -> None:
+    run(
+        [
+            (
+                0.0,
+                goes_on(
+                    kept.ModelSaid("Hello."),
+                    kept.CallerSaid("A table."),
+                    kept.CallerSaid(),
+                ),
+                [
+                    "write assistant -: Hello.",
+                    "write user -: A table.",
+                    f"write user -: {UNTOLD}",
+                    "respond",
+                ],
+            )
+        ],
+        quiet_profile(greeting="Hello.", caller_speaks_first=False),
+        {"Hello.": 8000},
+    )
+
+
+def test_what_is_still_being_played_can_be_interrupted() -> None:
+    saying = kept.Saying("One two three four.", 8000, 16_000, whole=True)
+    run(
+        [
+            (
+                0.0,
+                goes_on(saying, voice=(16_000, 9000)),
+                ["write assistant phrase_1: One two three four."],
+            ),
+            (0.5, SpeechStarted(), ["clear"]),
+            (
+                0.6,
+                Cleared(16_000, 12_000),
+                [
+                    "interrupted at 500",
+                    "write assistant phrase_1_cut: One two",
+                    "delete phrase_1",
+                    "model: One two three four. (cut)",
+                ],
+            ),
+        ]
+    )
+
+
+def test_a_reply_that_was_cut_goes_on_behind_what_is_still_played() -> None:
+    saying = kept.Saying("One two", 8000, 16_000, whole=False)
+    run(
+        [
+            (
+                0.0,
+                goes_on(saying, voice=(16_000, 9000)),
+                ["write assistant phrase_1: One two", f"{GO_ON} One two"],
+            ),
+            (0.3, ResponseBegan("r1"), []),
+            (0.3, Voice("r1", "i1", 800), ["audio 800"]),
+            (0.9, Played(16_800), ["model: One two"]),
+        ]
+    )
+
+
+def test_a_reply_that_was_cut_long_ago_is_reported_at_once() -> None:
+    saying = kept.Saying("One two", 8000, 16_000, whole=False)
+    began = goes_on(saying, voice=(16_000, 16_000))
+    told = ["write assistant phrase_1: One two", "model: One two"]
+    run([(0.0, began, [*told, f"{GO_ON} One two"])])
+
+
+def test_what_will_be_said_anew_is_not_played_to_its_end() -> None:
+    began = goes_on(kept.CallerSaid("A table."), voice=(16_000, 9000))
+    told = "write user -: A table."
+    run(
+        [
+            (0.0, began, ["clear", told, "respond"]),
+            (0.1, Cleared(16_000, 9800), []),
+        ]
+    )
+
+
+def test_an_answer_that_was_begun_before_anything_was_kept_is_dropped() -> None:
+    began = CallBegan(voice=kept.VoiceProgress(8000, 4000))
+    run([(0.0, began, ["clear", "respond"])], quiet_profile(caller_speaks_first=False))
+    run([(0.0, began, ["clear"])])
+
+
+def test_a_function_is_called_again_and_its_output_given() -> None:
+    began = goes_on(
+        kept.CallerSaid("A table."),
+        kept.Called("c1", "lookup", "{}", key="CA1-c1"),
+        kept.Called("c2", "lookup", "[]", "42"),
+    )
+    told = ["called c1 lookup {}", "called c2 lookup []", "output c2 42"]
+    again = "call c1 lookup {}"
+    run(
+        [
+            (0.0, began, ["write user -: A table.", *told, again, "respond"]),
+            (0.1, ResponseBegan("r1"), []),
+            (0.2, ToolCalled("c1", "lookup", "{}"), []),
+            (0.2, ToolCalled("c2", "lookup", "[]"), []),
+            (0.3, ResponseEnded("r1", "completed"), []),
+            (0.5, ToolAnswered("c1", "43"), ["output c1 43", "respond"]),
+        ],
+        quiet_profile(tools=(LOOKUP,)),
+    )
+
+
+def test_a_farewell_that_was_begun_is_ended() -> None:
+    saying = kept.Saying("Goodbye.", 0, 8000, whole=True)
+    began = goes_on(saying, kept.Called("c1", "hang_up", "{}"), voice=(8000, 4000))
+    run(
+        [
+            (
+                0.0,
+                began,
+                ["write assistant phrase_1: Goodbye.", "called c1 hang_up {}"],
+            ),
+            (0.5, Played(8000), ["model: Goodbye.", "end model_hung_up"]),
+        ]
+    )
+
+
+def test_a_caller_who_is_away_comes_back_to_the_next_agent() -> None:
+    began = goes_on(kept.Called("c1", "transfer", "{}"), errand="c1")
+    why = '{"error":"nobody could be reached: busy"}'
+    run(
+        [
+            (0.0, began, ["called c1 transfer {}"]),
+            (
+                9.0,
+                Returned("busy"),
+                ["not transferred: busy", f"output c1 {why}", "respond"],
+            ),
+        ],
+        quiet_profile(transfers={"desk": TransferTarget(to="+14155550100")}),
+    )
+
+
+def test_the_length_of_a_call_is_that_of_all_its_agents() -> None:
+    run(
+        [
+            (
+                0.0,
+                goes_on(kept.ModelSaid("Hello."), elapsed_s=80.0),
+                ["write assistant -: Hello."],
+            ),
+            (10.0, None, ["respond: Soon."]),
+        ],
+        quiet_profile(length=PATIENCE),
+    )
+
+
+def test_without_anything_said_the_call_begins_anew() -> None:
+    run(
+        [
+            (
+                0.0,
+                goes_on(elapsed_s=1.0),
+                ["write assistant phrase_1: Hello.", "audio 8000"],
+            )
+        ],
+        quiet_profile(greeting="Hello."),
+        {"Hello.": 8000},
+    )
+
+
+# What another agent would have to know
+
+
+def items_after(script: list[Step], profile: Profile) -> tuple[kept.Item, ...]:
+    conversation = conversation_of(profile, {})
+    play(conversation, script)
+    return conversation.checkpoint(now=script[-1][0]).items
+
+
+def test_a_conversation_is_kept_as_it_was_heard() -> None:
+    assert items_after(
+        [
+            (0.0, CallBegan("Hello.", 8000), ["write assistant phrase_1: Hello."]),
+            (1.0, Played(8000), ["model: Hello."]),
+            (2.0, SpeechStarted(), []),
+            (3.0, SpeechStopped(), ["turn"]),
+            (3.0, TurnCommitted("u1", 24_000), []),
+            (3.4, CallerSaid("u1", "Hello?"), ["caller: Hello?"]),
+            (3.5, ResponseBegan("r1"), []),
+            (3.5, ToolCalled("c1", "lookup", "{}"), ["call c1 lookup {}"]),
+            (3.6, ResponseEnded("r1", "completed"), []),
+            (4.0, Digit("#"), ["1 keys", KEYS, "respond"]),
+            (4.0, TurnCommitted("u2", 30_000), []),
+            (4.1, CallerUnheard("u2"), []),
+        ],
+        quiet_profile(greeting="Hello.", tools=(LOOKUP,)),
+    ) == (
+        kept.ModelSaid("Hello."),
+        kept.CallerSaid("Hello?"),
+        kept.Called("c1", "lookup", "{}", key="CA1-c1"),
+        kept.Noted(KEYS.removeprefix("write user -: ")),
+        kept.CallerSaid(),
+    )
+
+
+KEYS = "write user -: The caller pressed these keys of the telephone: #"
+
+
+def test_a_cough_is_not_kept() -> None:
+    assert items_after(
+        [
+            *says(0.0, "r1", "i1", 80_000),
+            (0.1, ModelSaid("i1", "An epic."), []),
+            (1.0, SpeechStarted(), []),
+            (1.1, SpeechStopped(), ["false start"]),
+            (1.1, TurnCommitted("u1", 8000), []),
+            (1.2, CallerSaid("u1", "Hem."), ["caller: Hem."]),
+        ],
+        quiet_profile(min_interruption_ms=300),
+    ) == (kept.Saying("An epic.", 0, 80_000, whole=True),)
+
+
+def test_a_reply_is_kept_as_far_as_it_is_written() -> None:
+    conversation = conversation_of(quiet_profile(), {})
+    play(conversation, [(0.0, ResponseBegan("r1"), [])])
+    assert not conversation.wrote("i1", "It is ")
+    play(conversation, [(0.1, Voice("r1", "i1", 800), ["audio 800"])])
+    assert not conversation.wrote("i1", "a long ")
+    assert conversation.wrote("i1", "story that I am going to tell.")
+    assert conversation.checkpoint(now=0.2).items == (
+        kept.Saying("It is a long story that I am going to tell.", 0, 800, whole=False),
+    )
+
+
+def test_growth_is_told_once() -> None:
+    conversation = conversation_of(quiet_profile(), {})
+    assert conversation.handle(TurnCommitted("u1", 8), now=0.0) == ()
+    *_, grew = conversation.handle(CallerSaid("u1", "Yes."), now=0.0)
+    assert grew == TranscriptGrew()
+    assert conversation.handle(Flow(paused=False), now=0.0) == ()
 
 
 # Interruption

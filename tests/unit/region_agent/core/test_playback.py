@@ -8,7 +8,10 @@ from region_agent.core.playback import (
     Playback,
     PlaybackWatch,
     Utterance,
+    first_words,
 )
+
+ALL = "one two  three four"
 
 
 def speak(playback: Playback, item_id: str, size: int) -> Utterance:
@@ -182,3 +185,28 @@ def test_a_carrier_that_tells_nothing_is_noticed() -> None:
     playback.on_played(8000)
     watch.observe(now=24.0)
     assert watch.next_deadline() is None
+
+
+def test_positions_go_on_where_another_agent_left_off() -> None:
+    playback = Playback()
+    playback.resume(position=1600, heard=800)
+    assert playback.audible
+    assert playback.ahead_s == 0.1
+    before = Utterance("a", start=800, forwarded_bytes=800, finished=True)
+    playback.adopt(before)
+    after = speak(playback, "b", 160)
+    assert after.start == 1600
+    assert playback.on_played(1760) == (before, after)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, ""), (1, "one"), (500, "one two"), (999, "one two three"), (1000, ALL)],
+)
+def test_words_are_shared_out_over_the_audio(size: int, words: str) -> None:
+    assert first_words(ALL, size, 1000) == words
+    assert Utterance("a", written=ALL, generated_bytes=1000).words_until(size) == words
+
+
+def test_words_without_audio_are_all_there_is() -> None:
+    assert first_words(ALL, 0, 0) == ALL

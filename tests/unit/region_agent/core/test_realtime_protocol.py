@@ -13,11 +13,14 @@ from region_agent.core.realtime_protocol import (
     append_audio,
     asks_for_response,
     assistant_said,
-    caller_pressed,
+    caller_said,
     cancel_response,
+    continue_reply,
     create_response,
     delete_item,
+    function_called,
     function_output,
+    keys_in_words,
     prove_session,
     say_exactly,
     server_answers,
@@ -54,7 +57,7 @@ def test_a_session_speaks_mulaw_both_ways() -> None:
                     "interrupt_response": True,
                 },
                 "noise_reduction": None,
-                "transcription": None,
+                "transcription": {"model": "gpt-transcribe"},
             },
             "output": {
                 "format": {"type": "audio/pcmu"},
@@ -71,7 +74,7 @@ def test_a_profile_decides_all_the_rest() -> None:
             instructions="Be kind.",
             turn_detection=TurnDetection(type=VadKind.SEMANTIC, eagerness="high"),
             noise_reduction="far_field",
-            transcription_model="gpt-transcribe",
+            transcription_model="",
             max_output_tokens=500,
         )
     )
@@ -83,7 +86,7 @@ def test_a_profile_decides_all_the_rest() -> None:
         "interrupt_response": True,
     }
     assert heard["noise_reduction"] == {"type": "far_field"}
-    assert heard["transcription"] == {"model": "gpt-transcribe"}
+    assert heard["transcription"] is None
     assert session["max_output_tokens"] == 500
 
 
@@ -134,12 +137,41 @@ def test_what_was_said_is_an_assistant_item_under_our_own_name() -> None:
     assert replaced["previous_item_id"] == "phrase_1"
 
 
-def test_keys_are_a_text_of_the_caller() -> None:
-    item = json.loads(caller_pressed("12#"))["item"]
+def test_what_was_said_before_may_go_without_a_name() -> None:
+    assert "id" not in json.loads(assistant_said("Hello."))["item"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Hello?", "Hello?"),
+        ("", "(The caller said something that was not written down.)"),
+    ],
+)
+def test_what_the_caller_said_is_told_as_text(text: str, told: str) -> None:
+    item = json.loads(caller_said(text))["item"]
     assert item["role"] == "user"
-    (content,) = item["content"]
-    assert content["type"] == "input_text"
-    assert content["text"].endswith(": 1 2 #")
+    assert item["content"] == [{"type": "input_text", "text": told}]
+
+
+def test_keys_are_put_into_words() -> None:
+    assert keys_in_words("12#").endswith(": 1 2 #")
+
+
+def test_a_call_of_a_function_can_be_told_again() -> None:
+    assert json.loads(function_called("c1", "book", "{}"))["item"] == {
+        "type": "function_call",
+        "call_id": "c1",
+        "name": "book",
+        "arguments": "{}",
+    }
+
+
+def test_the_last_words_before_a_cut_are_quoted() -> None:
+    heard = " ".join(str(number) for number in range(30))
+    told = continue_reply(Profile(instructions="Be kind."), heard)
+    assert told.startswith("Be kind.\n\n")
+    assert told.endswith(": " + " ".join(str(number) for number in range(18, 30)))
 
 
 def test_what_a_function_gave_names_the_call() -> None:

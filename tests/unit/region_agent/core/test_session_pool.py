@@ -22,6 +22,7 @@ from region_agent.core.pool_events import (
     RetireSession,
     SessionClosed,
     SessionStateChanged,
+    SurgeOrdered,
 )
 from region_agent.core.session_ladder import SessionState
 from tests.unit.pool_script import make, opened, play, tell, warm
@@ -445,3 +446,18 @@ def test_a_rate_limit_keeps_all_pools_of_the_agent_waiting() -> None:
     play(other, [(0.6, None, []), (7.4, None, []), (7.5, None, [OpenSession(1)])])
     # After it they open one by one.
     assert limited.next_deadline() == 7.6
+
+
+def test_a_surge_opens_more_and_lets_them_go_when_it_ends() -> None:
+    pool = warm(floor=2, max_stock=9)
+    play(
+        pool,
+        [
+            (10.0, SurgeOrdered(1.5, length_s=300.0), [OpenSession(3)]),
+            (10.5, opened(3), []),
+        ],
+    )
+    assert pool.next_deadline() == 310.0
+    assert len(tell(pool, None, now=310.0)) == 1
+    assert pool.stock().verified == 2
+    assert pool.next_deadline() != 310.0

@@ -84,3 +84,36 @@ def test_an_outage_asks_for_no_more_stock() -> None:
     demand.settle(0, now=0.0)
     demand.refilled(now=3600.0)
     assert demand.refill.value == 30.0
+
+
+def test_a_surge_multiplies_the_target_and_ends_on_time() -> None:
+    demand = busy(60)
+    demand.settle(6, now=0.0)
+    demand.surge.order(1.5, until=300.0)
+    for now, target in ((0.0, 9), (100.0, 6), (299.9, 6), (300.0, 4), (900.0, 1)):
+        if now == 100.0:
+            demand.settle(9, now=40.0)  # it is quieter, but a minute has not passed
+            assert demand.target == 9
+        demand.settle(9, now=now)
+        assert demand.target == target, now
+
+
+def test_of_several_surges_the_largest_holds_until_the_last_ends() -> None:
+    demand = busy(0, floor=4)
+    demand.surge.order(2.0, until=50.0)
+    demand.surge.order(1.5, until=100.0)
+    demand.surge.order(1.0, until=20.0)
+    demand.settle(4, now=60.0)
+    assert (demand.target, demand.surge.ends_at) == (8, 100.0)
+    demand.settle(8, now=100.0)
+    assert (demand.target, demand.surge.factor) == (4, 1.0)
+    demand.surge.order(1.5, until=130.0)
+    demand.settle(4, now=101.0)
+    assert demand.target == 6
+
+
+def test_a_surge_keeps_to_what_an_agent_can_have() -> None:
+    demand = StockDemand(PoolConfig(floor=4, max_stock=6))
+    demand.surge.order(3.0, until=50.0)
+    demand.settle(4, now=0.0)
+    assert demand.target == 6

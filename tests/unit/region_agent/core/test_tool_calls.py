@@ -2,6 +2,7 @@
 
 import json
 
+from backhaul.core.checkpoint import Called
 from backhaul.core.messages import CloseReason
 from backhaul.core.profile import Profile
 from backhaul.core.tools import Tool, TransferTarget
@@ -17,6 +18,7 @@ from region_agent.core.conversation_events import (
 )
 from region_agent.core.last_words import Pending
 from region_agent.core.tool_calls import Reaction, ToolCalls
+from region_agent.core.transcript import Transcript
 
 URL = "https://example.com/"
 PROFILE = Profile(
@@ -50,9 +52,9 @@ def call(
 
 
 def test_an_endpoint_is_asked_once_and_its_answer_passed_on_once() -> None:
-    tools = ToolCalls(PROFILE)
+    tools = ToolCalls(PROFILE, call_sid="CA1")
     asked = call(tools, "c1", "quick", '{"a":1}')
-    assert asked == Reaction((CallTool("c1", "quick", '{"a":1}'),))
+    assert asked == Reaction((CallTool("c1", "quick", '{"a":1}', "CA1-c1"),))
     assert call(tools, "c1", "quick") == Reaction()
     assert tools.repeated == 1
     assert tools.waiting
@@ -81,9 +83,9 @@ def test_what_cannot_be_done_is_told_and_waits_for_the_others() -> None:
 
 
 def test_even_a_function_that_nobody_declared_is_asked_for() -> None:
-    tools = ToolCalls(PROFILE)
+    tools = ToolCalls(PROFILE, call_sid="CA1")
     asked = call(tools, "c1", "unheard_of", "nonsense")
-    assert asked.actions == (CallTool("c1", "unheard_of", "nonsense"),)
+    assert asked.actions == (CallTool("c1", "unheard_of", "nonsense", "CA1-c1"),)
     assert tools.next_deadline() is None
 
 
@@ -172,3 +174,39 @@ def test_the_calls_that_are_remembered_are_bounded() -> None:
     assert call(tools, "c1000", "quick") == Reaction()
     assert call(tools, "c1", "quick") == Reaction()
     assert call(tools, "c0", "quick").actions
+
+
+# From agent to agent
+
+
+def test_calls_and_their_outputs_are_kept() -> None:
+    transcript = Transcript()
+    tools = ToolCalls(PROFILE, transcript, call_sid="CA1")
+    call(tools, "c1", "quick")
+    call(tools, "c2", "transfer", TO_DESK)
+    tools.away("c2")
+    quick = Called("c1", "quick", "{}", key="CA1-c1")
+    transfer = Called("c2", "transfer", TO_DESK, key="CA1-c2")
+    before = transcript.checkpoint(elapsed_s=0.0)
+    assert before.items == (quick, transfer)
+    assert before.errand == "c2"
+    tools.answered("c1", "42")
+    tools.returned("sent")
+    after = transcript.checkpoint(elapsed_s=0.0)
+    assert [c.output for c in after.items if isinstance(c, Called)] == [
+        "42",
+        '{"status":"sent"}',
+    ]
+    assert after.errand == ""
+
+
+def test_a_call_is_made_again_under_its_old_key() -> None:
+    transcript = Transcript()
+    tools = ToolCalls(PROFILE, transcript, call_sid="CA1")
+    before = Called("c1", "quick", "{}", key="older-c1")
+    assert not tools.knows(before)
+    again = tools.call(before, busy=False, now=0.0)
+    assert again == Reaction((CallTool("c1", "quick", "{}", "older-c1"),))
+    assert call(tools, "c1", "quick") == Reaction()
+    assert tools.answered("c1", "42").respond
+    assert transcript.checkpoint(elapsed_s=0.0).items == ()

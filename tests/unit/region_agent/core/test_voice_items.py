@@ -1,5 +1,6 @@
 """The voice item by item; `test_conversation` tells how items are corrected."""
 
+from backhaul.core.checkpoint import ModelSaid, Saying
 from region_agent.core.call_events import Speaker
 from region_agent.core.conversation_events import SendAudio, SendEvent, Spoken
 from region_agent.core.playback import Playback
@@ -8,6 +9,7 @@ from region_agent.core.realtime_protocol import (
     delete_item,
     truncate_item,
 )
+from region_agent.core.transcript import Transcript
 from region_agent.core.voice_items import VoiceItems
 
 
@@ -109,3 +111,50 @@ def test_an_item_that_was_all_heard_so_far_is_cut_there_at_once() -> None:
     voice.played(800)
     assert SendEvent(truncate_item("i1", 100)) in voice.interrupt()
     assert voice.finish("i1") == ()
+
+
+def test_text_may_come_before_its_audio_and_after_it() -> None:
+    transcript = Transcript()
+    voice = VoiceItems(Playback(), transcript)
+    assert not voice.wrote("i1", "It is ")
+    voice.audio("r1", "i1", bytes(800), forwarding="r1")
+    version = transcript.version
+    assert not voice.wrote("i1", "a ")
+    assert transcript.version == version
+    assert voice.wrote("i1", "story of more than forty characters.")
+    assert transcript.version > version
+    (saying,) = transcript.checkpoint(elapsed_s=0.0).items
+    assert saying == Saying(
+        "It is a story of more than forty characters.", 0, 800, whole=False
+    )
+
+
+def test_what_is_generated_after_a_cut_counts_for_the_share_that_was_heard() -> None:
+    transcript = Transcript()
+    voice = VoiceItems(Playback(), transcript)
+    voice.audio("r1", "i1", bytes(800), forwarding="r1")
+    voice.interrupt()
+    voice.audio("r1", "i1", bytes(800), forwarding="r1")
+    voice.text("i1", "One two three four.")
+    voice.cleared(800, 800)
+    (said,) = transcript.checkpoint(elapsed_s=0.0).items
+    assert said == ModelSaid("One two", heard_whole=False)
+
+
+def test_what_another_agent_said_is_heard_to_its_end() -> None:
+    playback = Playback()
+    playback.resume(position=1600, heard=700)
+    voice = VoiceItems(playback)
+    before, told = voice.go_on("Hello.", start=0, size=700)
+    assert told == (
+        SendEvent(assistant_said("Hello.", "phrase_1")),
+        Spoken(Speaker.MODEL, "phrase_1", "Hello.", heard_ms=87),
+    )
+    assert before.heard_whole
+    after, told = voice.go_on("So.", start=700, size=900)
+    assert told == (SendEvent(assistant_said("So.", "phrase_2")),)
+    assert playback.audible
+    assert voice.played(1600) == (
+        Spoken(Speaker.MODEL, "phrase_2", "So.", heard_ms=112),
+    )
+    assert after.heard_whole

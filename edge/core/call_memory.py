@@ -1,0 +1,49 @@
+"""What an agent that takes a call over must be told of it."""
+
+from backhaul.core.checkpoint import Called, CallerSaid, Checkpoint, Noted, Saying
+from edge.core.audio_ring import AudioRing
+
+__all__ = ["CallMemory"]
+
+
+class CallMemory:
+    """The last checkpoint of a call, and what the caller has said since.
+
+    Attributes:
+        checkpoint: What the last agent knew; None: nothing yet.
+        audio: The end of the caller's audio.
+        lost: Bytes of that which no agent got: a turn was longer than what is kept.
+    """
+
+    def __init__(self) -> None:
+        self.checkpoint: Checkpoint | None = None
+        self.audio = AudioRing()
+        self.lost = 0
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Take note of a checkpoint; an older one than the last counts no more."""
+        if self.checkpoint is None or checkpoint.version >= self.checkpoint.version:
+            self.checkpoint = checkpoint
+            self.audio.release(checkpoint.caller_position)
+
+    def unheard(self) -> tuple[int, tuple[bytes, ...]]:
+        """Return the caller's audio that no checkpoint covers, and where it begins.
+
+        It is for an agent that takes the call over.
+        """
+        wanted = 0 if self.checkpoint is None else self.checkpoint.caller_position
+        start, frames = self.audio.after(wanted)
+        self.lost += max(start - wanted, 0)
+        return start, frames
+
+    @property
+    def model_is_due(self) -> bool:
+        """Whether the next agent speaks first: something waits for an answer."""
+        items = () if self.checkpoint is None else self.checkpoint.items
+        match items[-1:]:
+            case (Saying(whole=whole),):
+                return not whole
+            case (CallerSaid() | Called() | Noted(),):
+                return True
+            case _:
+                return False

@@ -1,0 +1,46 @@
+"""Where a turn ends in the caller's audio of the whole call."""
+
+from region_agent.core.caller_position import CallerPosition
+
+
+def hear(caller: CallerPosition, frames: int, *, appended: bool = True) -> None:
+    for _ in range(frames):
+        caller.received(160, missing_frames=0, appended=appended)
+
+
+def test_a_turn_ends_where_the_server_says() -> None:
+    caller = CallerPosition(8000)
+    hear(caller, 50)
+    caller.turn_stopped(600)
+    assert caller.turn_end == 8000 + 4800
+    hear(caller, 50)
+    assert caller.turn_end == 8000 + 4800
+
+
+def test_a_turn_whose_end_nobody_told_ends_now() -> None:
+    caller = CallerPosition(8000)
+    hear(caller, 50)
+    assert caller.turn_end == 16_000
+    caller.turn_stopped(600)
+    caller.turn_stopped(None)
+    assert caller.turn_end == 16_000
+
+
+def test_what_went_astray_and_what_was_not_appended_counts() -> None:
+    caller = CallerPosition(0)
+    caller.received(160, missing_frames=0, appended=True)
+    caller.received(160, missing_frames=3, appended=True)
+    assert caller.turn_end == 5 * 160
+    hear(caller, 2, appended=False)
+    caller.turn_stopped(40)
+    # Of the frames that the session has, both belong to the turn.
+    assert caller.turn_end == 4 * 160
+
+
+def test_no_turn_ends_before_the_beginning_or_in_the_future() -> None:
+    caller = CallerPosition(800)
+    hear(caller, 1)
+    caller.turn_stopped(-1e6)
+    assert caller.turn_end == 800
+    caller.turn_stopped(1e6)
+    assert caller.turn_end == 960
