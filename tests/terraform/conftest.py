@@ -18,7 +18,7 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
-def complete() -> Iterator[dict[str, Any]]:
+def complete() -> dict[str, Any]:
     """The plan of examples/complete as JSON, and its state in ``applied``."""
     from tests.terraform.check import LARGEST  # noqa: PLC0415 - not without Terraform
     from tests.terraform.workspace import workspace  # noqa: PLC0415
@@ -28,7 +28,7 @@ def complete() -> Iterator[dict[str, Any]]:
         work.plan(LARGEST).require()
         planned = work.shown(LARGEST, "plan.bin")
         work.run(LARGEST, "apply", "-no-color", "plan.bin").require()
-        yield planned | {"applied": work.shown(LARGEST)}
+        return planned | {"applied": work.shown(LARGEST)}
 
 
 @pytest.fixture(scope="session")

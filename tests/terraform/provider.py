@@ -12,6 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+# gRPC would run handlers of its own in every child this process forks, for as long as
+# it lives, and they break children: it reads this when it is first imported.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+
 import grpc
 import msgpack
 from tf.gen import grpc_controller_pb2 as controller
