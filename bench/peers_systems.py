@@ -137,7 +137,7 @@ async def _warmline(bed: Bed, transport: str) -> AsyncIterator[Running]:
         "regions": {_REGION: {"agents": []}},
         "edges": {
             _EDGE: {
-                "public_url": bed.url("http", http_port),
+                "public_url": _signed_base(bed, http_port),
                 "media_url": bed.url("ws", media_port),
             }
         },
@@ -186,6 +186,11 @@ async def _warmline(bed: Bed, transport: str) -> AsyncIterator[Running]:
             auth_token,
             "AC" + secrets.token_hex(16),
         )
+
+
+def _signed_base(bed: Bed, port: int) -> str:
+    """Return how Twilio signs the webhook's URL: without the port, if it is HTTPS."""
+    return f"https://{bed.host}" if bed.tls else bed.url("http", port)
 
 
 async def _service(
