@@ -11,271 +11,79 @@ A system that is not there is skipped with a line that says why. Every case is m
 """
 
 import argparse
-import asyncio
-import contextlib
 import json
 import sys
 import tempfile
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
-from peers_audio import match_pulses
-from peers_processes import Cost, cost_of
-from peers_report import machine, medians, ratios, show, show_ratios
-from peers_systems import SYSTEMS, Bed, MissingPeerError, Running, System
+from peers_case import Case, measure
+from peers_report import machine, medians, most_carried, ratios, show, show_ratios
+from peers_systems import SYSTEMS, FailedRunError, MissingPeerError
 
-from backhaul.clock import monotonic_s
-from lab.figures import percentile
-
-_HERE: Final = Path(__file__).parent
-_PATIENCE_S: Final = 120.0
-_IDLE_S: Final = 1.0
-"""From a system's start to the look at what it holds without calls."""
-_SETTLE_S: Final = 2.0
-_DRAIN_S: Final = 1.0
-_LOSS_PERCENT: Final = 1.0
-"""A call less audible than that is not carried."""
+_FULL: Final = {
+    "calls": [10, 50, 100, 200, 400],
+    "tls": "both",
+    "seconds": 15.0,
+    "rounds": 3,
+    "carriers": 2,
+    "calls_per_s": 40.0,
+}
+"""Some two hours; of three rounds one may be spoilt by a neighbour."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What is measured at a time."""
-
-    system: System
-    tls: bool
-    calls: int
-    seconds: float
-    carriers: int
-    calls_per_s: float
-
-
-class End:
-    """A carrier or the model: a process that takes its orders from us."""
-
-    def __init__(self, process: Process, out: Path) -> None:
-        self.pid = process.pid
-        self._process = process
-        self._out = out
-
-    async def says(self) -> dict[str, Any]:
-        """Return the next thing it prints."""
-        assert self._process.stdout is not None  # noqa: S101 - narrows the type
-        async with asyncio.timeout(_PATIENCE_S):
-            line = await self._process.stdout.readline()
-        if not line:
-            sys.exit("bench: an end failed")
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def set_window(self, from_s: float, until_s: float) -> None:
-        """Name the time whose audio counts."""
-        assert self._process.stdin is not None  # noqa: S101 - narrows the type
-        order = json.dumps({"window": [from_s, until_s]})
-        self._process.stdin.write(order.encode() + b"\n")
-
-    async def figures(self) -> dict[str, Any]:
-        """End it; return what it measured."""
-        await self.aclose()
-        found: dict[str, Any] = json.loads(self._out.read_text())
-        return found
-
-    async def aclose(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None  # noqa: S101 - narrows the type
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await self._process.wait()
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            raise
-
-
-@asynccontextmanager
-async def start_end(
-    script: str, orders: dict[str, Any], out: Path
-) -> AsyncIterator[End]:
-    """Start a carrier or the model; it ends when its standard input does."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(_HERE / script),
-        json.dumps({**orders, "out": str(out)}),
-        stdin=PIPE,
-        stdout=PIPE,
-    )
-    end = End(process, out)
-    try:
-        yield end
-    finally:
-        await end.aclose()
-
-
-async def measure(case: Case, directory: Path) -> dict[str, Any]:
-    """Return the figures of one case.
-
-    Raises:
-        MissingPeerError: If the system cannot be had.
-    """
-    bed = Bed(directory, 0, case.tls, case.calls)
-    bed.make_certificates()
-    orders: dict[str, Any] = {"voice": case.system.voice}
-    if case.tls:
-        files = bed.files
-        orders |= {"certificate": str(files.certificate), "key": str(files.key)}
-    async with AsyncExitStack() as stack:
-        model = await stack.enter_async_context(
-            start_end("peers_model.py", orders, directory / "model.json")
-        )
-        port = (await model.says())["port"]
-        bed = Bed(directory, port, case.tls, case.calls)
-        running = await stack.enter_async_context(case.system.start(bed))
-        await asyncio.sleep(_IDLE_S)
-        idle = cost_of(running.roles)
-        carriers = [
-            await stack.enter_async_context(
-                start_end("peers_carrier.py", one, directory / f"carrier-{n}.json")
-            )
-            for n, one in enumerate(carrier_orders(case, bed, running))
-        ]
-        for carrier in carriers:
-            await carrier.says()
-        await asyncio.sleep(_SETTLE_S)
-        return await talk(case, running, idle, model, carriers)
-
-
-def carrier_orders(case: Case, bed: Bed, running: Running) -> list[dict[str, Any]]:
-    """Return the orders of each carrier."""
-    count = 1 if case.system.voice == "pulses" else min(case.carriers, case.calls)
-    shares = [case.calls // count + (n < case.calls % count) for n in range(count)]
-    return [
-        {
-            "calls": share,
-            "url": running.url,
-            "voice": case.system.voice,
-            "calls_per_s": case.calls_per_s / count,
-            "auth_token": running.auth_token,
-            "account_sid": running.account_sid,
-            "ca": str(bed.files.ca) if case.tls else "",
-        }
-        for share in shares
-    ]
-
-
-async def talk(
-    case: Case,
-    running: Running,
-    idle: dict[str, Cost],
-    model: End,
-    carriers: Sequence[End],
-) -> dict[str, Any]:
-    """Measure while everybody talks."""
-    watched = {**running.roles, "model": model.pid}
-    watched |= {f"carrier-{n}": one.pid for n, one in enumerate(carriers)}
-    from_s = monotonic_s() + 0.2
-    until_s = from_s + case.seconds
-    for end in (model, *carriers):
-        end.set_window(from_s, until_s)
-    await asyncio.sleep(from_s - monotonic_s())
-    before, before_s = cost_of(watched), monotonic_s()
-    await asyncio.sleep(until_s - monotonic_s())
-    after, after_s = cost_of(watched), monotonic_s()
-    await asyncio.sleep(_DRAIN_S)
-    called = [await carrier.figures() for carrier in carriers]
-    heard = await model.figures()
-    cores = {
-        name: (after[name].cpu_s - before[name].cpu_s) / (after_s - before_s)
-        for name in watched
-    }
-    grown = {role: after[role].rss_kb - idle[role].rss_kb for role in running.roles}
-    return row(case, cores, grown, heard, called)
-
-
-def row(
-    case: Case,
-    cores: dict[str, float],
-    grown_kb: dict[str, float],
-    heard: dict[str, Any],
-    called: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """Return all figures of a case."""
-    calls = sum(one["calls"] - one["lost_calls"] for one in called)
-    sent, up, down = delays_of(heard, called)
-    first = [ms for one in called for ms in one["first_audio_ms"]]
-    lost_percent = 100 * (1 - len(up) / sent) if sent else 100.0
-    added = {f"p{rank}": percentile(up, rank) for rank in (50, 99)}
-    answers = {f"p{rank}": percentile(down, rank) for rank in (50, 99)}
-    carried = calls == case.calls and lost_percent < _LOSS_PERCENT
-    ends = ("model", *(name for name in cores if name.startswith("carrier")))
-    return {
-        "system": case.system.name,
-        "transport": case.system.transport,
-        "tls": case.tls,
-        "calls": case.calls,
-        "cpu_ms_per_call_second": by_role(cores, calls, 1000),
-        "added_ms": added,
-        "rss_kb_per_call": by_role(grown_kb, calls, 1),
-        "back_ms": answers,
-        "first_audio_ms": {f"p{rank}": percentile(first, rank) for rank in (50, 99)},
-        "carried": carried,
-        "failed_calls": case.calls - calls,
-        "lost_percent": lost_percent,
-        "failures": sorted({text for one in called for text in one["failed"]})[:3],
-        "bench_cores": {name: cores[name] for name in ends},
-        "carrier_late_p99_ms": max(one["late_p99_ms"] for one in called),
-    }
-
-
-def by_role(
-    found: dict[str, float], calls: int, factor: float
-) -> dict[str, float | None]:
-    """Return figures per call of edge, agent and all of the system."""
-    roles = [role for role in found if role != "model" and "carrier" not in role]
-    share = factor / max(calls, 1)
-    edge, agent = (found[r] * share if r in found else None for r in ("edge", "agent"))
-    total = sum(found[role] for role in roles) * share
-    return {"edge": edge, "agent": agent, "total": total}
-
-
-def delays_of(
-    heard: dict[str, Any], called: list[dict[str, Any]]
-) -> tuple[int, list[float], list[float]]:
-    """Return what callers sent (pieces), and delays to the model and back (ms)."""
-    if "delays_ms" in heard:
-        down = [delay for one in called for delay in one["delays_ms"]]
-        return sum(one["sent"] for one in called), heard["delays_ms"], down
-    (caller,) = called
-    sent, up = match_pulses(caller["pulses_sent"], heard["pulses_heard"])
-    return sent, up, match_pulses(heard["pulses_sent"], caller["pulses_heard"])[1]
-
-
-async def measure_all(chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure every case; return the rows of all rounds, as medians."""
-    cases = list(all_cases(chosen))
+async def measure_all(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Measure every case; return all that was found, which is kept as it grows."""
+    where = machine()
     rows: dict[int, list[dict[str, Any]]] = {}
     missing: set[str] = set()
+    found = report(where, chosen, rows)
     for _ in range(chosen.rounds):
-        for number, case in enumerate(cases):
-            name = case.system.label
-            if name in missing:
+        for number, case in enumerate(all_cases(chosen)):
+            if case.system.label in missing:
                 continue
-            try:
-                with tempfile.TemporaryDirectory() as directory:
-                    found = await measure(case, Path(directory))
-            except MissingPeerError as exc:
-                missing.add(name)
-                print(f"bench: {name} is skipped: {exc}", file=sys.stderr)
+            row = await measure_safely(case, missing)
+            if row is None:
                 continue
-            rows.setdefault(number, []).append(found)
-            print(show(found), file=sys.stderr if chosen.json else sys.stdout)
-            sys.stdout.flush()
-    return [medians(found) for _, found in sorted(rows.items())]
+            print(show(row), file=sys.stderr if chosen.json else sys.stdout, flush=True)
+            rows.setdefault(number, []).append(row)
+            found = report(where, chosen, rows)
+            if chosen.out:
+                chosen.out.write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+async def measure_safely(case: Case, missing: set[str]) -> dict[str, Any] | None:
+    """Return the figures of one case; None, and a line that says why, of none."""
+    name = case.system.label
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            return await measure(case, Path(directory))
+    except MissingPeerError as exc:
+        missing.add(name)
+        print(f"bench: {name} is skipped: {exc}", file=sys.stderr)
+    except FailedRunError as exc:
+        print(f"bench: {name} with {case.calls} calls failed: {exc}", file=sys.stderr)
+    return None
+
+
+def report(
+    where: dict[str, Any],
+    chosen: argparse.Namespace,
+    rows: dict[int, list[dict[str, Any]]],
+) -> dict[str, Any]:
+    """Return all that was found so far, as medians of the rounds."""
+    runs = [medians(found) for _, found in sorted(rows.items())]
+    return {
+        "machine": where,
+        "seconds": chosen.seconds,
+        "rounds": chosen.rounds,
+        "runs": runs,
+        "ratios": ratios(runs),
+        "most_carried": most_carried(runs),
+    }
 
 
 def all_cases(chosen: argparse.Namespace) -> list[Case]:
@@ -292,6 +100,7 @@ def all_cases(chosen: argparse.Namespace) -> list[Case]:
             seconds=chosen.seconds,
             carriers=chosen.carriers,
             calls_per_s=chosen.calls_per_s,
+            profiles=chosen.profiles,
         )
     return list(found.values())
 
@@ -306,18 +115,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--carriers", type=int, default=1, help="processes")
     parser.add_argument("--calls-per-s", type=float, default=25.0)
+    parser.add_argument("--full", action="store_true", help="what the docs show")
+    parser.add_argument("--profiles", type=Path, help="sample with py-spy into here")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="write the JSON here as well")
     chosen = parser.parse_args()
-    where = machine()
-    runs = uvloop.run(measure_all(chosen))
-    found = {"machine": where, "runs": runs, "ratios": ratios(runs)}
-    if chosen.out:
-        chosen.out.write_text(json.dumps(found, indent=1) + "\n")
+    if chosen.full:
+        vars(chosen).update(_FULL)
+    found = uvloop.run(measure_all(chosen))
     if chosen.json:
         print(json.dumps(found))
         return
-    print(*show_ratios(ratios(runs)), sep="\n")
+    print(*show_ratios(found["ratios"]), sep="\n")
 
 
 if __name__ == "__main__":

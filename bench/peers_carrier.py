@@ -35,6 +35,7 @@ from peers_audio import (
 from peers_end import Pacer, obey, quiet_logs, tell
 from picows import (
     WSCloseCode,
+    WSError,
     WSFrame,
     WSListener,
     WSMsgType,
@@ -43,6 +44,7 @@ from picows import (
 )
 
 from backhaul.clock import monotonic_s
+from backhaul.errors import WarmlineError
 from backhaul.tasks import TaskOwner
 from lab.twilio_facts import call_parameters
 from lab.twilio_plan import CallPlan
@@ -216,7 +218,7 @@ class Carrier:
         self.window = Window()
         self.delays = Delays()
         self.callers: list[Caller] = []
-        self.pacer = Pacer(FRAME_S, self.window)
+        self.pacer = Pacer(FRAME_S, self.window, spread=True)
         self.first_audio_s = array("d")
         self.failed: list[str] = []
         self._context = (
@@ -240,7 +242,7 @@ class Carrier:
         try:
             async with asyncio.timeout(FIRST_AUDIO_S):
                 await self._place()
-        except (OSError, TimeoutError, ValueError) as exc:
+        except (OSError, TimeoutError, ValueError, WSError, WarmlineError) as exc:
             self.failed.append(f"{type(exc).__name__}: {exc}")
 
     async def _place(self) -> None:

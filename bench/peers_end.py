@@ -27,8 +27,16 @@ _TOGETHER_S: Final = 0.0005
 class Pacer:
     """Calls every speaker at its own steady pace; one that is late catches up."""
 
-    def __init__(self, interval_s: float, window: Window) -> None:
+    def __init__(self, interval_s: float, window: Window, *, spread: bool) -> None:
+        """Have nobody to call.
+
+        Args:
+            interval_s: Between two calls of a speaker (s).
+            window: Whose lateness counts.
+            spread: Whether speakers begin anywhere in the interval, or at once.
+        """
         self._interval_s = interval_s
+        self._spread_s = interval_s if spread else 0.0
         self._window = window
         self._due: list[tuple[float, int, Callable[[float], bool]]] = []
         self._count = 0
@@ -37,7 +45,7 @@ class Pacer:
 
     def add(self, speak: Callable[[float], bool]) -> None:
         """Call *speak* with the time (s) until it returns False."""
-        at = monotonic_s() + self._rng.uniform(0, self._interval_s)
+        at = monotonic_s() + self._rng.uniform(0, self._spread_s)
         self._count += 1
         heapq.heappush(self._due, (at, self._count, speak))
 

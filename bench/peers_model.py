@@ -90,7 +90,7 @@ class Model:
         self.orders = orders
         self.window = Window()
         self.delays = Delays()
-        self.pacer = Pacer(PIECE_S, self.window)
+        self.pacer = Pacer(PIECE_S, self.window, spread=False)
         self.talks: list[Talk] = []
         """Those that a call uses, in the order in which they began to."""
 

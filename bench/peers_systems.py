@@ -27,7 +27,14 @@ from backhaul.clock import monotonic_s
 from backhaul.pki import Role, TlsFiles, create_authority, issue
 from backhaul.store import open_store
 
-__all__ = ["SYSTEMS", "Bed", "MissingPeerError", "Running", "System"]
+__all__ = [
+    "SYSTEMS",
+    "Bed",
+    "FailedRunError",
+    "MissingPeerError",
+    "Running",
+    "System",
+]
 
 _BASELINES: Final = Path(__file__).parent / "baselines"
 _ENVIRONMENTS: Final = Path(__file__).parents[1] / ".peers"
@@ -42,6 +49,10 @@ _SERVER: Final = "localhost"
 
 class MissingPeerError(Exception):
     """A peer cannot be had on this machine."""
+
+
+class FailedRunError(Exception):
+    """A part of one run did not do what it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +224,7 @@ async def _service(
     async with asyncio.timeout(_START_S):
         line = await process.stdout.readline()
     if not line:
-        sys.exit(f"bench: {module} did not start: {_last_words(log)}")
+        raise FailedRunError(f"{module} did not start: {_last_words(log)}")
     return process.pid, orjson.loads(line)
 
 
@@ -295,7 +306,7 @@ async def _wait_open(port: int, process: asyncio.subprocess.Process, log: Path) 
             writer.close()
             return
         if process.returncode is not None or monotonic_s() > give_up_at:
-            sys.exit(f"bench: a peer did not start: {_last_words(log)}")
+            raise FailedRunError(f"a peer did not start: {_last_words(log)}")
         await asyncio.sleep(0.1)
 
 
