@@ -45,7 +45,6 @@ from picows import (
 
 from backhaul.clock import monotonic_s
 from backhaul.errors import WarmlineError
-from backhaul.tasks import TaskOwner
 from lab.twilio_facts import call_parameters
 from lab.twilio_plan import CallPlan
 from lab.twilio_webhook import WebhookClient
@@ -319,15 +318,13 @@ class Carrier:
 async def run(orders: Orders) -> None:
     """Place the calls, talk, and write down what was heard."""
     carrier = Carrier(orders)
-    tasks = TaskOwner()
-    tasks.spawn(carrier.pacer.run(), name="pacer")
     await carrier.place_all()
     talking = sum(not caller.lost for caller in carrier.callers)
     tell({"ready": talking, "failed": carrier.failed[:3]})
     await obey(carrier.window)
     tell(carrier.figures(), Path(orders.out))
+    carrier.pacer.stop()
     await carrier.aclose()
-    await tasks.aclose()
 
 
 if __name__ == "__main__":

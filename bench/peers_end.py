@@ -42,29 +42,44 @@ class Pacer:
         self._count = 0
         self._late_s = array("d")
         self._rng = random.Random(1)  # noqa: S311 - repeatable
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, speak: Callable[[float], bool]) -> None:
         """Call *speak* with the time (s) until it returns False."""
         at = monotonic_s() + self._rng.uniform(0, self._spread_s)
         self._count += 1
         heapq.heappush(self._due, (at, self._count, speak))
+        if self._due[0][1] == self._count:
+            self._arm()
 
-    async def run(self) -> None:
-        """Keep pace until cancelled."""
-        while True:
+    def stop(self) -> None:
+        """Call nobody any more."""
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        wait_s = max(self._due[0][0] - monotonic_s(), 0.0)
+        self._timer = self._loop.call_later(wait_s, self._call_due)
+
+    def _call_due(self) -> None:
+        until = monotonic_s() + _TOGETHER_S
+        # What falls due meanwhile comes after what others have to do.
+        while self._due and self._due[0][0] <= until:
+            at, number, speak = self._due[0]
             now = monotonic_s()
-            while self._due and self._due[0][0] <= now + _TOGETHER_S:
-                at, number, speak = self._due[0]
-                if self._window.holds(now):
-                    self._late_s.append(now - at)
-                if speak(now):
-                    again = (at + self._interval_s, number, speak)
-                    heapq.heapreplace(self._due, again)
-                else:
-                    heapq.heappop(self._due)
-                now = monotonic_s()
-            wait_s = self._due[0][0] - now if self._due else self._interval_s
-            await asyncio.sleep(max(wait_s, 0))
+            if self._window.holds(now):
+                self._late_s.append(now - at)
+            if speak(now):
+                again = (at + self._interval_s, number, speak)
+                heapq.heapreplace(self._due, again)
+            else:
+                heapq.heappop(self._due)
+        if self._due:
+            self._arm()
 
     def late_p99_ms(self) -> float:
         """Return how late it was with what it sent in the window (ms)."""

@@ -42,7 +42,6 @@ from picows import (
 )
 
 from backhaul.clock import monotonic_s, unix_s
-from backhaul.tasks import TaskOwner
 
 PIECE_S: Final = 0.2
 _PCM_RATE: Final = 3
@@ -319,12 +318,10 @@ def _output_format(session: dict[str, Any]) -> str:
 async def run(orders: Orders) -> None:
     """Serve until standard input is closed, and write down what was heard."""
     model = Model(orders)
-    tasks = TaskOwner()
-    tasks.spawn(model.pacer.run(), name="pacer")
     tell({"port": await model.serve()})
     await obey(model.window)
     tell(model.figures(), Path(orders.out))
-    await tasks.aclose()
+    model.pacer.stop()
 
 
 if __name__ == "__main__":
