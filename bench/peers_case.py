@@ -35,7 +35,7 @@ _SETTLE_S: Final = 2.0
 _DRAIN_S: Final = 1.0
 _LOSS_PERCENT: Final = 1.0
 """A call that loses more is not carried."""
-_SAMPLES_PER_S: Final = 200
+_SAMPLES_PER_S: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ async def start_profilers(case: Case, running: Running) -> list[Process]:
         name = f"{case.system.label}{'-tls' * case.tls}-{case.calls}-{role}.txt"
         command = [
             _profiler(),
-            *("record", "--format", "raw", "--nonblocking"),
+            *("record", "--format", "raw", "--native"),
             *("--pid", str(pid), "--output", str(case.profiles / name)),
             *("--rate", str(_SAMPLES_PER_S), "--duration", f"{case.seconds:.0f}"),
         ]
