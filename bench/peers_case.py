@@ -35,6 +35,8 @@ _SETTLE_S: Final = 2.0
 _DRAIN_S: Final = 1.0
 _LOSS_PERCENT: Final = 1.0
 """A call that loses more is not carried."""
+_BUSY: Final = 0.6
+"""How busy a core may be with calls; the rest is for bursts, and for neighbours."""
 _SAMPLES_PER_S: Final = 100
 
 
@@ -255,13 +257,18 @@ def row(
     added = {f"p{rank}": percentile(up, rank) for rank in (50, 99)}
     answers = {f"p{rank}": percentile(down, rank) for rank in (50, 99)}
     carried = calls == case.calls and lost_percent < _LOSS_PERCENT
+    cpu_ms = by_role(cores, calls, 1000)
     ends = ("model", *(name for name in cores if name.startswith("carrier")))
     return {
         "system": case.system.name,
         "transport": case.system.transport,
         "tls": case.tls,
         "calls": case.calls,
-        "cpu_ms_per_call_second": by_role(cores, calls, 1000),
+        "cpu_ms_per_call_second": cpu_ms,
+        "calls_per_core": {
+            role: _BUSY * 1000 / spent if spent else None
+            for role, spent in cpu_ms.items()
+        },
         "added_ms": added,
         "rss_kb_per_call": by_role(grown_kb, calls, 1),
         "back_ms": answers,

@@ -100,11 +100,19 @@ def table(found: dict[str, Any]) -> Iterator[str]:
         f"{found['seconds']:g} s."
     )
     yield ""
-    yield (
-        "| system | TLS | calls | CPU ms per call-second (edge + agent) | there p50 / "
-        "p99 ms | back p50 / p99 ms | RSS KB per call (edge + agent) | lost |"
+    heads = (
+        "system",
+        "TLS",
+        "calls",
+        "CPU ms per call-second (edge + agent)",
+        "calls per core at 60 % (edge, agent)",
+        "there p50 / p99 ms",
+        "back p50 / p99 ms",
+        "RSS KB per call (edge + agent)",
+        "lost",
     )
-    yield "|---|---|---|---|---|---|---|---|"
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
     for run in runs:
         cpu, memory = run["cpu_ms_per_call_second"], run["rss_kb_per_call"]
         cells = (
@@ -112,6 +120,7 @@ def table(found: dict[str, Any]) -> Iterator[str]:
             "everywhere" if run["tls"] else "",
             str(run["calls"]),
             _parts(cpu, ".2f"),
+            _each(run["calls_per_core"]),
             _delays(run["added_ms"]),
             _delays(run["back_ms"]),
             _parts(memory, ".0f"),
@@ -139,6 +148,12 @@ def _parts(values: dict[str, float | None], form: str) -> str:
     if values["edge"] is None or values["agent"] is None:
         return total
     return f"{total} ({values['edge']:{form}} + {values['agent']:{form}})"
+
+
+def _each(values: dict[str, float | None]) -> str:
+    shown = [f"{values[role]:.0f}" for role in ("edge", "agent") if values[role]]
+    whole = values["total"]
+    return ", ".join(shown) or ("" if whole is None else f"{whole:.0f}")
 
 
 def _delays(values: dict[str, float | None]) -> str:

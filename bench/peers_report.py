@@ -101,17 +101,23 @@ def _mark(row: dict[str, Any]) -> str:
 
 
 def most_carried(runs: list[dict[str, Any]]) -> dict[str, int]:
-    """Return how many calls each system carried with little added latency."""
+    """Return how many calls each system carried before one load was too much."""
     found: dict[str, int] = {}
+    beyond: set[str] = set()
     for run in sorted(runs, key=lambda run: run["calls"]):
         name = f"{label_of(run)}{'+tls' * run['tls']}"
-        delays = (run["added_ms"]["p99"], run["back_ms"]["p99"])
-        in_time = all(delay is not None and delay <= LATE_MS for delay in delays)
-        if run["carried"] and in_time:
+        if name not in beyond and _in_time(run):
             found[name] = run["calls"]
         else:
+            beyond.add(name)
             found.setdefault(name, 0)
     return found
+
+
+def _in_time(run: dict[str, Any]) -> bool:
+    delays = (run["added_ms"]["p99"], run["back_ms"]["p99"])
+    late = any(delay is None or delay > LATE_MS for delay in delays)
+    return run["carried"] and not late
 
 
 def show(row: dict[str, Any]) -> str:
