@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvloop
+from peers_bed import FailedRunError, MissingPeerError
 from peers_case import Case, measure
 from peers_report import machine, medians, most_carried, ratios, show, show_ratios
-from peers_systems import SYSTEMS, FailedRunError, MissingPeerError
+from peers_systems import SYSTEMS
 
 _FULL: Final = {
     "calls": [10, 50, 100, 200, 400],
@@ -100,6 +101,8 @@ def all_cases(chosen: argparse.Namespace) -> list[Case]:
             seconds=chosen.seconds,
             carriers=chosen.carriers,
             calls_per_s=chosen.calls_per_s,
+            regions=chosen.regions,
+            agents=chosen.agents,
             profiles=chosen.profiles,
         )
     return list(found.values())
@@ -117,6 +120,8 @@ def main() -> None:
     parser.add_argument("--calls-per-s", type=float, default=25.0)
     parser.add_argument("--full", action="store_true", help="what the docs show")
     parser.add_argument("--profiles", type=Path, help="sample with py-spy into here")
+    parser.add_argument("--regions", type=int, default=1, help="of Warmline")
+    parser.add_argument("--agents", type=int, default=1, help="in each region")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="write the JSON here as well")
     chosen = parser.parse_args()

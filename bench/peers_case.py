@@ -13,14 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from peers_audio import match_pulses
+from peers_bed import Bed, FailedRunError, MissingPeerError, Running
 from peers_processes import Cost, cost_of
-from peers_systems import (
-    Bed,
-    FailedRunError,
-    MissingPeerError,
-    Running,
-    System,
-)
+from peers_systems import System
 
 from backhaul.clock import monotonic_s
 from lab.figures import percentile
@@ -50,8 +45,16 @@ class Case:
     seconds: float
     carriers: int
     calls_per_s: float
+    regions: int
+    agents: int
     profiles: Path | None
     """Where py-spy's samples of the system's processes go."""
+
+    def bed(self, directory: Path, model_port: int = 0) -> Bed:
+        """Return where the system is put."""
+        return Bed(
+            directory, model_port, self.tls, self.calls, self.regions, self.agents
+        )
 
 
 class End:
@@ -130,7 +133,7 @@ async def measure(case: Case, directory: Path) -> dict[str, Any]:
         MissingPeerError: If the system cannot be had.
         FailedRunError: If a part of the run broke off.
     """
-    bed = Bed(directory, 0, case.tls, case.calls)
+    bed = case.bed(directory)
     bed.make_certificates()
     orders: dict[str, Any] = {"voice": case.system.voice}
     if case.tls:
@@ -141,7 +144,7 @@ async def measure(case: Case, directory: Path) -> dict[str, Any]:
             start_end("peers_model.py", orders, directory / "model.json")
         )
         port = (await model.says())["port"]
-        bed = Bed(directory, port, case.tls, case.calls)
+        bed = case.bed(directory, port)
         running = await stack.enter_async_context(case.system.start(bed))
         began = cost_of(running.roles)
         await asyncio.sleep(_IDLE_S)
@@ -189,8 +192,8 @@ async def talk(
     carriers: Sequence[End],
 ) -> dict[str, Any]:
     """Measure while everybody talks."""
-    watched = {**running.roles, "model": model.pid}
-    watched |= {f"carrier-{n}": one.pid for n, one in enumerate(carriers)}
+    watched = {**running.roles, "model": (model.pid,)}
+    watched |= {f"carrier-{n}": (one.pid,) for n, one in enumerate(carriers)}
     from_s = monotonic_s() + 0.2
     until_s = from_s + case.seconds
     for end in (model, *carriers):
@@ -214,7 +217,7 @@ async def talk(
 
 
 async def start_profilers(case: Case, running: Running) -> list[Process]:
-    """Sample every process of the system while the window is open, if asked to.
+    """Sample the first process of each role while the window is open, if asked to.
 
     Processor time of such a run says nothing: being sampled costs time.
     """
@@ -222,12 +225,12 @@ async def start_profilers(case: Case, running: Running) -> list[Process]:
         return []
     case.profiles.mkdir(parents=True, exist_ok=True)
     found = []
-    for role, pid in running.roles.items():
-        name = f"{case.system.label}{'-tls' * case.tls}-{case.calls}-{role}.txt"
+    stem = f"{case.system.label}{'-tls' * case.tls}-{case.calls}"
+    for role, pid in ((role, pids[0]) for role, pids in running.roles.items()):
         command = [
             _profiler(),
             *("record", "--format", "raw", "--native"),
-            *("--pid", str(pid), "--output", str(case.profiles / name)),
+            *("--pid", str(pid), "--output", str(case.profiles / f"{stem}-{role}.txt")),
             *("--rate", str(_SAMPLES_PER_S), "--duration", f"{case.seconds:.0f}"),
         ]
         process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL)

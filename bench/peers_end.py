@@ -71,7 +71,7 @@ class Pacer:
         while self._due and self._due[0][0] <= until:
             at, number, speak = self._due[0]
             now = monotonic_s()
-            if self._window.holds(now):
+            if self._window.holds(at):
                 self._late_s.append(now - at)
             if speak(now):
                 again = (at + self._interval_s, number, speak)
@@ -82,7 +82,7 @@ class Pacer:
             self._arm()
 
     def late_p99_ms(self) -> float:
-        """Return how late it was with what it sent in the window (ms)."""
+        """Return how late it was with what was due in the window (ms)."""
         return (percentile(self._late_s, 99) or 0.0) * 1000
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,10 +21,10 @@ class Cost:
     rss_kb: float
 
 
-def cost_of(roles: Mapping[str, int]) -> dict[str, Cost]:
-    """Return for each role what its process, by id, and its children cost."""
+def cost_of(roles: Mapping[str, Sequence[int]]) -> dict[str, Cost]:
+    """Return for each role what its processes, by id, and their children cost."""
     stats = dict(_all_stats())
-    return {role: _cost(pid, stats) for role, pid in roles.items()}
+    return {role: _sum(pids, stats) for role, pids in roles.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,17 @@ class _Stat:
     rss_kb: float
 
 
+def _sum(pids: Sequence[int], stats: Mapping[int, _Stat]) -> Cost:
+    costs = [_cost(pid, stats) for pid in pids]
+    cpu_s = sum(cost.cpu_s for cost in costs)
+    return Cost(cpu_s, sum(cost.rss_kb for cost in costs))
+
+
 def _cost(pid: int, stats: Mapping[int, _Stat]) -> Cost:
     own = stats[pid]
     children = [one for one, stat in stats.items() if stat.parent == pid]
-    costs = [_cost(child, stats) for child in children]
-    return Cost(
-        own.cpu_s + sum(cost.cpu_s for cost in costs),
-        own.rss_kb + sum(cost.rss_kb for cost in costs),
-    )
+    of_children = _sum(children, stats)
+    return Cost(own.cpu_s + of_children.cpu_s, own.rss_kb + of_children.rss_kb)
 
 
 def _all_stats() -> Iterator[tuple[int, _Stat]]:
