@@ -81,6 +81,8 @@ def report(
         "machine": where,
         "seconds": chosen.seconds,
         "rounds": chosen.rounds,
+        "regions": chosen.regions,
+        "agents": chosen.agents,
         "runs": runs,
         "ratios": ratios(runs),
         "most_carried": most_carried(runs),
