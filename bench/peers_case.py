@@ -15,6 +15,7 @@ from typing import Any, Final
 from peers_audio import match_pulses
 from peers_bed import Bed, FailedRunError, MissingPeerError, Running
 from peers_processes import Cost, cost_of
+from peers_speed import unit_us
 from peers_systems import System
 
 from backhaul.clock import monotonic_s
@@ -201,7 +202,7 @@ async def talk(
     profilers = await start_profilers(case, running)
     await asyncio.sleep(from_s - monotonic_s())
     before, before_s = cost_of(watched), monotonic_s()
-    await asyncio.sleep(until_s - monotonic_s())
+    pace_us = await unit_us(until_s)
     after, after_s = cost_of(watched), monotonic_s()
     await asyncio.sleep(_DRAIN_S)
     for profiler in profilers:
@@ -213,7 +214,8 @@ async def talk(
         for name in watched
     }
     grown = {role: after[role].rss_kb - idle[role].rss_kb for role in running.roles}
-    return row(case, cores, grown, heard, called)
+    found = row(case, cores, grown, heard, called)
+    return found | {"machine_unit_us": pace_us}
 
 
 async def start_profilers(case: Case, running: Running) -> list[Process]:

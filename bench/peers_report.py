@@ -63,8 +63,10 @@ def medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 def ratios(runs: list[dict[str, Any]]) -> dict[str, float]:
     """Return what a call costs here over what it costs at each peer.
 
-    A peer that was not asked for so many calls stands with the most it was asked for;
-    the key tells: ``websocket+tls@200 / plain+tls@100``.
+    Each cost is taken in units of the work that the machine did in the same seconds, so
+    that a ratio holds although the machine was faster for one of them. A peer that was
+    not asked for so many calls stands with the most it was asked for; the key tells:
+    ``websocket+tls@200 / plain+tls@100``.
     """
     found: dict[str, float] = {}
     for ours in runs:
@@ -72,11 +74,15 @@ def ratios(runs: list[dict[str, Any]]) -> dict[str, float]:
             continue
         for name, peer in _peers_of(ours, runs):
             key = f"{ours['transport']}{_mark(ours)} / {name}{_mark(peer)}"
-            theirs = peer["cpu_ms_per_call_second"]["total"]
-            if theirs:
-                cost = ours["cpu_ms_per_call_second"]["total"]
-                found[key] = round(cost / theirs, 3)
+            if theirs := _units(peer):
+                found[key] = round(_units(ours) / theirs, 3)
     return found
+
+
+def _units(row: dict[str, Any]) -> float:
+    cpu_ms: float = row["cpu_ms_per_call_second"]["total"]
+    unit_us: float = row["machine_unit_us"]
+    return cpu_ms / unit_us
 
 
 def _peers_of(
@@ -134,7 +140,8 @@ def show(row: dict[str, Any]) -> str:
         f"  back p50 {_ms(row['back_ms']['p50'])} p99 {_ms(row['back_ms']['p99'])} ms"
         f"  RSS {memory['total']:6.0f} KB/call"
         f"  lost {row['lost_percent']:.2f} % and {row['failed_calls']:g} calls"
-        f"  (bench {bench:.2f} cores, late p99 {row['carrier_late_p99_ms']:.1f} ms)"
+        f"  (bench {bench:.2f} cores, late p99 {row['carrier_late_p99_ms']:.1f} ms,"
+        f" unit {row['machine_unit_us']:.0f} us)"
         + "".join(f"\n  {text}" for text in row["failures"])
     )
 

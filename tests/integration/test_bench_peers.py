@@ -102,6 +102,7 @@ def made_run(system: str, calls: int, cpu_ms: float, **facts: Any) -> dict[str, 
         "added_ms": {"p99": 5.0},
         "back_ms": {"p99": 5.0},
         "carried": True,
+        "machine_unit_us": 10.0,
     } | facts
 
 
@@ -117,6 +118,13 @@ def test_a_ratio_is_taken_at_the_same_load_or_the_peers_highest_below() -> None:
     assert ratios(runs) == {
         "quic@100 / plain@100": 0.25,
         "quic@100 / pipecat@10": 0.05,
+    }
+
+
+def test_a_ratio_does_not_follow_the_speed_of_the_machine() -> None:
+    slow = made_run("plain", 100, 8.0, machine_unit_us=20.0)
+    assert ratios([made_run("warmline", 100, 1.0), slow]) == {
+        "quic@100 / plain@100": 0.25
     }
 
 
