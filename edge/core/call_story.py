@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from backhaul.core.handover import HandoverReason
 from edge.core.routes import RouteDecision
 
 __all__ = [
-    "MOVED",
+    "PLANNED",
+    "UNWELL",
     "AudioSource",
     "CallStory",
     "LeaseAttempt",
@@ -20,7 +22,9 @@ __all__ = [
     "SessionPlace",
 ]
 
-MOVED: Final = "moved"
+UNWELL: Final = "unwell"
+"""Why a leg begins when the edge thought ill of a region."""
+PLANNED: Final = frozenset({UNWELL, *HandoverReason})
 """Why a leg begins when the session before still worked."""
 _MAX_LEGS: Final = 16
 _MAX_ROUTES: Final = 16
