@@ -301,5 +301,7 @@ def _label_of(event: CallEvent | None) -> str:
             return reason.value
         case HandedOver():
             return CloseReason.TRANSFERRED.value
+        case MoveWanted(asked) if asked is not None:
+            return asked.value
         case _:
             return _LABELS.get(type(event), CloseReason.CALLER_HUNG_UP.value)

@@ -369,8 +369,10 @@ def test_an_agent_that_goes_may_have_its_calls_moved_sooner() -> None:
         (1.0, StreamStarted()), (2.0, MoveWanted()), (2.5, SessionFound())
     )
     assert machine.handle(MoveWanted(asked), now=6.9) == ()
-    assert machine.handle(MoveWanted(asked), now=7.0)[1:] == (FindSession(asked),)
-    assert machine.state is CallState.MOVING
+    assert machine.handle(MoveWanted(asked), now=7.0) == (
+        CallStateChanged(CallState.BRIDGED, CallState.MOVING, "draining"),
+        FindSession(asked),
+    )
     assert actions[2] == FindSession(None)
 
 
