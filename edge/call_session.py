@@ -209,6 +209,8 @@ class CallSession:
         metrics = self._metrics
         count = metrics.sessions_lost if self.spoken else metrics.session_retries
         count.labels(reason=reason.value).inc()
+        # If another session is searched already, it is needed by now.
+        self.search.patient = self.search.patient or self.was_heard
         self._feed(ChannelClosed(reason))
 
     def close(self, reason: CloseReason) -> None:

@@ -26,6 +26,8 @@ KEPT = Checkpoint(
     7, (CallerSaid("A table for two?"), ModelSaid("Gladly.")), caller_position=2 * 160
 )
 MOVED = "edge_calls_moved_total"
+TRIES = 8
+"""More than a search makes that is not urgent."""
 
 
 async def talking(
@@ -112,3 +114,23 @@ async def test_a_call_that_nobody_takes_stays_where_it_is(
         before.channel.send_audio(AUDIO)
         assert await heard(socket, at_least=len(AUDIO)) == AUDIO
         assert before.closed is None
+
+
+async def test_a_session_that_ends_before_there_is_another_is_waited_for(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    bench = await make_bench(("home", "away"))
+    away = bench.agents["away"]
+    away.silent = True
+    async with stream(bench, await ring(bench)) as socket:
+        before = await talking(bench, socket, wait)
+        before.channel.send(Handover(DRAINING))
+        await wait(lambda: bool(away.requests))
+        for agent in bench.agents.values():
+            agent.refuse_cold_with = CloseReason.MODEL_UNAVAILABLE
+        away.silent = False
+        before.channel.close(CloseReason.DRAINED)
+        await wait(lambda: len(away.requests + bench.agent.requests) > TRIES)
+        away.refuse_cold_with = None
+        await wait(lambda: len(away.calls) == 1)
+        assert away.calls[0].message.checkpoint == KEPT
