@@ -365,7 +365,7 @@ class Conversation:
         return () if reason is None else (SendMessage(Handover(reason)),)
 
     def _on_growth(self) -> _Actions:
-        if self.transcript.version == self._told_version:
+        if self._ended or self.transcript.version == self._told_version:
             return ()
         self._told_version = self.transcript.version
         return (TranscriptGrew(),)
