@@ -261,7 +261,7 @@ class Bridge:
 
     def _on_leaving(self, reason: HandoverReason) -> None:
         self._counters.handovers_asked[reason] += 1
-        self._keep()  # from here on the next agent goes on
+        self._send_checkpoint()  # from here on the next agent goes on
 
     def _call_tool(self, called: CallTool) -> None:
         message = self._message
@@ -292,8 +292,11 @@ class Bridge:
         self._keeping = False
         version = self.conversation.transcript.version
         if not self._over and version != self._kept_version:
-            self._kept_version = version
-            self._channel.send(self.conversation.checkpoint(now=monotonic_s()))
+            self._send_checkpoint()
+
+    def _send_checkpoint(self) -> None:
+        self._kept_version = self.conversation.transcript.version
+        self._channel.send(self.conversation.checkpoint(now=monotonic_s()))
 
     def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:
         """Return position and heard of *cleared* without what other agents sent."""

@@ -397,4 +397,6 @@ async def test_who_takes_the_call_gets_the_latest_checkpoint(stage: Stage) -> No
 
 async def test_a_session_that_ends_soon_is_left(make_stage: MakeStage) -> None:
     stage = make_stage(session=FakeSession(expires_at=monotonic_s() + 60.0))
-    assert stage.channel.sent == [Handover(HandoverReason.SESSION_EXPIRING)]
+    checkpoint, asked = stage.channel.sent
+    assert isinstance(checkpoint, Checkpoint)
+    assert asked == Handover(HandoverReason.SESSION_EXPIRING)
