@@ -101,13 +101,13 @@ class Fabric:
         process.kill()
         await process.wait()
 
-    async def stop(self, name: str) -> int:
-        """SIGTERM a part and wait until it is gone; return its exit code."""
+    async def stop(self, name: str, *, grace_s: float) -> int:
+        """SIGTERM a part, SIGKILL it after *grace_s*, and return its exit code."""
         process = self._processes[name].process
-        process.terminate()
+        await stop_child(process, grace_s=grace_s)
         return await process.wait()
 
-    async def start_agent(self, name: str) -> None:
+    async def start_again(self, name: str) -> None:
         """Start an agent that is gone once more, at the address that it had."""
         port: int = self._processes[name].ports["link_port"]
         await self._start_agent(name, port=port)

@@ -29,9 +29,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 async def roll(fabric: Fabric, name: str) -> None:
     """Replace one agent, and wait until the edge may use the new one."""
-    async with asyncio.timeout(90):
-        assert await fabric.stop(name) == 0
-    await fabric.start_agent(name)
+    assert await fabric.stop(name, grace_s=90.0) == 0
+    await fabric.start_again(name)
 
     async def is_back() -> bool:
         regions = (await ask_edge(fabric, "/api/fabric"))["regions"]
