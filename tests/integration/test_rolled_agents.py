@@ -18,7 +18,7 @@ from tests.integration.test_calls_on_the_fabric import (
     sessions_heard,
 )
 
-TURNS = 8
+TURNS = 6
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
