@@ -6,12 +6,12 @@ from typing import Final
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
-    Histogram,
     Info,
     ProcessCollector,
 )
 
 from backhaul.clock import monotonic_s
+from backhaul.recent import Recent, RecentHistogram
 from backhaul.version import VERSION
 
 __all__ = ["RuntimeMetrics"]
@@ -30,7 +30,7 @@ class RuntimeMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register everything in *registry*."""
-        self._lag = Histogram(
+        self._lag = RecentHistogram(
             "event_loop_lag_seconds",
             "How late a timer of the event loop fires.",
             buckets=_BOUNDS_S,
@@ -43,6 +43,11 @@ class RuntimeMetrics:
         GCCollector(registry=registry)
         self._due_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def lags(self) -> Recent:
+        """The latest measurements (s), for one reader."""
+        return self._lag.recent
 
     def start(self) -> None:
         """Begin to measure; needs a running event loop."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from backhaul.core import circuit_breaker, link, task_protection, warm_pool_events
 from edge.core import call_machine, region_health, transport_choice
-from region_agent.core import departure, outbox, session_ladder, turns
+from region_agent.core import ceiling, departure, outbox, session_ladder, turns
 
 __all__ = ["render"]
 
@@ -30,6 +30,11 @@ def render() -> str:
             "A session",
             "region_agent/core/session_ladder.py",
             session_ladder.TRANSITIONS,
+        ),
+        (
+            "The ceiling of an agent",
+            "region_agent/core/ceiling.py",
+            ceiling.TRANSITIONS,
         ),
         (
             "A circuit breaker",

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from backhaul.batcher import Batcher
 from backhaul.channel_table import ChannelTables
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
@@ -119,6 +120,11 @@ class LinkListener:
     def channel_counters(self) -> ChannelCounters:
         """What became of the frames of all channels."""
         return self._tables.counters
+
+    @property
+    def batcher(self) -> Batcher:
+        """What sends the frames of all links."""
+        return self._tables.batcher
 
     @property
     def active_calls(self) -> int:

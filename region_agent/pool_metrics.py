@@ -84,7 +84,7 @@ class PoolCollector:
         capacity = self._sessions.capacity
         yield gauge(
             "capacity_calls",
-            "Calls that the agent carries with ease (target) and at most (max).",
+            "Calls the agent carries with ease (target) and at most (max), as learned.",
             ("limit",),
             ((("target",), capacity.target), (("max",), capacity.limit)),
         )

@@ -25,6 +25,7 @@ from backhaul.version import VERSION
 from region_agent.admin import AgentViews
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
+from region_agent.ceiling_watch import CeilingWatch
 from region_agent.cloud import AgentCloud
 from region_agent.core.pool_config import Capacity
 from region_agent.event_feeds import EventFeeds
@@ -78,7 +79,7 @@ class RegionAgent:
         self.sessions = Sessions(
             deployment.profiles,
             pool_config=settings.pool_config,
-            capacity=Capacity(settings.max_calls, target=settings.target_calls),
+            capacity=Capacity(settings.target_calls),
             opens_per_s=settings.opens_per_s,
             endpoint=endpoint,
             answers=self.listener.leases,
@@ -102,6 +103,14 @@ class RegionAgent:
         self.services = self._call_services(deployment, endpoint, environ, rng=rng)
         self.registry = CollectorRegistry()
         self._runtime = RuntimeMetrics(self.registry)
+        self.lags = self._runtime.lags
+        self.ceiling = CeilingWatch(
+            settings.ceiling_config,
+            capacity=self.sessions.capacity,
+            lags=self.lags,
+            batcher=self.listener.batcher,
+            on_changed=self.listener.on_stock_changed,
+        )
         self._cloud = AgentCloud(
             settings, sessions=self.sessions, listener=self.listener, rng=rng
         )
@@ -141,6 +150,7 @@ class RegionAgent:
         self.registration.start(self._record, on_open=self.surges.recall)
         self.membership.start()
         self._cloud.start()
+        self.ceiling.start()
         _log.info(
             "agent.started",
             agent=settings.agent_id,
@@ -157,6 +167,7 @@ class RegionAgent:
         """Close everything."""
         services = self.services
         self._runtime.close()
+        await self.ceiling.aclose()
         await self._cloud.aclose()
         await services.phrases.aclose()
         await self.listener.aclose()
@@ -241,6 +252,7 @@ class RegionAgent:
         registry = self.registry
         registry.register(AgentCollector(self.sessions, self.listener, self.services))
         registry.register(MembershipCollector(self.membership))
+        registry.register(self.ceiling)
         registry.register(self.services.metrics)
         registry.register(self.services.tracer.collector)
         views = AgentViews(

@@ -14,6 +14,7 @@ from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
 from backhaul.otlp_target import OTEL_VARIABLES, target_problems
 from backhaul.settings import DeploymentFile, Secret, build, environment_values
+from region_agent.core.ceiling import CeilingConfig
 from region_agent.core.pool_config import PoolConfig
 from region_agent.core.realtime_protocol import MAX_SESSION_S
 from region_agent.core.usage import DEFAULT_PRICES, ModelPrices
@@ -117,12 +118,14 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     lease_wait_s: _Positive = 3.0
     """How long a lease that may be cold waits for its session (s); shorter than an
     edge's `lease_timeout_s`, or the answer comes too late."""
-    target_calls: _Count = 30
-    """Calls that this agent carries with ease; edges prefer others beyond. Counts as
-    `max_calls` when it is higher. Too high: calls wait for the processor."""
-    max_calls: _Count = 50
-    """Calls at once, ringing ones included; more are refused, and edges ask another
-    agent. Too high overloads the process."""
+    target_calls: _Count = 50
+    """Calls that this agent is trusted with, ringing ones included, whatever it
+    measures; how many more it carries, it learns from its own lateness. Beyond that,
+    edges ask another agent. Counts as `max_calls` when it is higher. Too high: calls
+    wait for the processor; too low: the first calls of a burst are sent elsewhere."""
+    max_calls: _Count = 300
+    """Never more calls at once, however easily they are carried. Too high: a process
+    that dies takes many calls with it; too low: it is not used to the full."""
     stock_interval_s: _Positive = 0.25
     """Between two reports of the stock to the edges (s)."""
     heartbeat_interval_s: _Positive = 0.25
@@ -201,6 +204,12 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         if self.lease_wait_s >= self.lease_ttl_s:
             found.append("lease_wait_s: not below lease_ttl_s")
         return found
+
+    @property
+    def ceiling_config(self) -> CeilingConfig:
+        """Return between which figures the number of calls is learned."""
+        floor = min(self.target_calls, self.max_calls)
+        return CeilingConfig(floor=floor, most=self.max_calls)
 
     def all_prices(self) -> dict[str, ModelPrices]:
         """Return the prices of all models that have one."""

@@ -85,7 +85,7 @@ variable "regions" {
     Where agents run, by AWS region.
     `cidr`: network of the VPC, /16 to /22; `az_count`: availability zones, 2 or 3.
     `realtime_url`: the model's endpoint, where it is not the voices' or the default one (residency).
-    `max_calls`: calls at once per agent, more are refused.
+    `max_calls`: calls at once per agent, never more; below, an agent learns what it carries.
     `autoscaling`: agents (`min`, `max`), mean calls per agent above which agents are added (`target_calls`), and for how long (s)
     the mean must be above it (`scale_up_window`) or below 0.6 of it (`scale_down_window`).
     `task`: CPU units and memory (MiB) of an agent. `redis`: the region's store.
@@ -94,7 +94,7 @@ variable "regions" {
     cidr         = string
     az_count     = optional(number, 2)
     realtime_url = optional(string)
-    max_calls    = optional(number, 50)
+    max_calls    = optional(number, 300)
     autoscaling = optional(object({
       min               = optional(number, 2)
       max               = optional(number, 20)

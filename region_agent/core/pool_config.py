@@ -45,14 +45,24 @@ class PoolConfig:
 
 
 class Capacity:
-    """Places for calls, shared by all pools of an agent."""
+    """Places for calls, shared by all pools of an agent.
+
+    The limit may fall below what is in use: then there is no place until enough were
+    given back.
+
+    Attributes:
+        limit: Most calls at once, ringing or talking.
+        target: So many are carried with ease; beyond, edges ask other agents first.
+        in_use: Places that are taken.
+    """
 
     def __init__(self, limit: int, *, target: int | None = None) -> None:
-        self.limit = limit
-        """Most calls at once, ringing or talking."""
-        self.target = limit if target is None else min(target, limit)
-        """So many are carried with ease; edges ask other agents first beyond."""
+        self.resize(limit, target=limit if target is None else target)
         self.in_use = 0
+
+    def resize(self, limit: int, *, target: int) -> None:
+        """Have *limit* places from now on, of which *target* are easy to give."""
+        self.limit, self.target = limit, min(target, limit)
 
     def try_acquire(self) -> bool:
         """Take one place; return whether there was one."""
@@ -60,6 +70,10 @@ class Capacity:
             return False
         self.in_use += 1
         return True
+
+    def retake(self) -> None:
+        """Take the place that was given back just now, whatever the limit."""
+        self.in_use += 1
 
     def release(self) -> None:
         """Give one place back."""

@@ -215,7 +215,7 @@ class SessionPool:
             self._stock.actions.append(LeaseVoided(session.lease_id))
             return
         self.counters.leases_moved += 1
-        self._capacity.try_acquire()  # the place that was just given back
+        self._capacity.retake()
         self._stock.lend(
             successor, session.lease_id, ends_at=session.lease_ends_at, now=now
         )

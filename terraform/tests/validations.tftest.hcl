@@ -286,7 +286,7 @@ run "a_region_whose_target_is_never_reached" {
 
   variables {
     regions = {
-      us-east-1 = { cidr = "10.0.0.0/20", autoscaling = { target_calls = 60 } }
+      us-east-1 = { cidr = "10.0.0.0/20", autoscaling = { target_calls = 301 } }
       eu-west-1 = { cidr = "10.0.16.0/20" }
     }
   }

