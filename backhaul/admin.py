@@ -14,14 +14,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from backhaul.settings import Secret
 
-__all__ = ["View", "admin_application"]
+__all__ = ["AdminHandler", "View", "admin_application", "guarded_application"]
 
 View = Callable[[], tuple[int, Mapping[str, Any]]]
 """Returns an HTTP status and a body for JSON."""
 
 _PROBES = frozenset({"/livez", "/readyz"})
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AdminHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def admin_application(
@@ -35,10 +35,30 @@ def admin_application(
         registry: What /metrics shows, in Prometheus's text format.
         views: By path, for example ``/readyz``.
     """
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(registry),
+            headers={"Content-Type": CONTENT_TYPE_LATEST},
+        )
+
+    every = {"/livez": _live, **views}
+    handlers = {path: _handler_of(view) for path, view in every.items()}
+    return guarded_application(
+        token=token, handlers={"/metrics": show_metrics, **handlers}
+    )
+
+
+def guarded_application(
+    *, token: Secret, handlers: Mapping[str, AdminHandler]
+) -> web.Application:
+    """Return an application with *handlers*, by path, as `admin_application` guards."""
     wanted = f"Bearer {token.reveal()}".encode()
 
     @web.middleware
-    async def authorize(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def authorize(
+        request: web.Request, handler: AdminHandler
+    ) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode(errors="replace")
         if hmac.compare_digest(given, wanted):
             return await handler(request)
@@ -47,16 +67,9 @@ def admin_application(
             return web.json_response({"ok": status == HTTPStatus.OK}, status=status)
         raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
 
-    async def show_metrics(_: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(registry),
-            headers={"Content-Type": CONTENT_TYPE_LATEST},
-        )
-
     application = web.Application(middlewares=[authorize])
-    application.router.add_get("/metrics", show_metrics)
-    for path, view in {"/livez": _live, **views}.items():
-        application.router.add_get(path, _handler_of(view))
+    for path, handle in handlers.items():
+        application.router.add_get(path, handle)
     return application
 
 
@@ -64,7 +77,7 @@ def _live() -> tuple[int, Mapping[str, Any]]:
     return 200, {"live": True}
 
 
-def _handler_of(view: View) -> _Handler:
+def _handler_of(view: View) -> AdminHandler:
     async def handle(_: web.Request) -> web.StreamResponse:
         status, body = view()
         return web.json_response(body, status=status)

@@ -19,6 +19,7 @@ async def start_child(
     *,
     env: Mapping[str, str] | None = None,
     stdout: int | None = asyncio.subprocess.DEVNULL,
+    stderr: int = asyncio.subprocess.DEVNULL,
     log_path: Path | None = None,
     pass_fds: Sequence[int] = (),
     tied: bool = True,
@@ -32,12 +33,12 @@ async def start_child(
         arguments: The command line; the first one is the program's path.
         env: The whole environment of the child; None: ours.
         stdout: As in ``subprocess``.
-        log_path: Where stderr goes; None: nowhere.
+        stderr: As in ``subprocess``.
+        log_path: A file to append stderr to instead.
         pass_fds: Descriptors that the child keeps open.
         tied: False for a child that notices the end of this process by itself, and
             has something to put in order first.
     """
-    stderr = asyncio.subprocess.DEVNULL
     log = None if log_path is None else log_path.open("ab")
     try:
         return await asyncio.create_subprocess_exec(

@@ -4,10 +4,12 @@ import os
 import sys
 
 from backhaul.errors import SettingsError
-from backhaul.process import run_service, service_parser, show_problems
+from backhaul.process import Service, run_service, service_parser, show_problems
 from backhaul.settings import masked, read_deployment
+from backhaul.workers import log_descriptor
 from region_agent.service import RegionAgent
 from region_agent.settings import load_settings
+from region_agent.workers import AgentWorkers
 
 __all__ = ["main"]
 
@@ -23,8 +25,15 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check_config:
         sys.stdout.write(masked(settings).decode() + "\n")
         return 0
+
+    def make() -> Service:
+        if settings.workers == 1:
+            return RegionAgent(settings, deployment, environ=os.environ)
+        log_to = log_descriptor(announce=options.announce)
+        return AgentWorkers(settings, options.config, environ=os.environ, log_to=log_to)
+
     return run_service(
-        lambda: RegionAgent(settings, deployment, environ=os.environ),
+        make,
         announce=options.announce,
         log_json=settings.log_json,
     )

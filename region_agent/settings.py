@@ -1,7 +1,7 @@
 """Settings of one region agent, and how they are found."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -52,6 +52,11 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Address of the link listener; edges must show a certificate."""
     listen_port: _Port = 7443
     """Port of the link listener; 0 picks one."""
+    workers: _Count = 1
+    """Processes, one for each core. Each is an agent of its own: its id ends in its
+    number, its ports (of `listen_port` and `advertise_address`) are higher by it, and
+    sessions, calls and opens are counted for it alone. The admin listener is one for
+    all. Edges find them by `advertise_address`, or name every port."""
     listen_quic: bool = True
     """Serve QUIC on the UDP port of the same number; edges choose by their
     `link_transport`. Without it they have to use TCP."""
@@ -179,6 +184,7 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             found.append("cloudwatch_namespace: needs log_json")
         if self.heartbeat_timeout_s < 2 * self.heartbeat_interval_s:
             found.append("heartbeat_timeout_s: less than two heartbeat_interval_s")
+        found += self._worker_problems()
         if self.advertise_address and not is_dialable(self.advertise_address):
             found.append("advertise_address: not host:port that edges could dial")
         if self.redis_url and not _is_redis_url(self.redis_url.reveal()):
@@ -187,6 +193,15 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         for model, prices in self.prices.items():
             found += [f"prices.{model}.{line}" for line in prices.problems()]
         return tuple(found)
+
+    def _worker_problems(self) -> Iterator[str]:
+        if self.workers == 1:
+            return
+        ports = range(self.listen_port, self.listen_port + self.workers)
+        if self.listen_port and self.admin_port in ports:
+            yield f"admin_port: {self.admin_port} is the link port of a worker"
+        if self.ecs_agent_uri:
+            yield "workers: one task of ECS cannot be protected by several of them"
 
     def _pool_problems(self) -> list[str]:
         found: list[str] = []
