@@ -47,16 +47,32 @@ class HttpListener:
         """The port it listens on; 0 before it does."""
 
     async def start(
-        self, host: str, port: int, *, context: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        context: ssl.SSLContext | None = None,
+        shared: bool = False,
     ) -> None:
         """Begin to listen.
+
+        Args:
+            host: Where.
+            port: 0 picks one.
+            context: Of TLS; None: without it.
+            shared: Whether other processes listen there as well.
 
         Raises:
             OSError: If the port cannot be had.
         """
         await self._runner.setup()
         self._server = await asyncio.get_running_loop().create_server(
-            self._accept, host, port, ssl=context, backlog=_BACKLOG
+            self._accept,
+            host,
+            port,
+            ssl=context,
+            backlog=_BACKLOG,
+            reuse_port=shared or None,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

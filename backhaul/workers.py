@@ -51,7 +51,7 @@ class Workers:
     def __init__(
         self,
         count: int,
-        command: Sequence[str],
+        command: Callable[[int], Sequence[str]],
         *,
         environ: Callable[[int], Mapping[str, str]],
         drain_timeout_s: float,
@@ -61,8 +61,8 @@ class Workers:
 
         Args:
             count: How many.
-            command: What runs one of them.
-            environ: Returns the whole environment of the worker of a number, from 0.
+            command: Returns what runs the worker of a number, from 0.
+            environ: Returns the whole environment of the worker of a number.
             drain_timeout_s: How long a worker may take to end when told to (s).
             log_to: The descriptor that their logs go to.
         """
@@ -127,7 +127,7 @@ class Workers:
 
     async def _run(self, worker: Worker) -> int:
         process = await start_child(
-            self._command,
+            self._command(worker.number),
             env=self._environ(worker.number),
             stdout=asyncio.subprocess.PIPE,
             stderr=self._log_to,

@@ -1,12 +1,16 @@
 """Runs one edge: ``python -m edge --config FILE [--name NAME]``."""
 
+import argparse
+import os
 import sys
 
 from backhaul.errors import SettingsError
-from backhaul.process import run_service, service_parser, show_problems
+from backhaul.process import Service, run_service, service_parser, show_problems
 from backhaul.settings import masked, read_deployment
+from backhaul.workers import log_descriptor
 from edge.service import Edge
 from edge.settings import load_settings
+from edge.workers import EdgeWorkers, read_siblings
 
 __all__ = ["main"]
 
@@ -15,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the edge until it is told to stop; return the exit code."""
     parser = service_parser("python -m edge", __doc__)
     parser.add_argument("--name", help="the edge's name in the file")
+    parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     try:
         settings = load_settings(read_deployment(options.config), options.name)
@@ -23,9 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check_config:
         sys.stdout.write(masked(settings).decode() + "\n")
         return 0
-    return run_service(
-        lambda: Edge(settings), announce=options.announce, log_json=settings.log_json
-    )
+
+    def make() -> Service:
+        if settings.workers == 1:
+            return Edge(settings, read_siblings(options.worker))
+        log_to = log_descriptor(announce=options.announce)
+        return EdgeWorkers(settings, options.config, environ=os.environ, log_to=log_to)
+
+    return run_service(make, announce=options.announce, log_json=settings.log_json)
 
 
 if __name__ == "__main__":

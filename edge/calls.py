@@ -1,7 +1,6 @@
 """All calls of this edge, by CallSid and by media token, and those that ended."""
 
 import asyncio
-import secrets
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from backhaul.core.messages import CloseReason
 from edge.call import Call
 from edge.call_trace import CallTrace
 from edge.core.errand import Errand
+from edge.siblings import Siblings
 
 __all__ = ["Calls", "EndedCall", "Whisper"]
 
@@ -43,9 +43,15 @@ class Whisper:
 
 
 class Calls:
-    """The live calls of one edge."""
+    """The live calls of one process of an edge.
 
-    def __init__(self) -> None:
+    Attributes:
+        siblings: The other processes.
+        ended_total: Calls that ended, by reason.
+    """
+
+    def __init__(self, siblings: Siblings) -> None:
+        self.siblings = siblings
         self._live: dict[str, Call] = {}
         self._by_token: dict[str, Call] = {}
         self._ended: OrderedDict[str, EndedCall] = OrderedDict()
@@ -102,7 +108,7 @@ class Calls:
 
     def expect_whisper(self, call: Call, errand: Errand) -> str:
         """Return a token by which who answers a transfer finds its call."""
-        token = secrets.token_urlsafe(24)
+        token = self.siblings.new_token()
         self._whispers[token] = Whisper(call, errand)
         if len(self._whispers) > _WHISPERS_KEPT:
             self._whispers.popitem(last=False)

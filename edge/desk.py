@@ -5,7 +5,6 @@ while the caller is on the line, with two more tries elsewhere; the profile's sc
 human. A caller never hears silence, and never waits in a queue.
 """
 
-import secrets
 from typing import Final
 
 from backhaul.clock import monotonic_s
@@ -128,7 +127,7 @@ class Desk:
             caller=caller,
             times=times,
             help_=help_,
-            token=secrets.token_urlsafe(24),
+            token=self._calls.siblings.new_token(),
         )
         self._calls.add(call)
         trace.story.answered(now=monotonic_s())
@@ -195,7 +194,7 @@ class Desk:
         has_script = call.help.script_audio(call.profile)
         if lease is None and not (search.hopeful or has_script):
             return self._give_up(call, action, number)
-        token = secrets.token_urlsafe(24)
+        token = self._calls.siblings.new_token()
         text = self._stream_twiml(
             token, call.session.trace, number=call.machine.streams + 1
         )

@@ -1,6 +1,5 @@
 """Serves callers who are away from the model: transfers and touch tones."""
 
-import secrets
 from typing import assert_never
 
 from edge import twiml
@@ -90,7 +89,7 @@ class Errands:
         self, call: Call, action: Action, *, outcome: str, tones: Errand | None = None
     ) -> str:
         """Stream the caller again, on the channel there is."""
-        number, token = call.machine.streams, secrets.token_urlsafe(24)
+        number, token = call.machine.streams, self._calls.siblings.new_token()
         text = twiml.connect_stream(
             self._addresses.stream(token),
             self._addresses.action(Action.RESUME, number + 1),

@@ -173,6 +173,10 @@ class HandOver:
             )
         return redeemed
 
+    def call_sid_of(self, text: str) -> str | None:
+        """Return whose ticket *text* is; None: it is none for this edge."""
+        return self._tickets.call_sid_of(text)
+
     def _ticket(
         self,
         search: Search,

@@ -37,6 +37,8 @@ from edge.core.media_stream import (
 from edge.core.signature import media_url_candidates, signature_matches
 from edge.metrics import EdgeMetrics
 from edge.settings import EdgeSettings
+from edge.siblings import LOOPBACK
+from edge.stream_relay import StreamRelays
 from edge.tickets import TicketRefusal
 
 __all__ = ["MEDIA_PATH", "MediaStreams"]
@@ -71,6 +73,7 @@ class MediaStreams:
         *,
         calls: Calls,
         take_over: Callable[[str], Call | TicketRefusal],
+        call_sid_of: Callable[[str], str | None],
         metrics: EdgeMetrics,
     ) -> None:
         """Know whose streams may come.
@@ -79,11 +82,19 @@ class MediaStreams:
             settings: The edge's.
             calls: Those that this edge has answered.
             take_over: Returns the call behind a ticket of another edge.
+            call_sid_of: Returns whose ticket it is, without redeeming it.
             metrics: Where streams are counted.
         """
         self._settings = settings
         self._calls = calls
         self._take_over = take_over
+        self._call_sid_of = call_sid_of
+        self._relays = StreamRelays(
+            metrics,
+            connect_timeout_s=settings.start_timeout_s,
+            max_bytes=settings.max_message_bytes,
+        )
+        self._private: asyncio.Server | None = None
         self._metrics = metrics
         self._keys = tuple(key.reveal() for key in settings.twilio_auth_tokens)
         self._server: asyncio.Server | None = None
@@ -97,11 +108,39 @@ class MediaStreams:
 
     async def start(self, *, context: ssl.SSLContext | None) -> None:
         """Begin to listen."""
+        host, port = self._settings.listen_host, self._settings.media_port
+        own = self._calls.siblings.own
+        if own is None:
+            self._server = await self._listen(self._on_upgrade, host, port, context)
+            return
+        self._private = await self._listen(
+            self._on_upgrade, LOOPBACK, own.media_port, None, shared=True
+        )
+        self._server = await self._listen(
+            self._on_anyones_upgrade, host, port, context, shared=True
+        )
+
+    async def aclose(self) -> None:
+        """Stop listening; open streams are their calls' concern."""
+        for server in (self._server, self._private):
+            if server is not None:
+                server.close()
+        await self._relays.aclose()
+
+    async def _listen(
+        self,
+        answer: Callable[[WSUpgradeRequest], _UpgradeAnswer],
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        *,
+        shared: bool = False,
+    ) -> asyncio.Server:
         handshake_s = self._settings.start_timeout_s
-        self._server = await ws_create_server(
-            self._on_upgrade,
-            self._settings.listen_host,
-            self._settings.media_port,
+        return await ws_create_server(
+            answer,
+            host,
+            port,
             ssl=context,
             ssl_handshake_timeout=handshake_s if context else None,
             websocket_handshake_timeout=handshake_s,
@@ -110,21 +149,34 @@ class MediaStreams:
             auto_ping_idle_timeout=self._settings.media_idle_timeout_s,
             auto_ping_reply_timeout=self._settings.media_idle_timeout_s,
             backlog=1024,
+            reuse_port=shared or None,
         )
 
-    async def aclose(self) -> None:
-        """Stop listening; open streams are their calls' concern."""
-        if self._server is not None:
-            self._server.close()
+    def _on_anyones_upgrade(self, request: WSUpgradeRequest) -> _UpgradeAnswer:
+        """Answer for a stream of this worker's call, or of another one's."""
+        token = request.path.decode("latin-1").removeprefix(MEDIA_PATH).rstrip("/")
+        is_ticket = len(token) > _TOKEN_CHARS
+        name = (self._call_sid_of(token) or "") if is_ticket else token
+        other = self._calls.siblings.other(name)
+        if other is None or not self._is_signed(request):
+            return self._on_upgrade(request)
+        return WSUpgradeResponseWithListener(
+            WSUpgradeResponse.create_101_response(),
+            self._relays.accept(request, other),
+        )
+
+    def _is_signed(self, request: WSUpgradeRequest) -> bool:
+        path = request.path.decode("latin-1")
+        signature = request.headers.get("X-Twilio-Signature", "")
+        candidates = media_url_candidates(self._settings.media_base_url, path)
+        return signature_matches(signature, keys=self._keys, candidates=candidates)
 
     def _on_upgrade(self, request: WSUpgradeRequest) -> _UpgradeAnswer:
         path = request.path.decode("latin-1")
         token = path.removeprefix(MEDIA_PATH).rstrip("/")
         if token == path:
             return self._refuse(404, "unknown_path")
-        signature = request.headers.get("X-Twilio-Signature", "")
-        candidates = media_url_candidates(self._settings.media_base_url, path)
-        if not signature_matches(signature, keys=self._keys, candidates=candidates):
+        if not self._is_signed(request):
             return self._refuse(403, "signature_invalid")
         call = self._calls.take_token(token) or self._take_over(token)
         if isinstance(call, TicketRefusal):

@@ -53,6 +53,12 @@ class EdgeMetrics:
             ["step"],
             registry=self.registry,
         )
+        self.passed_on = Counter(
+            "edge_passed_on",
+            "Webhooks and streams that came to another worker than their call's.",
+            ["what", "outcome"],
+            registry=self.registry,
+        )
         self.session_retries = Counter(
             "edge_session_retries",
             "Sessions lost before the caller heard anything of them, by why.",

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
@@ -38,6 +39,7 @@ from edge.metrics import EdgeMetrics
 from edge.region_collector import RegionCollector
 from edge.region_watch import RegionWatch
 from edge.settings import EdgeSettings
+from edge.siblings import LOOPBACK, Siblings, WebhookRelay
 from edge.webhook import Webhook
 
 __all__ = ["Edge"]
@@ -51,14 +53,23 @@ _log = structlog.get_logger()
 class Edge:
     """One edge node."""
 
-    def __init__(self, settings: EdgeSettings) -> None:
+    def __init__(
+        self, settings: EdgeSettings, siblings: Siblings | None = None
+    ) -> None:
+        """Build every part.
+
+        Args:
+            settings: Of the edge.
+            siblings: Its workers, of which this is one; None: it has no others.
+        """
         rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._settings = settings
         self._public_context = _public_context(
             settings.tls_certificate, settings.tls_key
         )
         files = TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
-        self.calls = Calls()
+        self._siblings = siblings or Siblings(0, ())
+        self.calls = Calls(self._siblings)
         self.metrics = EdgeMetrics()
         self.links = AgentLinks(
             settings,
@@ -93,23 +104,29 @@ class Edge:
             settings,
             calls=self.calls,
             take_over=self._desk.take_over,
+            call_sid_of=self._desk.hand_over.call_sid_of,
             metrics=self.metrics,
         )
         self._webhook = Webhook(
             settings, desk=self._desk, calls=self.calls, metrics=self.metrics
         )
-        self.metrics.registry.register(FabricCollector(self.calls, self.links))
-        self.metrics.registry.register(LinkCollector(self.links))
-        self.metrics.registry.register(RegionCollector(self.watch))
-        self.metrics.registry.register(AgentFinderCollector(self._finder))
-        self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
-        self.metrics.registry.register(self._tracer.collector)
-        public = web.Application(
-            client_max_size=settings.max_message_bytes,
-            middlewares=[self._webhook.count_refusals],
+        for collector in (
+            FabricCollector(self.calls, self.links),
+            LinkCollector(self.links),
+            RegionCollector(self.watch),
+            AgentFinderCollector(self._finder),
+            GeoDatabaseCollector(self._geo_database),
+            self._tracer.collector,
+        ):
+            self.metrics.registry.register(collector)
+        self._relay = WebhookRelay(
+            self._siblings,
+            metrics=self.metrics,
+            read_timeout_s=settings.request_timeout_s,
         )
-        public.add_routes(self._webhook.routes())
-        self._public = HttpListener(public, head_timeout_s=settings.request_timeout_s)
+        self._private = self._webhook_listener()
+        passing_on = (self._relay.pass_on,) if self._siblings.each else ()
+        self._public = self._webhook_listener(*passing_on)
         self._cloud = EdgeCloud(
             settings, calls=self.calls, metrics=self.metrics, rng=rng
         )
@@ -153,8 +170,14 @@ class Edge:
         await asyncio.to_thread(load_numbering_plans)
         await self._geo_database.start()
         self._runtime.start()
+        own = self._siblings.own
+        if own is not None:
+            await self._private.start(LOOPBACK, own.http_port, shared=True)
         await self._public.start(
-            settings.listen_host, settings.http_port, context=context
+            settings.listen_host,
+            settings.http_port,
+            context=context,
+            shared=own is not None,
         )
         await self._media.start(context=context)
         if settings.admin_token:
@@ -196,11 +219,22 @@ class Edge:
         await self._desk.aclose()
         await self._media.aclose()
         await self._public.aclose()
+        await self._private.aclose()
+        await self._relay.aclose()
         await self._admin.aclose()
         await self.links.aclose()
         await self._geo_database.aclose()
         self._runtime.close()
         await self._tracer.aclose()
+
+    def _webhook_listener(self, *middlewares: Middleware) -> HttpListener:
+        application = web.Application(
+            client_max_size=self._settings.max_message_bytes,
+            middlewares=[self._webhook.count_refusals, *middlewares],
+        )
+        application.add_routes(self._webhook.routes())
+        head_timeout_s = self._settings.request_timeout_s
+        return HttpListener(application, head_timeout_s=head_timeout_s)
 
     def announcement(self) -> dict[str, object]:
         """Return the edge's name and ports."""

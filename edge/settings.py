@@ -124,6 +124,9 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Port of the webhook listener; 0 picks one."""
     media_port: _Port = 8081
     """Port of the Media Streams listener; 0 picks one."""
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Processes, one for each core, on the same public ports and with one admin
+    listener. Each keeps links of its own to the agents."""
     tls_certificate: Path = Path()
     """Certificate chain (PEM) of both public listeners, with `tls_key`. Without it
     they speak plain HTTP and a proxy in front of them must end TLS."""
@@ -311,6 +314,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Yield what is wrong with what stands around the edge."""
         if self.shared_url:
             yield from _url_problems("shared_url", self.shared_url, "https", "http")
+        if self.workers > 1 and self.ecs_agent_uri:
+            yield "workers: one task of ECS cannot be protected by several of them"
         if self.drain_notice_s > self.drain_timeout_s:
             yield "drain_notice_s: above drain_timeout_s"
         if self.cloudwatch_namespace and not self.log_json:

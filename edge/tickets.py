@@ -151,6 +151,17 @@ class Tickets:
         self._used.add(nonce, expires_at=ticket.expires_unix_s)
         return ticket
 
+    def call_sid_of(self, text: str) -> str | None:
+        """Return whose ticket *text* is, without redeeming it; None: it is none."""
+        sealed = _bytes_of(text)
+        plain = sealed and self._open(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:])
+        if not plain:
+            return None
+        try:
+            return _decoder.decode(plain).call_sid
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+
     def _check(self, nonce: bytes, ticket: Ticket, now: float) -> TicketRefusal | None:
         life_s = ticket.expires_unix_s - now
         if not life_s > 0:

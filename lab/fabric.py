@@ -277,9 +277,16 @@ class Fabric:
     async def _is_warm(self, http: aiohttp.ClientSession, admin_url: str) -> bool:
         profiles: dict[str, dict[str, Any]] = self._config["profiles"]
         async with http.get(f"{admin_url}/api/fabric") as response:
-            fabric = await response.json()
-        agents = [agent for region in fabric["regions"] for agent in region["agents"]]
-        return all(fabric["other_edges"].values()) and all(
+            said = await response.json()
+        views = said.get("workers", [said])  # of one process, or of several
+        agents = [
+            agent
+            for view in views
+            for region in view.get("regions", ())
+            for agent in region["agents"]
+        ]
+        others = [alive for view in views for alive in view["other_edges"].values()]
+        return all(others) and all(
             agent["warm"].get(name, 0) >= profile.get("warm_sessions", 2)
             and ("greeting" not in profile or name in agent["greetings"])
             for agent in agents

@@ -74,7 +74,7 @@ class AgentWorkers:
         self._store: Store | None = None
         self._workers = Workers(
             settings.workers,
-            _command(config),
+            lambda _: _command(config),
             environ=self._environment,
             drain_timeout_s=settings.drain_timeout_s + settings.events_flush_s,
             log_to=log_to,
@@ -111,9 +111,6 @@ class AgentWorkers:
         return {
             "agent_id": self._settings.agent_id,
             "link_ports": [one.get("link_port") for one in told],
-            "pids": [
-                worker.process and worker.process.pid for worker in self._workers.each
-            ],
             "admin_port": self._admin.port,
         }
 
