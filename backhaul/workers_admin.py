@@ -78,6 +78,16 @@ class WorkersAdmin:
         if self._http is not None:
             await self._http.close()
 
+    async def ask(self, worker: Worker, path: str) -> tuple[int, str]:
+        """Return status and body of what one worker says at *path*; 503 if nothing."""
+        announced, http = worker.announced, self._http
+        if announced is not None and http is not None:
+            url = f"http://127.0.0.1:{announced['admin_port']}{path}"
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with http.get(url) as response:
+                    return response.status, await response.text()
+        return HTTPStatus.SERVICE_UNAVAILABLE, "{}"
+
     async def _live(self, _: web.Request) -> web.Response:
         return web.json_response({"live": True})
 
@@ -109,7 +119,7 @@ class WorkersAdmin:
         known = {str(worker.number): worker for worker in self._workers.each}
         if wanted not in known:
             raise web.HTTPNotFound
-        status, text = await self._ask(known[wanted], request.path)
+        status, text = await self.ask(known[wanted], request.path)
         return web.Response(status=status, text=text, content_type="application/json")
 
     def _own_metrics(self) -> CollectorRegistry:
@@ -137,19 +147,10 @@ class WorkersAdmin:
 
     async def _ask_all(self, path: str) -> dict[int, _Answer]:
         each = self._workers.each
-        answers = await asyncio.gather(*(self._ask(worker, path) for worker in each))
+        answers = await asyncio.gather(*(self.ask(worker, path) for worker in each))
         return {
             worker.number: answer for worker, answer in zip(each, answers, strict=True)
         }
-
-    async def _ask(self, worker: Worker, path: str) -> _Answer:
-        announced, http = worker.announced, self._http
-        if announced is not None and http is not None:
-            url = f"http://127.0.0.1:{announced['admin_port']}{path}"
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with http.get(url) as response:
-                    return response.status, await response.text()
-        return HTTPStatus.SERVICE_UNAVAILABLE, "{}"
 
 
 class _Fixed:

@@ -314,8 +314,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Yield what is wrong with what stands around the edge."""
         if self.shared_url:
             yield from _url_problems("shared_url", self.shared_url, "https", "http")
-        if self.workers > 1 and self.ecs_agent_uri:
-            yield "workers: one task of ECS cannot be protected by several of them"
+        if self.workers > 1 and self.ecs_agent_uri and not self.admin_token:
+            yield "workers: without admin_token their calls cannot be protected on ECS"
         if self.drain_notice_s > self.drain_timeout_s:
             yield "drain_notice_s: above drain_timeout_s"
         if self.cloudwatch_namespace and not self.log_json:

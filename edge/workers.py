@@ -11,6 +11,7 @@ import structlog
 
 from backhaul.workers import Workers
 from backhaul.workers_admin import WorkersAdmin
+from backhaul.workers_guard import WorkersGuard
 from edge.settings import EdgeSettings
 from edge.siblings import LOOPBACK, Sibling, Siblings
 
@@ -74,6 +75,12 @@ class EdgeWorkers:
         self._admin = WorkersAdmin(
             self._workers, token=settings.admin_token, paths=_PATHS
         )
+        self._guard = WorkersGuard(
+            self._workers.each,
+            ask=self._admin.ask,
+            path="/api/fabric",
+            agent_uri=settings.ecs_agent_uri,
+        )
 
     async def start(self) -> None:
         """Take the ports and start the workers.
@@ -94,6 +101,7 @@ class EdgeWorkers:
         if settings.admin_token:
             await self._admin.start(settings.admin_host, settings.admin_port)
         await self._workers.start()
+        self._guard.start()
         _log.info("workers.started", edge=settings.name, count=settings.workers)
 
     async def drain(self) -> None:
@@ -102,6 +110,7 @@ class EdgeWorkers:
 
     async def stop(self) -> None:
         """Close everything."""
+        await self._guard.aclose()
         await self._workers.aclose()
         await self._admin.aclose()
         self._ports.close()
@@ -142,6 +151,7 @@ class EdgeWorkers:
             "MEDIA_PORT": str(self._public[1]),
             "ADMIN_HOST": LOOPBACK,
             "ADMIN_PORT": "0",
+            "ECS_AGENT_URI": "",
         }
         return {
             **self._environ,

@@ -200,8 +200,8 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         ports = range(self.listen_port, self.listen_port + self.workers)
         if self.listen_port and self.admin_port in ports:
             yield f"admin_port: {self.admin_port} is the link port of a worker"
-        if self.ecs_agent_uri:
-            yield "workers: one task of ECS cannot be protected by several of them"
+        if self.ecs_agent_uri and not self.admin_token:
+            yield "workers: without admin_token their calls cannot be protected on ECS"
 
     def _pool_problems(self) -> list[str]:
         found: list[str] = []

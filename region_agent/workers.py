@@ -9,6 +9,7 @@ import structlog
 from backhaul.store import Store, open_store
 from backhaul.workers import Workers
 from backhaul.workers_admin import WorkersAdmin
+from backhaul.workers_guard import WorkersGuard
 from region_agent.settings import RegionAgentSettings
 
 __all__ = ["AgentWorkers", "worker_environment"]
@@ -37,6 +38,7 @@ def worker_environment(
         "ADMIN_PORT": "0",
         "RECORDING_SPOOL": str(settings.recording_spool / str(number)),
         "REDIS_URL": redis_url,
+        "ECS_AGENT_URI": "",
     }
     if settings.advertise_address:
         host, _, first = settings.advertise_address.rpartition(":")
@@ -82,6 +84,12 @@ class AgentWorkers:
         self._admin = WorkersAdmin(
             self._workers, token=settings.admin_token, paths=_PATHS
         )
+        self._guard = WorkersGuard(
+            self._workers.each,
+            ask=self._admin.ask,
+            path="/api/pool",
+            agent_uri=settings.ecs_agent_uri,
+        )
 
     async def start(self) -> None:
         """Start the workers; without a Redis they share one of ours."""
@@ -92,6 +100,7 @@ class AgentWorkers:
         if settings.admin_token:
             await self._admin.start(settings.admin_host, settings.admin_port)
         await self._workers.start()
+        self._guard.start()
         _log.info("workers.started", agent=settings.agent_id, count=settings.workers)
 
     async def drain(self) -> None:
@@ -100,6 +109,7 @@ class AgentWorkers:
 
     async def stop(self) -> None:
         """Close everything."""
+        await self._guard.aclose()
         await self._workers.aclose()
         await self._admin.aclose()
         if self._store is not None:

@@ -29,6 +29,7 @@ def test_each_worker_is_an_agent_of_its_own() -> None:
         "REGION_AGENT_ADMIN_PORT": "0",
         "REGION_AGENT_RECORDING_SPOOL": "/spool/2",
         "REGION_AGENT_REDIS_URL": "unix:///x",
+        "REGION_AGENT_ECS_AGENT_URI": "",
         "REGION_AGENT_ADVERTISE_ADDRESS": "[2001:db8::1]:445",
     }
 
@@ -45,6 +46,6 @@ def test_ports_of_workers_are_no_others() -> None:
     assert SETTINGS.problems() == ()
     assert msgspec.structs.replace(SETTINGS, **changed).problems() == (
         "admin_port: 8445 is the link port of a worker",
-        "workers: one task of ECS cannot be protected by several of them",
+        "workers: without admin_token their calls cannot be protected on ECS",
     )
     assert msgspec.structs.replace(SETTINGS, workers=1, **changed).problems() == ()
