@@ -191,6 +191,8 @@ class Turns:
         """Set whenever the response brings audio."""
         self.away = False
         """Whether the caller is off the line; nothing is said meanwhile."""
+        self.stranded = False
+        """Whether no edge has the call; nothing is said meanwhile."""
         self._config = config
         self._wishes: deque[Wish] = deque()
         self._asked: Wish | None = None
@@ -268,6 +270,16 @@ class Turns:
     def key_pressed(self) -> tuple[TurnAction, ...]:
         """The caller presses keys, of which the server knows nothing."""
         return self._interrupt(server_knows=False)
+
+    def cut_off(self) -> tuple[TurnAction, ...]:
+        """What is being said is lost on its way: it need not be generated further."""
+        cut, self.forwarding = self.forwarding, ""
+        return (CancelResponse(cut),) if cut else ()
+
+    def come_back(self, *, now: float) -> tuple[TurnAction, ...]:
+        """An edge has the call again: say what waits to be said."""
+        self.stranded = False
+        return self._grant(now=now)
 
     def _interrupt(self, *, server_knows: bool) -> tuple[TurnAction, ...]:
         self.forget_wishes()
@@ -380,7 +392,8 @@ class Turns:
     def _may_speak(self, *, now: float) -> bool:
         free = self.floor is FloorState.FREE and self.caller is not CallerState.SPEAKING
         pausing = self._pause_until is not None and now < self._pause_until
-        return free and not pausing and not self.away and bool(self._wishes)
+        here = not self.away and not self.stranded
+        return free and not pausing and here and bool(self._wishes)
 
     def _expect(self, *, now: float) -> None:
         self._cancel_next = False
