@@ -12,6 +12,7 @@ from backhaul.core.messages import (
     Clear,
     CloseReason,
     Greeting,
+    KeptCall,
     Message,
     Opened,
     Returned,
@@ -126,6 +127,13 @@ class Call:
     def feed(self, event: CallEvent) -> None:
         """Tell the call what happened."""
         self._driver.feed(event)
+
+    def resume(self, kept: KeptCall, *, number: int) -> None:
+        """Go on where another edge was lost, with stream *number*; call it at once."""
+        self.session.was_heard = True
+        self.session.memory.resume(kept)
+        self.line.resume(kept.voice_position)
+        self.machine.streams = number
 
     def move(self) -> None:
         """Go on with another session if one can be had; the present one still works."""
@@ -293,6 +301,8 @@ class Call:
         return self.session.was_heard or self.machine.streams > 1 or not greeted
 
     def _play_greeting(self) -> None:
+        if self.session.was_heard:
+            return  # another edge has greeted them
         lease = self.session.lease
         own = lease.agent.greetings if lease is not None else {}
         kept = self.help.phrasebook.greetings

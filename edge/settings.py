@@ -152,6 +152,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For all agents together to answer a webhook (s); then the call is answered, and
     a session is opened for it behind the hold tone. Twilio's own patience ends after
     15 s, and then the caller hears Twilio's error."""
+    find_timeout_s: _Positive = 1.0
+    """For all agents to say whether they know of a call whose edge is gone (s). Too low
+    gives up sessions that wait for their callers; too high keeps a caller waiting for
+    an agent that hangs."""
     open_timeout_s: _Positive = 4.0
     """For one agent to open a session for a caller (s); three are tried. Too low gives
     up sessions that are nearly there; too high keeps callers on hold."""
