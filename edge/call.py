@@ -12,7 +12,6 @@ from backhaul.core.messages import (
     Clear,
     CloseReason,
     Greeting,
-    KeptCall,
     Message,
     Opened,
     Returned,
@@ -90,6 +89,8 @@ class Call:
     errand: CallErrand = field(init=False)
     last_action: tuple[str, int] | None = None
     """Endpoint and stream number of the last request that `twiml` answered."""
+    refuge: str = ""
+    """Base URL of the edge that takes the call when its stream has ended."""
     script_heard: bool = False
     """Whether the caller has heard the profile's script."""
     session_ids: list[str] = field(default_factory=list[str])
@@ -127,13 +128,6 @@ class Call:
     def feed(self, event: CallEvent) -> None:
         """Tell the call what happened."""
         self._driver.feed(event)
-
-    def resume(self, kept: KeptCall, *, number: int) -> None:
-        """Go on where another edge was lost, with stream *number*; call it at once."""
-        self.session.was_heard = True
-        self.session.memory.resume(kept)
-        self.line.resume(kept.voice_position)
-        self.machine.streams = number
 
     def move(self) -> None:
         """Go on with another session if one can be had; the present one still works."""

@@ -127,7 +127,7 @@ class Desk:
         rescued = await self._rescue.find(form.call_sid, leg=trace.story.leg)
         if rescued is None:
             return None
-        search, lease, kept = rescued.search, rescued.lease, rescued.kept
+        search, lease = rescued.search, rescued.lease
         if lease is None:
             lease = await self.placement.warm(search)
         place = self._locator.locate(form)
@@ -138,7 +138,7 @@ class Desk:
         )
         if call is None:
             return self._turn_away(search, caller, trace)
-        call.resume(kept, number=number)
+        rescued.resume(call, number=number)
         return call.twiml
 
     def take_over(self, text: str) -> Call | TicketRefusal:

@@ -79,6 +79,13 @@ class EdgeMetrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.departures = Counter(
+            "edge_calls_left",
+            "Calls that went to another edge because this one stops, by whether that "
+            "was in a quiet moment.",
+            ["moment"],
+            registry=self.registry,
+        )
         self.hold_seconds = Histogram(
             "edge_hold_seconds",
             "For how long callers heard the hold tone who heard it.",

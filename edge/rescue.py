@@ -9,6 +9,7 @@ import structlog
 from backhaul.clock import monotonic_s
 from backhaul.core.messages import KeptCall
 from edge.agent import Agent
+from edge.call import Call
 from edge.core.call_story import Leg
 from edge.core.routes import Choice
 from edge.lease import Lease
@@ -34,6 +35,18 @@ class Rescued:
     lease: Lease | None
     """The very session; None: only what was said is known."""
     kept: KeptCall
+
+    def resume(self, call: Call, *, number: int) -> None:
+        """Let *call*, which has just begun, go on where it was lost.
+
+        Args:
+            call: With stream *number*.
+            number: Streams before it were another edge's.
+        """
+        call.session.was_heard = True
+        call.session.memory.resume(self.kept)
+        call.line.resume(self.kept.voice_position)
+        call.machine.streams = number
 
 
 class Rescue:

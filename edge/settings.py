@@ -227,6 +227,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not wait for so long."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
+    handover_s: Annotated[float, Meta(ge=0)] = 20.0
+    """The last part of that time (s): calls that still go on then are handed to other
+    edges, each in a quiet moment, and whoever is left 5 s before the end at once. Too
+    low cuts into what is being said; too high moves calls that would end anyway."""
     drain_notice_s: Annotated[float, Meta(ge=0)] = 0.0
     """How long, of that time, calls are still taken while /readyz says no already (s).
     Too low turns away callers whom a balancer still sends here; too high takes calls

@@ -203,6 +203,10 @@ class Webhook:
             or (action, form.stream_number) == call.last_action
         ):
             return call.twiml  # this request was answered before
+        if call.refuge and action is Action.RESUME:
+            there = f"{call.refuge}/twilio/{action.value}/{form.stream_number}"
+            call.note_answer(action, form.stream_number, twiml.redirect(there))
+            return call.twiml
         text = self._errands.answer(call, action, form)
         if text is not None:
             return text
