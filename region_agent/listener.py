@@ -59,6 +59,7 @@ class LinkListener:
     Attributes:
         leases: What edges hold of its sessions.
         orphans: Which edge has which call.
+        copies: What the region's store knows of the calls.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class LinkListener:
             copies: Hears how calls end, and knows of those of other agents.
         """
         self._on_surge = on_surge
-        self._copies = copies
+        self.copies = copies
         self.orphans = Orphans(
             grace_s=orphan_grace_s, reserved_s=lease_ttl_s, recall=copies.recall
         )
@@ -320,7 +321,7 @@ class LinkListener:
         del self._bridges[bridge]
         self.calls_ended[reason] += 1
         self.orphans.end(bridge)
-        self._copies.end(bridge.call_sid, reason)
+        self.copies.end(bridge.call_sid, reason)
         self.on_stock_changed()
         self._note_idle()
 
