@@ -7,6 +7,7 @@ from region_agent.core.conversation_events import ConversationAction
 from region_agent.core.playback import Utterance
 from region_agent.core.realtime_protocol import continue_reply, say_exactly
 from region_agent.core.speech import Speech
+from region_agent.core.turns import CancelResponse
 
 __all__ = ["Stranding"]
 
@@ -31,13 +32,16 @@ class Stranding:
 
     def back(self, now: float) -> _Actions:
         """The edge has come back: nothing is lost."""
-        return self._speech.obey(self._speech.turns.come_back(now=now))
+        turns = self._speech.turns
+        turns.stranded = False
+        return self._speech.obey(turns.expire(now=now))
 
     def reserved(self, now: float) -> _Actions:
         """Another edge announces itself: it knows nothing of what was sent before."""
-        speech = self._speech
-        speech.turns.stranded = True
-        cancelled = speech.obey(speech.turns.cut_off())
+        speech, turns = self._speech, self._speech.turns
+        turns.stranded = True
+        going, turns.forwarding = turns.forwarding, ""
+        cancelled = speech.obey((CancelResponse(going),) if going else ())
         cut, corrected = speech.items.lose()
         speech.playback.pause(paused=True)
         again = _again(self._profile, cut)

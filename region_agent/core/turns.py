@@ -189,10 +189,9 @@ class Turns:
         self.false_starts = 0
         self.alive = False
         """Set whenever the response brings audio."""
-        self.away = False
-        """Whether the caller is off the line; nothing is said meanwhile."""
-        self.stranded = False
-        """Whether no edge has the call; nothing is said meanwhile."""
+        self.away = self.stranded = False
+        """Whether the caller is off the line, or no edge has the call: nothing is said
+        meanwhile."""
         self._config = config
         self._wishes: deque[Wish] = deque()
         self._asked: Wish | None = None
@@ -270,16 +269,6 @@ class Turns:
     def key_pressed(self) -> tuple[TurnAction, ...]:
         """The caller presses keys, of which the server knows nothing."""
         return self._interrupt(server_knows=False)
-
-    def cut_off(self) -> tuple[TurnAction, ...]:
-        """What is being said is lost on its way: it need not be generated further."""
-        cut, self.forwarding = self.forwarding, ""
-        return (CancelResponse(cut),) if cut else ()
-
-    def come_back(self, *, now: float) -> tuple[TurnAction, ...]:
-        """An edge has the call again: say what waits to be said."""
-        self.stranded = False
-        return self._grant(now=now)
 
     def _interrupt(self, *, server_knows: bool) -> tuple[TurnAction, ...]:
         self.forget_wishes()
