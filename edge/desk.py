@@ -127,6 +127,7 @@ class Desk:
         rescued = await self._rescue.find(form.call_sid, leg=trace.story.leg)
         if rescued is None:
             return None
+        self.hand_over.take_back(form.call_sid)
         search, lease = rescued.search, rescued.lease
         if lease is None:
             lease = await self.placement.warm(search)

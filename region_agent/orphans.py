@@ -105,7 +105,11 @@ class Orphans:
         self._cases[bridge.call_sid] = _Case(bridge, attachment, driver)
         if older is not None and older.bridge.epoch < bridge.epoch:
             older.driver.close()
-            older.bridge.close(CloseReason.STALE_EPOCH)
+            # The same edge says so itself, but perhaps on another link, and later.
+            moved = older.bridge.edge == bridge.edge
+            older.bridge.close(
+                CloseReason.HANDED_OVER if moved else CloseReason.STALE_EPOCH
+            )
 
     def end(self, bridge: Bridge) -> None:
         """A call is over."""

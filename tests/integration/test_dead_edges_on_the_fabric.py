@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from backhaul.clock import monotonic_s
+from backhaul.store import open_store
 from lab.fabric import Fabric, FabricOptions
 from lab.speech_files import caller_lines
 from lab.twilio import CallPlan, Turn, TwilioStandIn
@@ -131,6 +132,41 @@ async def test_calls_outlive_their_edge_in_the_same_session(
     assert all(line.text in each for line in lines for each in known)
     assert {one["epoch"] for one in await calls_at(fabric, SECOND, "recent")} == {2}
     assert took_s < 30.0
+
+
+@pytest.mark.timeout(240)
+async def test_a_call_outlives_both_edge_and_agent(
+    fabric: Fabric, carrier: TwilioStandIn
+) -> None:
+    lines = caller_lines()[:3]
+    call = asyncio.gather(carrier.place_call(plan(fabric)))
+    region = fabric.regions[0].name
+    store = await open_store(fabric.describe()["redis"][region])
+    async with asyncio.timeout(90):
+        while not (live := await calls_at(fabric, FIRST, "live")):
+            await asyncio.sleep(0.05)
+        while lines[0].text not in str(await store.call(region, live[0]["call_sid"])):
+            await asyncio.sleep(0.1)
+    await store.aclose()
+    (busy,) = await calls_at(fabric, FIRST, "live")
+    sessions = await sessions_heard(fabric)
+    await fabric.kill(fabric.edges[FIRST].name)
+    await fabric.kill(await agent_at(fabric, busy["agent"]))
+    async with asyncio.timeout(120):
+        (report,) = await call
+    check([report])
+    later = [one for one in await sessions_heard(fabric) if one not in sessions]
+    assert all(line.text in str(later[-1]["items"]) for line in lines)
+    assert not any(one["errors"] for one in later)
+
+
+async def agent_at(fabric: Fabric, address: str) -> str:
+    """Return the name of the agent that the first edge reaches at *address*."""
+    found = fabric.describe()["edges"][FIRST]
+    answer = await ask(f"{found['admin_url']}/api/fabric", found["admin_token"])
+    agents = (agent for region in answer["regions"] for agent in region["agents"])
+    name: str = next(one["id"] for one in agents if one["address"] == address)
+    return name
 
 
 @pytest.mark.timeout(240)

@@ -98,6 +98,23 @@ async def test_a_caller_who_speaks_is_not_cut_before_the_end(
         call.channel.close(CloseReason.STALE_EPOCH)
 
 
+async def test_a_url_of_all_edges_does_where_none_is_known(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    shared = LONG | {"shared_url": "https://voice.example.com"}
+    pair = await make_pair(make_bench, wait, near=shared)
+    async with calling(pair, wait) as twilio, asyncio.TaskGroup() as group:
+        pair.near.agent.deaf_to.add("far")
+        await wait(lambda: not pair.near.edge._desk.neighbours.alive())
+        group.create_task(pair.near.edge.drain())
+        async with asyncio.timeout(30):
+            assert await close_code(twilio) == 1000
+        form = pair.near.sids() | {"CallStatus": "in-progress"}
+        _, text = await pair.near.post("/twilio/resume/1", form)
+        assert ">https://voice.example.com/twilio/resume/1<" in text
+        pair.near.agent.calls[0].channel.close(CloseReason.STALE_EPOCH)
+
+
 async def test_without_another_edge_calls_stay_until_the_end(
     make_bench: "MakeBench", wait: Any
 ) -> None:

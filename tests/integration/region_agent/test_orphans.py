@@ -193,12 +193,15 @@ async def test_a_reservation_that_is_given_back_leaves_an_orphan(bench: Bench) -
 
 
 async def test_a_session_elsewhere_ends_the_one_before(bench: Bench) -> None:
-    edge = await bench.connect()
-    call = await edge.call("1")
-    await edge.lease("2", call_sid="CA1", epoch=2, cold=True)
+    first, second = await bench.connect("edge-1"), await bench.connect("edge-2")
+    call = await first.call("1")
+    await first.lease("2", call_sid="CA1", epoch=2, cold=True)
     assert call.closed is None
-    await edge.open(Open("2", "CA1", "patient", 2))
-    await eventually(lambda: call.closed is CloseReason.STALE_EPOCH)
+    moved = await first.open(Open("2", "CA1", "patient", 2))
+    await eventually(lambda: call.closed is CloseReason.HANDED_OVER)
+    await second.lease("3", call_sid="CA1", epoch=3, cold=True)
+    await second.open(Open("3", "CA1", "patient", 3))
+    await eventually(lambda: moved.closed is CloseReason.STALE_EPOCH)
     await eventually(lambda: bench.agent.listener.active_calls == 1)
 
 
