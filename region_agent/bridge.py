@@ -14,6 +14,8 @@ from backhaul.core.messages import (
     CloseReason,
     Digit,
     Flow,
+    Handover,
+    HandoverReason,
     Hello,
     KeptCall,
     Message,
@@ -45,6 +47,7 @@ from region_agent.core.conversation_events import (
     EndCall,
     FalselyStarted,
     Interrupted,
+    LeaveWanted,
     ModelSaid,
     ResponseRetried,
     SendAudio,
@@ -131,6 +134,9 @@ class Bridge:
             message.voice,
         )
         self._driver.feed(began)
+        ends_at = self._session.expires_at
+        begin_at = ends_at - self._services.rollover_lead_s
+        self.leave(LeaveWanted(HandoverReason.SESSION_EXPIRING, begin_at, ends_at))
 
     def _greeting(self) -> bytes:
         """Return what the edge plays; unknown audio is silence of the same length."""
@@ -138,6 +144,10 @@ class Bridge:
         known = self._services.phrases.audio(message.profile, message.greeting_text)
         length = message.greeting_bytes
         return (known or b"")[:length].ljust(length, SILENCE)
+
+    def leave(self, wanted: LeaveWanted) -> None:
+        """Have the call go on in another session."""
+        self._driver.feed(wanted)
 
     def close(self, reason: CloseReason) -> None:
         """End the call from our side, or leave it to another agent."""
@@ -233,8 +243,7 @@ class Bridge:
         channel.bind(self)
         channel.send(Opened(self._session.session_id))
         self._driver.feed(CallTaken())
-        self._kept_version = 0
-        self._keep()
+        self._send_checkpoint()
 
     # SessionHandler
 
@@ -279,6 +288,8 @@ class Bridge:
             case SendEvent(event):
                 self._session.send(event)
             case SendMessage(message):
+                if isinstance(message, Handover):
+                    self._on_leaving(message.reason)
                 self._channel.send(message)
             case SendAudio(audio):
                 self._forward(audio)
@@ -290,6 +301,10 @@ class Bridge:
                 self.close(reason)
             case _:
                 self._note(action)
+
+    def _on_leaving(self, reason: HandoverReason) -> None:
+        self._counters.handovers_asked[reason] += 1
+        self._send_checkpoint()  # from here on the next agent goes on
 
     def _call_tool(self, called: CallTool) -> None:
         message = self._message
@@ -320,9 +335,12 @@ class Bridge:
         self._keeping = False
         version = self.conversation.transcript.version
         if not self._over and version != self._kept_version:
-            self._kept_version = version
-            self._kept = self.conversation.checkpoint(now=monotonic_s())
-            self._channel.send(self._kept)
+            self._send_checkpoint()
+
+    def _send_checkpoint(self) -> None:
+        self._kept_version = self.conversation.transcript.version
+        self._kept = self.conversation.checkpoint(now=monotonic_s())
+        self._channel.send(self._kept)
 
     def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:
         """Return position and heard of *cleared* without what other agents sent."""

@@ -1,6 +1,9 @@
 """What all calls of an agent saw, added up."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+
+from backhaul.core.messages import HandoverReason
 
 __all__ = ["BridgeCounters"]
 
@@ -33,3 +36,7 @@ class BridgeCounters:
     """Keys beyond what one message holds."""
     audio_overflowed_bytes: int = 0
     """Model audio beyond what may wait for a caller."""
+    handovers_asked: Counter[HandoverReason] = field(
+        default_factory=Counter[HandoverReason]
+    )
+    """Times that an edge was asked to take a call to another session."""

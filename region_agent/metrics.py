@@ -84,6 +84,13 @@ class AgentCollector(Collector):
             ("reason",),
             (((reason,), count) for reason, count in listener.calls_ended.items()),
         )
+        asked = listener.counters.handovers_asked
+        yield counter(
+            "handovers_asked",
+            "Times that an edge was asked to take a call to another session, by why.",
+            ("reason",),
+            (((reason,), count) for reason, count in asked.items()),
+        )
 
     def _orphans(self) -> Iterator[Metric]:
         orphans, copies = self._listener.orphans, self._listener.copies

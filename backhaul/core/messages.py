@@ -19,6 +19,7 @@ from backhaul.core.close_reason import CloseReason
 from backhaul.core.control_message import ControlMessage
 from backhaul.core.errands import Returned, SendDigits, Transfer, TransferKind
 from backhaul.core.finding import Find, Found, KeptCall
+from backhaul.core.handover import Handover, HandoverReason
 from backhaul.core.leasing import (
     LeaseGranted,
     LeaseRefused,
@@ -43,6 +44,8 @@ __all__ = [
     "Flow",
     "Found",
     "Greeting",
+    "Handover",
+    "HandoverReason",
     "Heartbeat",
     "HeartbeatReply",
     "Hello",
@@ -73,7 +76,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 4
+PROTOCOL_VERSION: Final = 5
 """Version of the link protocol; peers of another version are refused at hello."""
 
 
@@ -331,6 +334,7 @@ Message = (
     | Played
     | Digit
     | Flow
+    | Handover
     | Transfer
     | SendDigits
     | Returned
