@@ -124,14 +124,13 @@ class Checker:
             return
         if self._world.faults.ended_at > hung_up_at - _ANSWERED_S:
             return
+        if last[1].session.mute:
+            return  # died unseen, after its call had begun
         self._check_known(carrier, call, last[1])
         said_at = hung_up_at - (script.length - script.turns[-1].end) / BYTES_PER_S
         heard = [one for one in carrier.heard if one[0] >= said_at and one[1]]
-        if not heard and self._is_well(last[1]):
+        if not heard:
             self._violated("not answered", script.call_sid)
-
-    def _is_well(self, bridge: "Bridge") -> bool:
-        return not bridge.session.mute and not bridge.agent.hung
 
     def _hung_up_at(self, sid: str) -> float:
         ends = (one for one in self._world.log if one[1:] == ("over", sid, "hung up"))
