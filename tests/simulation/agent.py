@@ -60,6 +60,7 @@ from region_agent.core.realtime_events import MODEL_TEXT, ServerEvent
 from tests.simulation.clock import Driver, Process
 from tests.simulation.model import Session
 from tests.simulation.network import Channel, Link
+from tests.simulation.tools import Execution
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -445,7 +446,8 @@ class Bridge:
             self.agent.run(lambda: self._driver.feed(ToolAnswered(call_id, output)))
 
         self._world.note("tool_called", key)
-        self._world.tools.ask(arguments, key, answered)
+        execution = Execution(key, self.message.epoch)
+        self._world.tools.ask(execution, arguments, answered)
 
     def _keep_soon(self) -> None:
         if not self._keeping:

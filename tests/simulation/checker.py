@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from backhaul.core.checkpoint import Called
 from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_events import CallState
 
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.agent import Agent, Bridge
     from tests.simulation.call import Call
     from tests.simulation.carrier import Carrier
+    from tests.simulation.tools import Execution
     from tests.simulation.world import World
 
 _UNTOLD = "(The caller said something"
@@ -31,7 +35,11 @@ class Checker:
         """By session."""
         self._heard: dict[str, int] = {}
         """By call, the epoch that was heard last."""
-        self._losses: dict[str, int] = {}
+        self._known_calls: dict[str, tuple[str, int]] = {}
+        """By what a caller wanted: under which key an edge knew that it was called for,
+        and the epoch from which on every agent was told so."""
+        self.windows = 0
+        """Things done twice because an agent was lost, or left, before an edge knew."""
 
     def _violated(self, what: str, *facts: object) -> None:
         self._world.violated(what, *facts)
@@ -55,6 +63,11 @@ class Checker:
         memory = call.memory
         kept = memory.checkpoint
         covered = 0 if kept is None else kept.caller_position
+        for item in () if kept is None else kept.items:
+            if isinstance(item, Called):
+                known = item.key, call.search.epoch
+                turn = msgspec.json.decode(item.arguments)["turn"]
+                self._known_calls.setdefault(turn, known)
         if start > covered + memory.lost or start > memory.audio.end:
             self._violated("audio lost and not told", call.search.call_sid, start)
         if memory.audio.size > MAX_RING_BYTES:
@@ -77,9 +90,8 @@ class Checker:
 
     def at_the_end(self) -> None:
         """Look at what is left, and at how each call went."""
-        for turn, keys in self._world.tools.executed.items():
-            if len(keys) > 1:
-                self._violated("tool executed twice", turn, *sorted(keys))
+        for turn, done in self._world.tools.executed.items():
+            self._check_executions(turn, done)
         for carrier in self._world.carriers:
             self._check_call(carrier)
         for agent in self._world.agents.values():
@@ -87,6 +99,15 @@ class Checker:
         for edge in self._world.edges:
             if edge.alive and (edge.calls or edge._asked):
                 self._violated("call left at an edge", edge.name, list(edge.calls))
+
+    def _check_executions(self, turn: str, done: "list[Execution]") -> None:
+        key, epoch = self._known_calls.get(turn, ("", 0))
+        again = [one for one in done if key and one.key != key and one.epoch >= epoch]
+        if again:
+            self._violated("tool executed twice", turn, *again)
+        elif len(done) > 1:
+            self.windows += 1
+            self._world.note("window", turn, *done)
 
     def _check_call(self, carrier: "Carrier") -> None:
         sid, faults = carrier.script.call_sid, self._world.faults

@@ -273,14 +273,14 @@ class Faults:
     def _hang_edge(self) -> Undo:
         edge = self._rng.choice(self._world.edges)
         edge.hang()
-        # Longer, and all agents give it up: a call that was just answered has no hope.
-        self._world.clock.later(self._rng.uniform(0.2, 1.8), edge.resume)
         self._look()
 
         def resume() -> None:
             edge.resume()
             self._look()
 
+        # Longer, and all agents give it up: a call that was just answered has no hope.
+        self._world.clock.later(self._rng.uniform(0.2, 1.8), resume)
         return resume
 
     def _kill_edge(self) -> Undo:

@@ -4,9 +4,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-
-import msgspec
+from dataclasses import dataclass
 
 from backhaul.core.profile import CallLength, Profile, Silence, TurnDetection
 from backhaul.core.tools import Tool
@@ -27,6 +25,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.model import Region
 from tests.simulation.network import Link, Path
 from tests.simulation.script import Script, draw_script
+from tests.simulation.tools import Tools
 
 GREETING = "Good day, how can I help?"
 _GREETING_BYTES = 9600
@@ -48,29 +47,6 @@ class Machines:
 
 
 PRODUCTION = Machines()
-
-
-@dataclass(slots=True)
-class Tools:
-    """The endpoint of the tool: does a thing once for each key."""
-
-    world: "World"
-    executed: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
-    """By what was wanted: the keys under which it was done."""
-
-    def ask(
-        self, arguments: str, key: str, answer: Callable[[str], None]
-    ) -> None:
-        """Do what *arguments* say, and answer later."""
-        turn: str = msgspec.json.decode(arguments)["turn"]
-        way_s = self.world.rng.uniform(0.005, 0.05)
-
-        def execute() -> None:
-            self.executed.setdefault(turn, Counter())[key] += 1
-            takes_s = self.world.rng.uniform(0.05, 0.8)
-            self.world.clock.later(takes_s, lambda: answer(f"done: {turn}"))
-
-        self.world.clock.later(way_s, execute)
 
 
 class World:
