@@ -70,15 +70,15 @@ ORPHAN_GRACE_S = 5.0
 POOL = PoolConfig(
     floor=2,
     max_stock=5,
-    proof_interval_s=5.0,
-    lease_ttl_s=12.0,
+    proof_interval_s=10.0,
+    lease_ttl_s=8.0,
     min_call_time_left_s=8.0,
     max_warm_age_s=40.0,
     replace_lead_s=5.0,
     max_concurrent_opens=4,
 )
 _STOCK_SPACING_S = 0.05
-_STOCK_EVERY_S = 1.0
+_STOCK_EVERY_S = 2.0
 
 
 @dataclass(slots=True)

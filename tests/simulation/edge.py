@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.simulation.call import Call
     from tests.simulation.world import World
 
-_LOOK_S = 0.2
+_LOOK_S = 0.25
 _PATIENCE_S = 0.05
 _DIAL_S = 0.4
 _OPEN_TIMEOUT_S = 4.0

@@ -77,7 +77,7 @@ class Faults:
             length_s = rng.choice((0.3, 1.0, 3.0, 8.0)) * rng.uniform(0.7, 1.5)
             happen = functools.partial(self._happen, kind, length_s)
             if rng.random() < 0.5:
-                self._world.clock.later(rng.uniform(0.0, 25.0), happen)
+                self._world.clock.later(rng.uniform(0.0, 18.0), happen)
             else:
                 number = rng.randrange(1, 9)
                 self._armed.append((rng.choice(_EVENTS), number, happen))

@@ -29,7 +29,7 @@ from tests.simulation.tools import Tools
 
 GREETING = "Good day, how can I help?"
 _GREETING_BYTES = 9600
-_SETTLES_S = 25.0
+_SETTLES_S = 14.0
 """After the last call: leases run out, orphans are let go."""
 _LONGEST_S = 150.0
 
@@ -93,7 +93,7 @@ class World:
         return paths
 
     def _carrier(self, number: int) -> Carrier:
-        script = draw_script(number, self.rng.uniform(10.0, 30.0), self.rng)
+        script = draw_script(number, self.rng.uniform(8.0, 20.0), self.rng)
         self.scripts[script.call_sid] = script
         return Carrier(self, script, self.rng.choice(self.edges))
 
@@ -129,10 +129,10 @@ class World:
             agent.start()
         for edge in self.edges:
             edge.start()
-        self.clock.run(self.clock.now + 3.0)
+        self.clock.run(self.clock.now + 2.0)
         self.faults.begin()
         for carrier in self.carriers:
-            self.clock.later(self.rng.uniform(0.0, 4.0), carrier.dial)
+            self.clock.later(self.rng.uniform(0.0, 3.0), carrier.dial)
         ends_at = self.clock.now + _LONGEST_S
         while not all(one.over for one in self.carriers) and self.clock.now < ends_at:
             self.clock.run(self.clock.now + 1.0)
