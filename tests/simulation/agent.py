@@ -171,6 +171,7 @@ class Agent(Process):
 
     def request(self, link: Link, request: LeaseRequest) -> None:
         """An edge asks for a session."""
+        self.world.checker.on_asked(self, request)
         if not self.fence.admit(request.call_sid, request.epoch):
             self._refuse(link, request.lease_id, CloseReason.STALE_EPOCH)
             return
@@ -198,6 +199,7 @@ class Agent(Process):
     def _granted(self, lease_id: str, *, warm: bool) -> None:
         lease = self.leases[lease_id]
         lease.granted = True
+        self.world.checker.on_granted(self, lease.request)
         granted = LeaseGranted(lease_id, warm)
         link = lease.link
         self.world.note("lease_granted", lease_id, self.address)

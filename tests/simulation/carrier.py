@@ -1,5 +1,6 @@
 """The carrier with one caller: webhook, Media Stream, action URL, hanging up."""
 
+import functools
 from typing import TYPE_CHECKING
 
 from backhaul.core.close_reason import CloseReason
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _WAY_S = 0.02
-_WEBHOOK_S = 12.0
-"""The carrier's patience."""
+_WEBHOOK_S = 1.5
+"""The carrier's patience; then it asks another edge, if there is one."""
 
 
 class Carrier:
@@ -45,22 +46,33 @@ class Carrier:
 
     def dial(self) -> None:
         """The caller calls; the carrier posts the voice webhook."""
-        self.world.note("dialled", self.script.call_sid, self.edge.name)
-        search = Search(self.script.call_sid, PROFILE)
-        edge = self.edge
-        edge.run(lambda: edge.warm(search, lambda lease: self._take(search, lease)))
-        self.world.clock.later(_WEBHOOK_S, self._give_up_webhook)
+        self._post(self.edge, epoch=1)
 
-    def _take(self, search: Search, lease: "Lease | None") -> None:
+    def _post(self, edge: "Edge", *, epoch: int) -> None:
+        self.world.note("dialled", self.script.call_sid, edge.name)
+        search = Search(self.script.call_sid, PROFILE, epoch)
+        taken = functools.partial(self._take, edge, search)
+        edge.run(lambda: edge.warm(search, taken))
+        if epoch == 1:
+            self.world.clock.later(_WEBHOOK_S, self._post_again)
+
+    def _take(self, edge: "Edge", search: Search, lease: "Lease | None") -> None:
         if lease is None and not (search.decision and search.decision.choice):
-            self.give_up("turned away")
+            if edge is self.edge:
+                self.give_up("turned away")
             return
-        self.call = Call(self.edge, self, search, lease)
-        self.edge.calls[search.call_sid] = self.call
-        self.connect()
+        call = edge.calls[search.call_sid] = Call(edge, self, search, lease)
+        if edge is self.edge:
+            self.call = call
+            self.connect()
 
-    def _give_up_webhook(self) -> None:
-        if self.call is None and not self.over:
+    def _post_again(self) -> None:
+        """The first edge has not answered: the other one may."""
+        others = [one for one in self.world.edges if one is not self.edge]
+        if self.call is None and not self.over and others:
+            self.edge = others[0]
+            self._post(self.edge, epoch=2)
+        elif self.call is None and not self.edge.alive:
             self._end("no answer")
 
     def connect(self) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backhaul.core.checkpoint import Called
+from backhaul.core.messages import LeaseRequest
 from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_events import CallState
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 _UNTOLD = "(The caller said something"
 _ANSWERED_S = 9.0
 """So long (s) after the last fault every caller is answered again."""
+_ALL_GIVE_UP_S = 1.9
+"""An edge that stands still for so long (s) has no link left when it goes on."""
+_MOVES_AT_ONCE = 3
+"""Within a minute, which is longer than any call lasts here."""
 _REMEMBERED_S = 3.0
 """So long (s) after a session has got a call it knows all that was said."""
 
@@ -35,6 +40,8 @@ class Checker:
         """By session."""
         self._heard: dict[str, int] = {}
         """By call, the epoch that was heard last."""
+        self._asked: dict[tuple[int, str], int] = {}
+        """By process of an agent and call, the latest epoch it was asked for."""
         self._known_calls: dict[str, tuple[str, int]] = {}
         """By what a caller wanted: under which key an edge knew that it was called for,
         and the epoch from which on every agent was told so."""
@@ -45,6 +52,16 @@ class Checker:
         self._world.violated(what, *facts)
 
     # While it happens
+
+    def on_asked(self, agent: "Agent", request: LeaseRequest) -> None:
+        """An agent is asked for a session."""
+        key = agent.instance, request.call_sid
+        self._asked[key] = max(self._asked.get(key, 0), request.epoch)
+
+    def on_granted(self, agent: "Agent", request: LeaseRequest) -> None:
+        """An agent lends one."""
+        if request.epoch < self._asked[agent.instance, request.call_sid]:
+            self._violated("stale epoch served", request.call_sid, request.epoch)
 
     def on_opened(self, bridge: "Bridge") -> None:
         """An agent has got a call."""
@@ -113,7 +130,7 @@ class Checker:
         sid, faults = carrier.script.call_sid, self._world.faults
         call = carrier.call
         if call is not None:
-            self._check_moves(call)
+            self._check_moves(sid)
         if carrier.outcome == "hung up" and call is not None:
             if call.state is not CallState.ENDED and call.edge.alive:
                 self._violated("call never ended", sid, call.state)
@@ -128,12 +145,18 @@ class Checker:
         """Tell whether a call was given up for a reason that was agreed upon."""
         call, sid = carrier.call, carrier.script.call_sid
         broken = self._world.faults.broken_streams.get(sid, 0)
+        if carrier.edge.stood_still_s > _ALL_GIVE_UP_S:
+            return call is None or not call.was_heard
         return broken > 1 or (call is not None and call.machine.moves >= 3)
 
-    def _check_moves(self, call: "Call") -> None:
-        lasted_s = self._world.clock.now - 100.0
-        if call.machine.moves > 4 + lasted_s / 60:
-            self._violated("moved too often", call.search.call_sid)
+    def _check_moves(self, sid: str) -> None:
+        """Check that a call moves at its leisure once a minute, and is bounded."""
+        moved = (("bridged", "holding"), ("bridged", "moving"))
+        steps = [one for one in self._world.log if one[1:3] == ("call", sid)]
+        moves = [one for one in steps if one[3:5] in moved]
+        leisurely = [one for one in moves[1:] if one[4] == "moving"]
+        if leisurely or len(moves) > _MOVES_AT_ONCE + 1:
+            self._violated("moved too often", sid, len(moves))
 
     def _check_memory(self, carrier: "Carrier", call: "Call") -> None:
         """Check that the last session knew what was said, and that it answered."""

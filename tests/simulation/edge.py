@@ -97,6 +97,8 @@ class Edge(Process):
         self.world = world
         self.name = name
         self.paths = paths
+        self.stood_still_s = 0.0
+        """For how long at most (s)."""
         self.calls: dict[str, Call] = {}
         self.agents = {
             address: Known(address, region)

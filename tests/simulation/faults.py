@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 Undo = Callable[[], None]
 
-_EVENTS = (
-    "dialled",
-    "lease_asked",
-    "lease_granted",
-    "call",
-    "opened",
-    "checkpoint",
-    "committed",
-    "tool_called",
-    "region",
-)
+_EVENTS = {
+    "dialled": 2,
+    "lease_asked": 4,
+    "lease_granted": 4,
+    "call": 6,
+    "opened": 4,
+    "checkpoint": 20,
+    "committed": 6,
+    "tool_called": 3,
+    "region": 4,
+}
+"""What faults follow upon, and after which time of it at the latest."""
 
 
 class Faults:
@@ -41,7 +42,7 @@ class Faults:
         self._world = world
         self._rng = rng = world.rng
         regions = list(world.models)
-        self.spared = rng.choice(regions) if rng.random() < 0.85 else ""
+        self.spared = self._spare(regions) if rng.random() < 0.85 else ""
         self._regions = [name for name in regions if name != self.spared]
         self._kinds: dict[str, Callable[[], Undo]] = {
             "kill agent": self._kill_agent,
@@ -57,12 +58,20 @@ class Faults:
             "expiry": self._expiry,
             "close session": self._close_session,
             "break stream": self._break_stream,
+            "move calls": self._move_calls,
             "hang edge": self._hang_edge,
             "kill edge": self._kill_edge,
         }
         self._pending: list[Undo] = []
         self._armed: list[tuple[str, int, Callable[[], None]]] = []
         self._counts: dict[str, int] = {}
+
+    def _spare(self, regions: list[str]) -> str:
+        """Return a region, as a rule one that calls come to only when others fail."""
+        if self._rng.random() < 0.2:
+            return self._rng.choice(regions)
+        paths = self._world.edges[0].paths
+        return max(regions, key=lambda name: paths[name][0].delay_s)
 
     @property
     def safe(self) -> bool:
@@ -72,15 +81,18 @@ class Faults:
     def begin(self) -> None:
         """Arm what will go wrong."""
         rng = self._rng
-        for _ in range(rng.choice((0, 1, 1, 2, 2, 3))):
+        at_s = 0.0
+        for _ in range(rng.choice((0, 1, 2, 2, 3, 4, 5))):
             kind = rng.choice(list(self._kinds))
             length_s = rng.choice((0.3, 1.0, 3.0, 8.0)) * rng.uniform(0.7, 1.5)
             happen = functools.partial(self._happen, kind, length_s)
             if rng.random() < 0.5:
-                self._world.clock.later(rng.uniform(0.0, 18.0), happen)
+                near_s = at_s + rng.uniform(0.0, 1.5)
+                at_s = near_s if rng.random() < 0.4 else rng.uniform(1.0, 16.0)
+                self._world.clock.later(at_s, happen)
             else:
-                number = rng.randrange(1, 9)
-                self._armed.append((rng.choice(_EVENTS), number, happen))
+                event, most = rng.choice(list(_EVENTS.items()))
+                self._armed.append((event, rng.randint(1, most), happen))
         self._world.watch(self._on_event)
 
     def mend(self) -> None:
@@ -119,8 +131,11 @@ class Faults:
     # Agents
 
     def _agents(self) -> list[str]:
+        """Return those that may fail; as a rule, only those that have calls."""
         world = self._world
-        return [one for one, region in world.addresses.items() if region in self._regions]
+        able = [one for one, region in world.addresses.items() if region in self._regions]
+        busy = [one for one in able if world.agents[one].bridges]
+        return busy if busy and self._rng.random() < 0.8 else able
 
     def _kill_agent(self) -> Undo:
         agents = self._agents()
@@ -143,8 +158,8 @@ class Faults:
     def _kill_region(self) -> Undo:
         if not self._regions:
             return _nothing
-        region = self._rng.choice(self._regions)
-        addresses = [one for one in self._agents() if region == one.partition("-")[0]]
+        region, known = self._region(), self._world.addresses
+        addresses = [one for one, where in known.items() if where == region]
         undos = [self._kill(address) for address in addresses]
         return functools.partial(_all, undos)
 
@@ -193,7 +208,7 @@ class Faults:
         if not self._regions:
             return _nothing
         edge = self._rng.choice(self._world.edges)
-        ways = list(edge.paths[self._rng.choice(self._regions)])
+        ways = list(edge.paths[self._region()])
         if not both:
             ways = [self._rng.choice(ways)]
         for way in ways:
@@ -210,7 +225,8 @@ class Faults:
     # The model
 
     def _region(self) -> str:
-        return self._rng.choice(self._regions) if self._regions else ""
+        agents = self._agents()
+        return self._world.addresses[self._rng.choice(agents)] if agents else ""
 
     def _model_down(self) -> Undo:
         model = self._world.models.get(self._region())
@@ -270,17 +286,25 @@ class Faults:
         carrier.break_stream()
         return _nothing
 
+    def _move_calls(self) -> Undo:
+        edge = self._rng.choice(self._world.edges)
+        for call in list(edge.calls.values()):
+            edge.run(call.move)
+        return _nothing
+
     def _hang_edge(self) -> Undo:
         edge = self._rng.choice(self._world.edges)
+        hung_at = self._world.clock.now
         edge.hang()
         self._look()
 
         def resume() -> None:
+            edge.stood_still_s = max(
+                edge.stood_still_s, self._world.clock.now - hung_at
+            )
             edge.resume()
             self._look()
 
-        # Longer, and all agents give it up: a call that was just answered has no hope.
-        self._world.clock.later(self._rng.uniform(0.2, 1.8), resume)
         return resume
 
     def _kill_edge(self) -> Undo:

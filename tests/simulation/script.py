@@ -46,7 +46,8 @@ def draw_script(number: int, length_s: float, rng: random.Random) -> Script:
     at = int(rng.uniform(1.5, 4.0) * BYTES_PER_S)
     end = int(length_s * BYTES_PER_S)
     while at < end:
-        size = int(rng.uniform(0.6, 2.2) * BYTES_PER_S)
+        longest_s = 18.0 if rng.random() < 0.03 else 2.2
+        size = int(rng.uniform(0.6, longest_s) * BYTES_PER_S)
         text = f"{script.call_sid} says {len(script.turns)}."
         books = rng.random() < 0.4
         script.turns.append(Turn(text, at, at + size, books))
