@@ -24,8 +24,11 @@ _WEBHOOK_S = 1.5
 class Carrier:
     """One call as the carrier has it."""
 
-    def __init__(self, world: "World", script: Script, edge: "Edge") -> None:
+    def __init__(
+        self, world: "World", script: Script, edge: "Edge", *, dials_after_s: float
+    ) -> None:
         self.world = world
+        self.dials_after_s = dials_after_s
         self.script = script
         self.edge = edge
         self.call: Call | None = None

@@ -1,5 +1,6 @@
 """What must hold in every world, whatever goes wrong in it."""
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -8,6 +9,7 @@ from backhaul.core.checkpoint import Called
 from backhaul.core.messages import LeaseRequest
 from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_events import CallState
+from edge.core.region_health import RegionState
 
 from tests.simulation.script import BYTES_PER_S
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tests.simulation.agent import Agent, Bridge
     from tests.simulation.call import Call
     from tests.simulation.carrier import Carrier
+    from tests.simulation.edge import Edge
     from tests.simulation.tools import Execution
     from tests.simulation.world import World
 
@@ -42,9 +45,9 @@ class Checker:
         """By call, the epoch that was heard last."""
         self._asked: dict[tuple[int, str], int] = {}
         """By process of an agent and call, the latest epoch it was asked for."""
-        self._known_calls: dict[str, tuple[str, int]] = {}
-        """By what a caller wanted: under which key an edge knew that it was called for,
-        and the epoch from which on every agent was told so."""
+        self._known_calls: dict[str, int] = {}
+        """By what a caller wanted: from which epoch on every agent was told that the
+        tool had been called for it."""
         self.windows = 0
         """Things done twice because an agent was lost, or left, before an edge knew."""
 
@@ -82,9 +85,8 @@ class Checker:
         covered = 0 if kept is None else kept.caller_position
         for item in () if kept is None else kept.items:
             if isinstance(item, Called):
-                known = item.key, call.search.epoch
                 turn = msgspec.json.decode(item.arguments)["turn"]
-                self._known_calls.setdefault(turn, known)
+                self._known_calls.setdefault(turn, call.search.epoch)
         if start > covered + memory.lost or start > memory.audio.end:
             self._violated("audio lost and not told", call.search.call_sid, start)
         if memory.audio.size > MAX_RING_BYTES:
@@ -116,12 +118,13 @@ class Checker:
         for edge in self._world.edges:
             if edge.alive and (edge.calls or edge._asked):
                 self._violated("call left at an edge", edge.name, list(edge.calls))
+            if edge.alive:
+                self._check_regions(edge)
 
     def _check_executions(self, turn: str, done: "list[Execution]") -> None:
-        key, epoch = self._known_calls.get(turn, ("", 0))
-        again = [one for one in done if key and one.key != key and one.epoch >= epoch]
-        if again:
-            self._violated("tool executed twice", turn, *again)
+        known = self._known_calls.get(turn, math.inf)
+        if any(one.epoch >= known for one in done[1:]):
+            self._violated("tool executed twice", turn, *done)
         elif len(done) > 1:
             self.windows += 1
             self._world.note("window", turn, *done)
@@ -195,6 +198,14 @@ class Checker:
             self._violated("turn forgotten", script.call_sid, missing)
         if known != [text for text in texts if text in known]:
             self._violated("turns out of order", script.call_sid, known)
+
+    def _check_regions(self, edge: "Edge") -> None:
+        """Check that a region that is well again is used again."""
+        for name, region in edge.regions.items():
+            down = (edge.name, name, "suspect", "down")
+            falls = sum(one[1:] == ("region", *down) for one in self._world.log)
+            if falls == 1 and region.health.state is RegionState.DOWN:
+                self._violated("region not forgiven", edge.name, name)
 
     def _check_released(self, agent: "Agent") -> None:
         stock = agent.pool.stock()

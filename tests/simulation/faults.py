@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation.agent import Agent
+from tests.simulation.edge import Edge
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -82,6 +83,8 @@ class Faults:
         """Arm what will go wrong."""
         rng = self._rng
         at_s = 0.0
+        if len(self._world.edges) > 1 and rng.random() < 0.2:
+            self._world.clock.later(0.0, self._answer_late)
         for _ in range(rng.choice((0, 1, 2, 2, 3, 4, 5))):
             kind = rng.choice(list(self._kinds))
             length_s = rng.choice((0.3, 1.0, 3.0, 8.0)) * rng.uniform(0.7, 1.5)
@@ -293,7 +296,9 @@ class Faults:
         return _nothing
 
     def _hang_edge(self) -> Undo:
-        edge = self._rng.choice(self._world.edges)
+        return self._hang(self._rng.choice(self._world.edges))
+
+    def _hang(self, edge: Edge) -> Undo:
         hung_at = self._world.clock.now
         edge.hang()
         self._look()
@@ -306,6 +311,17 @@ class Faults:
             self._look()
 
         return resume
+
+    def _answer_late(self) -> None:
+        """An edge answers a webhook when the carrier has already asked another one."""
+        carrier = self._rng.choice(self._world.carriers)
+        length_s = self._rng.uniform(1.4, 1.8)
+        hang = functools.partial(self._hang_for, length_s, carrier.edge)
+        self._world.clock.later(carrier.dials_after_s - 0.02, hang)
+
+    def _hang_for(self, length_s: float, edge: Edge) -> None:
+        self._world.note("fault", "hang edge")
+        self._world.clock.later(length_s, self._hang(edge))
 
     def _kill_edge(self) -> Undo:
         if self._rng.random() < 0.5:

@@ -95,7 +95,8 @@ class World:
     def _carrier(self, number: int) -> Carrier:
         script = draw_script(number, self.rng.uniform(8.0, 20.0), self.rng)
         self.scripts[script.call_sid] = script
-        return Carrier(self, script, self.rng.choice(self.edges))
+        edge, after_s = self.rng.choice(self.edges), self.rng.uniform(0.1, 3.0)
+        return Carrier(self, script, edge, dials_after_s=after_s)
 
     def phrase(self, text: str) -> bytes | None:
         """Return the audio of a fixed phrase: there is none in memory."""
@@ -132,7 +133,7 @@ class World:
         self.clock.run(self.clock.now + 2.0)
         self.faults.begin()
         for carrier in self.carriers:
-            self.clock.later(self.rng.uniform(0.0, 3.0), carrier.dial)
+            self.clock.later(carrier.dials_after_s, carrier.dial)
         ends_at = self.clock.now + _LONGEST_S
         while not all(one.over for one in self.carriers) and self.clock.now < ends_at:
             self.clock.run(self.clock.now + 1.0)
