@@ -101,6 +101,17 @@ class Fabric:
         process.kill()
         await process.wait()
 
+    async def stop(self, name: str, *, grace_s: float) -> int:
+        """SIGTERM a part, SIGKILL it after *grace_s*, and return its exit code."""
+        process = self._processes[name].process
+        await stop_child(process, grace_s=grace_s)
+        return await process.wait()
+
+    async def start_again(self, name: str) -> None:
+        """Start an agent that is gone once more, at the address that it had."""
+        port: int = self._processes[name].ports["link_port"]
+        await self._start_agent(name, port=port)
+
     def public_url(self, edge: Place) -> str:
         """Return where an edge takes webhooks."""
         return f"http://127.0.0.1:{self._processes[edge.name].ports['http_port']}"
@@ -182,30 +193,32 @@ class Fabric:
         if self._options.warm_sessions is not None:
             for profile in profiles.values():
                 profile["warm_sessions"] = self._options.warm_sessions
-        config = self._write_config("agents", edges={}, regions=self._no_agents())
+        self._write_config("agents", edges={}, regions=self._no_agents())
         await asyncio.gather(
             *(
-                self._start_agent(config, region, name)
+                self._start_agent(name)
                 for region in self.regions
                 for name in self._agent_names(region)
             )
         )
 
-    async def _start_agent(self, config: Path, region: Place, name: str) -> None:
+    async def _start_agent(self, name: str, *, port: int = 0) -> None:
+        region = name.rpartition("-")[0]
+        config = self._directory / "agents.toml"
         await self._run(
             name,
             "region_agent",
             *("--config", str(config), "--announce"),
             environment={
-                "REGION_AGENT_REGION": region.name,
+                "REGION_AGENT_REGION": region,
                 "REGION_AGENT_AGENT_ID": name,
                 "REGION_AGENT_LISTEN_HOST": "127.0.0.1",
-                "REGION_AGENT_LISTEN_PORT": "0",
+                "REGION_AGENT_LISTEN_PORT": str(port),
                 "REGION_AGENT_ADMIN_PORT": "0",
                 "REGION_AGENT_ADMIN_TOKEN": self.admin_token,
                 "REGION_AGENT_REALTIME_URL": self._realtime_url(),
                 "OPENAI_API_KEY": self._api_key,
-                "REDIS_URL": self._stores[region.name].url,
+                "REDIS_URL": self._stores[region].url,
             },
         )
 
