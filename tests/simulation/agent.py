@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from backhaul.core.messages import (
     Cleared,
     CloseReason,
+    Handover,
+    HandoverReason,
     LeaseGranted,
     LeaseRefused,
     LeaseRequest,
@@ -25,12 +27,14 @@ from region_agent.core.conversation_events import (
     ConversationAction,
     ConversationEvent,
     EndCall,
+    LeaveWanted,
     SendAudio,
     SendEvent,
     SendMessage,
     ToolAnswered,
     TranscriptGrew,
 )
+from region_agent.core.departure import drained
 from region_agent.core.heard_events import heard
 from region_agent.core.open_limiter import OpenLimiter
 from region_agent.core.pool_config import Capacity, PoolConfig
@@ -56,7 +60,6 @@ from region_agent.core.pool_events import (
     SurgeOrdered,
 )
 from region_agent.core.realtime_events import MODEL_TEXT, ServerEvent
-
 from tests.simulation.clock import Driver, Process
 from tests.simulation.model import Session
 from tests.simulation.network import Channel, Link
@@ -77,6 +80,7 @@ POOL = PoolConfig(
     replace_lead_s=5.0,
     max_concurrent_opens=4,
 )
+_ROLLOVER_LEAD_S = 6.0
 _STOCK_SPACING_S = 0.05
 _STOCK_EVERY_S = 2.0
 
@@ -103,6 +107,7 @@ class Agent(Process):
         self.leases: dict[str, _Lease] = {}
         self.sessions: dict[int, Session] = {}
         self.draining = False
+        self._leave_by = 0.0
         self.fence = world.machines.epoch_fence()
         self.capacity = Capacity(8, target=5)
         now = world.clock.now
@@ -137,6 +142,12 @@ class Agent(Process):
         self.draining = True
         self._driver.feed(Drained())
         self._push_stock()
+        now = self.clock.now
+        self._leave_by = now + timeout_s
+        bridges = list(self.bridges)
+        leaving = drained(len(bridges), timeout_s=timeout_s, now=now)
+        for bridge, wanted in zip(bridges, leaving, strict=True):
+            bridge.leave(wanted)
         self.later(timeout_s, self._drained)
 
     def _drained(self) -> None:
@@ -218,6 +229,9 @@ class Agent(Process):
         self.bridges.append(bridge)
         self.world.checker.on_opened(bridge)
         bridge.start()
+        if self.draining:
+            now, draining = self.clock.now, HandoverReason.DRAINING
+            bridge.leave(LeaveWanted(draining, now, self._leave_by))
         self._stock_changed()
 
     def _redeem(self, message: Open) -> tuple[int, Session] | CloseReason:
@@ -279,8 +293,7 @@ class Agent(Process):
             return
         lost = self._loses(number)
         self.sessions[number] = session = Session(self.world, self, model, lost)
-        self.clock.later(model.session_s, session.lose)
-        self._driver.feed(SessionOpened(number, self.clock.now + model.session_s))
+        self._driver.feed(SessionOpened(number, session.ends_at))
 
     def _loses(self, number: int) -> Callable[[], None]:
         def lose() -> None:
@@ -383,6 +396,13 @@ class Bridge:
                 message.voice,
             )
         )
+        ends_at = self.session.ends_at
+        begin_at = ends_at - _ROLLOVER_LEAD_S
+        self.leave(LeaveWanted(HandoverReason.SESSION_EXPIRING, begin_at, ends_at))
+
+    def leave(self, wanted: LeaveWanted) -> None:
+        """Have the call go on in another session."""
+        self._driver.feed(wanted)
 
     def close(self, reason: CloseReason) -> None:
         if not self.over:
@@ -431,6 +451,9 @@ class Bridge:
             case SendEvent(event):
                 self.session.send(event)
             case SendMessage(message):
+                if isinstance(message, Handover):
+                    self._world.note("handover", self.message.call_sid, message.reason)
+                    self._send_checkpoint()
                 self._channel.tell(message)
             case SendAudio(audio):
                 self._channel.tell_audio(audio)
@@ -460,7 +483,11 @@ class Bridge:
         self._keeping = False
         version = self.conversation.transcript.version
         if not self.over and version != self._kept_version:
-            self._kept_version = version
+            self._send_checkpoint()
+
+    def _send_checkpoint(self) -> None:
+        if not self.over:
+            self._kept_version = self.conversation.transcript.version
             kept = self.conversation.checkpoint(now=self.agent.clock.now)
             self._world.note("checkpoint", self.message.call_sid, kept.version)
             self._channel.tell(kept)

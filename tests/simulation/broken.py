@@ -17,7 +17,7 @@ from edge.core.call_events import (
 )
 from edge.core.call_machine import CallMachine
 from edge.core.call_memory import CallMemory
-from edge.core.move_budget import MoveBudget
+from edge.core.move_budget import MoveBudget, MoveKind
 from edge.core.region_health import (
     HealthAction,
     RegionHealth,
@@ -35,7 +35,6 @@ from region_agent.core.conversation_events import (
 from region_agent.core.epoch_fence import EpochFence
 from region_agent.core.pool_events import CallEnded, PoolAction, PoolEvent
 from region_agent.core.session_pool import SessionPool
-
 from tests.simulation.world import Machines
 
 
@@ -84,14 +83,14 @@ class _GivesUp(CallMachine):
 
 
 class _KeepsOldChannel(CallMachine):
-    def _talk(self, old: CallState, *, found: bool) -> tuple[CallAction, ...]:
-        given = super()._talk(old, found=found)
+    def _talk(self, old: CallState, event: CallEvent | None) -> tuple[CallAction, ...]:
+        given = super()._talk(old, event)
         return tuple(one for one in given if not isinstance(one, CloseChannel))
 
 
 class _GreetsAgain(CallMachine):
-    def _talk(self, old: CallState, *, found: bool) -> tuple[CallAction, ...]:
-        given = super()._talk(old, found=found)
+    def _talk(self, old: CallState, event: CallEvent | None) -> tuple[CallAction, ...]:
+        given = super()._talk(old, event)
         return (PlayGreeting(), *given) if old is CallState.HOLDING else given
 
 
@@ -103,15 +102,17 @@ class _NeverEnds(CallMachine):
 
 
 class _Unbounded(MoveBudget):
-    def take(self, *, lost: bool, now: float) -> bool:
-        super().take(lost=lost, now=now)
+    def take(self, kind: MoveKind, *, now: float) -> bool:
+        super().take(kind, now=now)
         return True
 
 
 class _MovesAtWill(CallMachine):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._moves = _Unbounded(at_once=3, every_s=60.0, at_most=12, now=0.0)
+        self._moves = _Unbounded(
+            at_once=3, every_s=60.0, at_most=12, asked_every_s=5.0, now=0.0
+        )
 
 
 class _NeverForgives(RegionHealth):
@@ -176,7 +177,10 @@ BROKEN: dict[str, tuple[Machines, str]] = {
     "an item is lost": (Machines(call_memory=_LosesCheckpoints), "turn forgotten"),
     "no fence": (Machines(epoch_fence=_AdmitsEverybody), "stale epoch served"),
     "a loss is the end": (Machines(call_machine=_GivesUp), "call lost"),
-    "two owners": (Machines(call_machine=_KeepsOldChannel), "an earlier owner was heard"),
+    "two owners": (
+        Machines(call_machine=_KeepsOldChannel),
+        "an earlier owner was heard",
+    ),
     "another greeting": (Machines(call_machine=_GreetsAgain), "greeted twice"),
     "calls never end": (Machines(call_machine=_NeverEnds), "call never ended"),
     "no budget": (Machines(call_machine=_MovesAtWill), "moved too often"),

@@ -8,6 +8,8 @@ from backhaul.core.messages import (
     Checkpoint,
     Clear,
     Cleared,
+    Handover,
+    HandoverReason,
     Message,
     Open,
     Opened,
@@ -38,7 +40,6 @@ from edge.core.call_events import (
 from edge.core.call_machine import ENDED_BY_AGENT, CallConfig
 from edge.core.playout import Heard, Playout
 from edge.search import Search
-
 from tests.simulation.agent import PROFILE
 from tests.simulation.clock import Driver
 from tests.simulation.network import Channel
@@ -113,7 +114,7 @@ class Call:
         if not self.machine.may_resume:
             self.carrier.give_up("goodbye")
             return
-        search = self._next_search()
+        search = self._next_search(elsewhere=self._blamed)
         self.edge.warm(search, lambda lease: self._resume(search, lease))
 
     def _resume(self, search: Search, lease: "Lease | None") -> None:
@@ -142,6 +143,8 @@ class Call:
                 self._testify(failed=False)
             case Checkpoint():
                 self.memory.keep(message)
+            case Handover(reason):
+                self.feed(MoveWanted(reason))
             case _:
                 pass
 
@@ -155,6 +158,7 @@ class Call:
         if reason in _FAILURES:
             self._testify(failed=True)
         self._blamed = reason is not CloseReason.SESSION_LOST or not self.spoken
+        self.search.patient = self.search.patient or self.was_heard
 
     def _testify(self, *, failed: bool) -> None:
         if self.seat is not None:
@@ -183,10 +187,8 @@ class Call:
 
     def _perform_at_agent(self, action: CallAction) -> None:
         match action:
-            case FindSession():
-                moving = self.state is CallState.MOVING
-                patient = self.was_heard and not moving
-                self._renew(self._next_search(moving=moving, patient=patient), None)
+            case FindSession(asked):
+                self._renew(self._search_anew(asked), None)
             case OpenChannel():
                 self._open_channel()
             case ReleaseLease():
@@ -207,10 +209,16 @@ class Call:
 
     # The session
 
-    def _next_search(self, *, moving: bool = False, patient: bool = False) -> Search:
+    def _search_anew(self, asked: HandoverReason | None) -> Search:
+        if self.state is CallState.MOVING:
+            elsewhere = asked is not HandoverReason.SESSION_EXPIRING
+            return self._next_search(elsewhere=elsewhere)
+        return self._next_search(elsewhere=self._blamed, patient=self.was_heard)
+
+    def _next_search(self, *, elsewhere: bool, patient: bool = False) -> Search:
         lease = self.lease or self.seat
-        blamed = lease is not None and (moving or self._blamed)
-        avoid = (lease.link.agent.address,) if lease is not None and blamed else ()
+        known = lease is not None and elsewhere
+        avoid = (lease.link.agent.address,) if lease is not None and known else ()
         sid, epoch = self.search.call_sid, self.search.epoch + 1
         return Search(sid, PROFILE, epoch, frozenset(avoid), patient)
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from backhaul.core.close_reason import CloseReason
 from edge.core.call_events import CallCompleted, StreamStopped
 from edge.search import Search
-
 from tests.simulation.agent import PROFILE
 from tests.simulation.call import Call
 from tests.simulation.clock import Timer

@@ -10,7 +10,6 @@ from backhaul.core.messages import LeaseRequest
 from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_events import CallState
 from edge.core.region_health import RegionState
-
 from tests.simulation.script import BYTES_PER_S
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ _ALL_GIVE_UP_S = 1.9
 """An edge that stands still for so long (s) has no link left when it goes on."""
 _MOVES_AT_ONCE = 3
 """Within a minute, which is longer than any call lasts here."""
+_MOVES = (("bridged", "holding"), ("bridged", "moving"))
 _REMEMBERED_S = 3.0
 """So long (s) after a session has got a call it knows all that was said."""
 
@@ -154,11 +154,11 @@ class Checker:
 
     def _check_moves(self, sid: str) -> None:
         """Check that a call moves at its leisure once a minute, and is bounded."""
-        moved = (("bridged", "holding"), ("bridged", "moving"))
         steps = [one for one in self._world.log if one[1:3] == ("call", sid)]
-        moves = [one for one in steps if one[3:5] in moved]
-        leisurely = [one for one in moves[1:] if one[4] == "moving"]
-        if leisurely or len(moves) > _MOVES_AT_ONCE + 1:
+        moves = [one for one in steps if one[3:5] in _MOVES]
+        leisurely = [one for one in moves[1:] if one[5] == "move_wanted"]
+        losses = [one for one in moves if one[4] == "holding"]
+        if leisurely or len(losses) > _MOVES_AT_ONCE:
             self._violated("moved too often", sid, len(moves))
 
     def _check_memory(self, carrier: "Carrier", call: "Call") -> None:

@@ -25,7 +25,6 @@ from edge.core.region_health import (
 from edge.core.router import Router
 from edge.core.routes import Choice, RouterConfig
 from edge.search import Attempt, Search
-
 from tests.simulation.agent import PROFILE
 from tests.simulation.clock import Driver, Process, Timer
 from tests.simulation.network import Link, Path
@@ -92,7 +91,9 @@ class Watched:
 class Edge(Process):
     """One process of an edge."""
 
-    def __init__(self, world: "World", name: str, paths: dict[str, tuple[Path, Path]]):
+    def __init__(
+        self, world: "World", name: str, paths: dict[str, tuple[Path, Path]]
+    ) -> None:
         super().__init__(world.clock)
         self.world = world
         self.name = name
@@ -104,9 +105,7 @@ class Edge(Process):
             address: Known(address, region)
             for address, region in world.addresses.items()
         }
-        self.router = Router(
-            dict.fromkeys(paths), config=RouterConfig(), rng=world.rng
-        )
+        self.router = Router(dict.fromkeys(paths), config=RouterConfig(), rng=world.rng)
         self.regions = {name: self._watch(name) for name in paths}
         self._asked: dict[str, Callable[[Answer], None]] = {}
         self._to_move: list[Call] = []
@@ -259,7 +258,11 @@ class Edge(Process):
             self._ask(search, choice, cold, go_on)
 
     def _ask(
-        self, search: Search, choice: Choice, cold: bool, go_on: Callable[[Answer], None]
+        self,
+        search: Search,
+        choice: Choice,
+        cold: bool,
+        go_on: Callable[[Answer], None],
     ) -> None:
         search.attempts.append(Attempt(choice, cold, asked_at=self.clock.now))
         self.router.asked(choice, PROFILE)
@@ -344,7 +347,9 @@ class Edge(Process):
         self._move_calls()
 
     def _look_at(self, name: str, region: Watched, now: float) -> None:
-        ready = [one for one in self.agents.values() if one.region == name and one.ready]
+        ready = [
+            one for one in self.agents.values() if one.region == name and one.ready
+        ]
         failing = bool(region.evidence.signs(now=now))
         stocked = bool(ready) and all(map(_is_stocked, ready))
         region.driver.feed(Sighting(bool(ready), failing, stocked))
@@ -388,10 +393,11 @@ class Edge(Process):
         moved = 0
         while self._to_move and moved < 2:
             call = self._to_move.pop(0)
-            link = call.lease.link if call.lease else call.seat and call.seat.link
-            if link is None:
+            lease = call.lease or call.seat
+            if lease is None:
                 continue
-            if self.regions[link.agent.region].health.state is RegionState.DOWN:
+            region = self.regions[lease.link.agent.region]
+            if region.health.state is RegionState.DOWN:
                 moved += 1
                 call.move()
 

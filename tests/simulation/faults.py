@@ -45,7 +45,7 @@ class Faults:
         regions = list(world.models)
         self.spared = self._spare(regions) if rng.random() < 0.85 else ""
         self._regions = [name for name in regions if name != self.spared]
-        self._kinds: dict[str, Callable[[], Undo]] = {
+        self.kinds: dict[str, Callable[[], Undo]] = {
             "kill agent": self._kill_agent,
             "hang agent": self._hang_agent,
             "drain agent": self._drain_agent,
@@ -66,6 +66,7 @@ class Faults:
         self._pending: list[Undo] = []
         self._armed: list[tuple[str, int, Callable[[], None]]] = []
         self._counts: dict[str, int] = {}
+        self._over = False
 
     def _spare(self, regions: list[str]) -> str:
         """Return a region, as a rule one that calls come to only when others fail."""
@@ -86,7 +87,7 @@ class Faults:
         if len(self._world.edges) > 1 and rng.random() < 0.2:
             self._world.clock.later(0.0, self._answer_late)
         for _ in range(rng.choice((0, 1, 2, 2, 3, 4, 5))):
-            kind = rng.choice(list(self._kinds))
+            kind = rng.choice(list(self.kinds))
             length_s = rng.choice((0.3, 1.0, 3.0, 8.0)) * rng.uniform(0.7, 1.5)
             happen = functools.partial(self._happen, kind, length_s)
             if rng.random() < 0.5:
@@ -101,7 +102,7 @@ class Faults:
     def mend(self) -> None:
         """Nothing goes wrong any more."""
         self._armed.clear()
-        self._kinds.clear()
+        self._over = True
         for undo in list(self._pending):
             undo()
 
@@ -113,11 +114,11 @@ class Faults:
                 self._world.clock.later(delay_s, happen)
 
     def _happen(self, kind: str, length_s: float) -> None:
-        if kind not in self._kinds:
+        if self._over:
             return
         self.happened.append(kind)
         self._world.note("fault", kind)
-        undo = self._kinds[kind]()
+        undo = self.kinds[kind]()
         once = _Once(self, kind, undo)
         self._pending.append(once)
         self._world.clock.later(length_s, once)
@@ -136,7 +137,9 @@ class Faults:
     def _agents(self) -> list[str]:
         """Return those that may fail; as a rule, only those that have calls."""
         world = self._world
-        able = [one for one, region in world.addresses.items() if region in self._regions]
+        able = [
+            one for one, region in world.addresses.items() if region in self._regions
+        ]
         busy = [one for one in able if world.agents[one].bridges]
         return busy if busy and self._rng.random() < 0.8 else able
 
@@ -265,8 +268,6 @@ class Faults:
         if model is None:
             return _nothing
         model.session_s = self._rng.uniform(12.0, 25.0)
-        for session in model.sessions:
-            self._world.clock.later(model.session_s, session.lose)
         return lambda: setattr(model, "session_s", 3600.0)
 
     def _close_session(self) -> Undo:

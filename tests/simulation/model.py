@@ -19,7 +19,6 @@ from region_agent.core.realtime_events import (
     ResponseDetail,
     ServerEvent,
 )
-
 from tests.simulation.script import BYTES_PER_S, Script, Turn
 
 if TYPE_CHECKING:
@@ -76,7 +75,11 @@ class Session:
     """One session."""
 
     def __init__(
-        self, world: "World", agent: "Agent", region: Region, on_lost: Callable[[], None]
+        self,
+        world: "World",
+        agent: "Agent",
+        region: Region,
+        on_lost: Callable[[], None],
     ) -> None:
         self.number = world.new_number("session")
         self.region = region
@@ -95,6 +98,8 @@ class Session:
         self._speaking = False
         self._response: _Response | None = None
         region.sessions.append(self)
+        self.ends_at = world.clock.now + region.session_s
+        world.clock.later(region.session_s, self.lose)
 
     # The agent's side
 
@@ -211,13 +216,13 @@ class Session:
         if self._response is not response:
             return
         if response.books is not None:
-            self._call(response, response.books)
+            self._call(response.books)
         else:
             response.item_id = f"i{self._world.new_number('item')}"
             self.items.append(Item(response.item_id, "assistant", ""))
             self._speak(response)
 
-    def _call(self, response: _Response, turn: Turn) -> None:
+    def _call(self, turn: Turn) -> None:
         call_id = f"c{self._world.new_number('tool')}"
         self.items.append(Item(call_id, "call", turn.text))
         arguments = f'{{"turn":"{turn.text}"}}'

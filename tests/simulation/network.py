@@ -8,9 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.messages import Checkpoint, Message, Open
-from backhaul.core.messages import decode_message, encode_message
-
+from backhaul.core.messages import (
+    Checkpoint,
+    Message,
+    Open,
+    decode_message,
+    encode_message,
+)
 from tests.simulation.clock import Act, Clock, Process
 
 if TYPE_CHECKING:
@@ -27,7 +31,9 @@ DEAD_S = 2.0
 class Path:
     """One way between an edge and a region."""
 
-    def __init__(self, clock: Clock, delay_s: float, jitter: Callable[[], float]):
+    def __init__(
+        self, clock: Clock, delay_s: float, jitter: Callable[[], float]
+    ) -> None:
         self.blocked = False
         self.delay_s = delay_s
         self._clock = clock

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from backhaul.clock import monotonic_s
-
 from tests.simulation.world import World
 
 _CHUNK = 50

@@ -15,7 +15,6 @@ from region_agent.core.conversation import Conversation
 from region_agent.core.epoch_fence import EpochFence
 from region_agent.core.realtime_protocol import server_answers, server_interrupts
 from region_agent.core.session_pool import SessionPool
-
 from tests.simulation.agent import Agent
 from tests.simulation.carrier import Carrier
 from tests.simulation.checker import Checker
@@ -101,6 +100,7 @@ class World:
     def phrase(self, text: str) -> bytes | None:
         """Return the audio of a fixed phrase: there is none in memory."""
         del text
+        return None
 
     def new_number(self, kind: str) -> int:
         self._numbers[kind] += 1
