@@ -7,7 +7,6 @@ from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import (
     Checkpoint,
     Clear,
-    Cleared,
     Handover,
     HandoverReason,
     Message,
@@ -38,15 +37,16 @@ from edge.core.call_events import (
     StreamStarted,
 )
 from edge.core.call_machine import ENDED_BY_AGENT, CallConfig
-from edge.core.playout import Heard, Playout
 from edge.search import Search
 from tests.simulation.agent import PROFILE
 from tests.simulation.clock import Driver
+from tests.simulation.line import Line
 from tests.simulation.network import Channel
 
 if TYPE_CHECKING:
     from tests.simulation.carrier import Carrier
-    from tests.simulation.edge import Edge, Lease
+    from tests.simulation.edge import Edge
+    from tests.simulation.placement import Lease
 
 CONFIG = CallConfig(token_ttl_s=8.0, reconnect_timeout_s=8.0, hold_limit_s=15.0)
 _PLAYED_EVERY_S = 1.0
@@ -115,12 +115,12 @@ class Call:
             self.carrier.give_up("goodbye")
             return
         search = self._next_search(elsewhere=self._blamed)
-        self.edge.warm(search, lambda lease: self._resume(search, lease))
+        self.edge.placement.warm(search, lambda lease: self._resume(search, lease))
 
     def _resume(self, search: Search, lease: "Lease | None") -> None:
         if not self.machine.may_resume:
             if lease is not None:
-                self.edge.release(lease)
+                self.edge.placement.release(lease)
             return
         if lease is None and not (search.decision and search.decision.choice):
             self.carrier.give_up("goodbye")
@@ -193,7 +193,7 @@ class Call:
                 self._open_channel()
             case ReleaseLease():
                 if self.lease is not None:
-                    self.edge.release(self.lease)
+                    self.edge.placement.release(self.lease)
             case CloseChannel(reason):
                 if self.channel is not None:
                     self.channel.close(reason)
@@ -232,7 +232,9 @@ class Call:
         if self.lease is not None:
             self.feed(SessionFound())
         else:
-            self.edge.cold(search, lambda lease: self._on_found(search, lease))
+            self.edge.placement.cold(
+                search, lambda lease: self._on_found(search, lease)
+            )
 
     def _on_found(self, search: Search, lease: "Lease | None") -> None:
         awaited = search is self.search and self.state in _AWAITING
@@ -242,7 +244,7 @@ class Call:
         elif awaited:
             self.feed(SessionNotFound())
         elif lease is not None:
-            self.edge.release(lease)
+            self.edge.placement.release(lease)
 
     def _open_channel(self) -> None:
         lease, kept = self.lease, self.memory.checkpoint
@@ -278,68 +280,3 @@ class Call:
             channel.send_audio(frame)
         if self.line.playout.played:
             channel.send(Played(self.line.playout.played))
-
-
-class Line:
-    """The caller's end of one call; see `edge.line.Line`."""
-
-    def __init__(self, call: Call) -> None:
-        self.playout = Playout()
-        self._call = call
-        self._cut = Heard(0, 0)
-        self._attached = False
-        self._reported_at = 0.0
-
-    @property
-    def _now(self) -> float:
-        return self._call.edge.clock.now
-
-    def attach(self) -> None:
-        self._attached = True
-        before = self.playout.restart(now=self._now)
-        if before.cut:
-            self._cut = before
-            self._tell(Cleared(before.position, before.heard))
-
-    def detach(self) -> None:
-        if self._attached:
-            self._attached = False
-            self.playout.stop(now=self._now)
-            self._call.carrier.on_stream_closed()
-
-    def progress(self) -> VoiceProgress:
-        heard = self.playout.position(now=self._now)
-        cut = self._cut
-        return VoiceProgress(self.playout.given, heard, cut.position, cut.heard)
-
-    def play(self, audio: bytes) -> None:
-        self.playout.sent(len(audio), now=self._now)
-        if self._attached:
-            self._call.carrier.play(audio)
-            self._mark()
-
-    def clear(self) -> None:
-        if self._attached:
-            self._call.carrier.clear()
-        heard = self.playout.clear(now=self._now)
-        if heard.cut:
-            self._cut = heard
-        self._tell(Cleared(heard.position, heard.heard))
-
-    def on_mark(self, name: str) -> None:
-        position = self.playout.echoed(name, now=self._now)
-        if position is None:
-            return
-        if self.playout.drained or self._now - self._reported_at >= _PLAYED_EVERY_S:
-            self._reported_at = self._now
-            self._tell(Played(position))
-        if self._attached:
-            self._mark()
-
-    def _mark(self) -> None:
-        if self.playout.mark_due:
-            self._call.carrier.mark(self.playout.mark())
-
-    def _tell(self, message: Message) -> None:
-        if self._call.channel is not None:
-            self._call.channel.send(message)

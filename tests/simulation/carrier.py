@@ -12,7 +12,8 @@ from tests.simulation.clock import Timer
 from tests.simulation.script import BYTES_PER_S, FRAME_BYTES, FRAME_S, Script
 
 if TYPE_CHECKING:
-    from tests.simulation.edge import Edge, Lease
+    from tests.simulation.edge import Edge
+    from tests.simulation.placement import Lease
     from tests.simulation.world import World
 
 _WAY_S = 0.02
@@ -54,7 +55,7 @@ class Carrier:
         self.world.note("dialled", self.script.call_sid, edge.name)
         search = Search(self.script.call_sid, PROFILE, epoch)
         taken = functools.partial(self._take, edge, search)
-        edge.run(lambda: edge.warm(search, taken))
+        edge.run(lambda: edge.placement.warm(search, taken))
         if epoch == 1:
             self.world.clock.later(_WEBHOOK_S, self._post_again)
 

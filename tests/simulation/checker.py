@@ -13,7 +13,8 @@ from edge.core.region_health import RegionState
 from tests.simulation.script import BYTES_PER_S
 
 if TYPE_CHECKING:
-    from tests.simulation.agent import Agent, Bridge
+    from tests.simulation.agent import Agent
+    from tests.simulation.bridge import Bridge
     from tests.simulation.call import Call
     from tests.simulation.carrier import Carrier
     from tests.simulation.edge import Edge
@@ -116,7 +117,7 @@ class Checker:
         for agent in self._world.agents.values():
             self._check_released(agent)
         for edge in self._world.edges:
-            if edge.alive and (edge.calls or edge._asked):
+            if edge.alive and (edge.calls or edge.placement):
                 self._violated("call left at an edge", edge.name, list(edge.calls))
             if edge.alive:
                 self._check_regions(edge)

@@ -1,13 +1,12 @@
 """Edges: production's router, region health and calls, in a thin shell."""
 
 import functools
-from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backhaul.core import surge
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.messages import LeaseGranted, LeaseRefused, LeaseRequest, Stock
+from backhaul.core.messages import Stock
 from edge.core.ejection import may_eject
 from edge.core.region_evidence import RegionEvidence
 from edge.core.region_health import (
@@ -23,11 +22,10 @@ from edge.core.region_health import (
     Surge,
 )
 from edge.core.router import Router
-from edge.core.routes import Choice, RouterConfig
-from edge.search import Attempt, Search
-from tests.simulation.agent import PROFILE
-from tests.simulation.clock import Driver, Process, Timer
+from edge.core.routes import RouterConfig
+from tests.simulation.clock import Driver, Process
 from tests.simulation.network import Link, Path
+from tests.simulation.placement import Placement
 
 if TYPE_CHECKING:
     from tests.simulation.call import Call
@@ -36,29 +34,9 @@ if TYPE_CHECKING:
 _LOOK_S = 0.25
 _PATIENCE_S = 0.05
 _DIAL_S = 0.4
-_OPEN_TIMEOUT_S = 4.0
-_WARM_TIMEOUT_S = 1.0
-_AGAIN_S = 0.25
-_COLD_TRIES = 3
 _FACTOR = 1.5
 _SETTLES_S = 5.0
 HEALTH = HealthConfig(healing_s=20.0, stock_wait_s=5.0, step_s=3.0)
-
-_FAILURES = frozenset({CloseReason.MODEL_UNAVAILABLE, CloseReason.NO_ANSWER})
-
-Answer = LeaseGranted | LeaseRefused
-Asking = Generator[tuple[Choice | None, bool], Answer, "Lease | None"]
-"""A search at work: yields whom to ask, and whether for a cold session; nobody: waits."""
-
-
-@dataclass(slots=True)
-class Lease:
-    """One session of one agent, reserved for one call."""
-
-    lease_id: str
-    link: Link
-    warm: bool
-    epoch: int
 
 
 @dataclass(slots=True)
@@ -107,7 +85,7 @@ class Edge(Process):
         }
         self.router = Router(dict.fromkeys(paths), config=RouterConfig(), rng=world.rng)
         self.regions = {name: self._watch(name) for name in paths}
-        self._asked: dict[str, Callable[[Answer], None]] = {}
+        self.placement = Placement(self)
         self._to_move: list[Call] = []
         self._looked_at = world.clock.now
 
@@ -168,8 +146,7 @@ class Edge(Process):
         known.link, known.stock = None, Stock()
         self.router.set_link(known.address, up=False, rtt_s=None)
         self.router.set_stock(known.address, None)
-        for lease_id in [key for key in self._asked if self._is_on(key, link)]:
-            self._answer(LeaseRefused(lease_id, CloseReason.LINK_LOST))
+        self.placement.on_link_lost(link)
         for channel in list(link.channels):
             channel.closed_at_edge(CloseReason.LINK_LOST)
         self.world.links.remove(link)
@@ -194,143 +171,6 @@ class Edge(Process):
         if known.link is link:
             known.stock = stock
             self.router.set_stock(known.address, stock)
-
-    # Leases
-
-    def warm(self, search: Search, found: Callable[[Lease | None], None]) -> None:
-        """Ask for a warm session; see `edge.placement.Placement.warm`."""
-        self._run(search, self._warm(search), found, None)
-
-    def cold(self, search: Search, found: Callable[[Lease | None], None]) -> None:
-        """Ask for any session; see `edge.placement.Placement.cold`."""
-        self._run(search, self._cold(search), found, None)
-
-    def _warm(self, search: Search) -> Asking:
-        while True:
-            choice = self._route(search, search.asked)
-            if choice is None or not choice.warm:
-                return None
-            answer = yield choice, False
-            lease = self._leased(search, choice, answer)
-            if lease is not None:
-                return lease
-
-    def _cold(self, search: Search) -> Asking:
-        tries = 0
-        while search.wanted and (search.patient or tries < _COLD_TRIES):
-            tries += 1
-            failed = search.failed
-            choice = self._route(search, failed | self._agents_where(search))
-            if choice is None and search.attempts:
-                choice = self._route(search, failed)
-            if choice is None and failed:
-                yield None, True
-                choice = self._route(search, frozenset())
-            if choice is None and not search.patient:
-                return None
-            if choice is None:
-                yield None, True
-            elif search.wanted:
-                answer = yield choice, True
-                lease = self._leased(search, choice, answer)
-                if lease is not None:
-                    return lease
-        return None
-
-    def _run(
-        self,
-        search: Search,
-        asking: Asking,
-        found: Callable[[Lease | None], None],
-        answer: Answer | None,
-    ) -> None:
-        """Go on with a search that got *answer*."""
-        try:
-            choice, cold = next(asking) if answer is None else asking.send(answer)
-        except StopIteration as stop:
-            found(stop.value)
-            return
-        go_on = functools.partial(self._run, search, asking, found)
-        if choice is None:
-            nothing = LeaseRefused("", CloseReason.NO_STOCK)
-            self.later(_AGAIN_S, lambda: go_on(nothing))
-        else:
-            self._ask(search, choice, cold, go_on)
-
-    def _ask(
-        self,
-        search: Search,
-        choice: Choice,
-        cold: bool,
-        go_on: Callable[[Answer], None],
-    ) -> None:
-        search.attempts.append(Attempt(choice, cold, asked_at=self.clock.now))
-        self.router.asked(choice, PROFILE)
-        link = self.agents[choice.address].link
-        if link is None or not link.usable:
-            self.later(0.0, lambda: go_on(LeaseRefused("", CloseReason.LINK_LOST)))
-            return
-        lease_id = f"{choice.address}/{self.world.new_number('lease')}"
-        epoch = search.epoch
-        request = LeaseRequest(lease_id, search.call_sid, PROFILE, epoch, cold)
-        limit_s = _OPEN_TIMEOUT_S if cold else _WARM_TIMEOUT_S
-        timer = self.later(limit_s, lambda: self._timed_out(lease_id, link))
-        self._asked[lease_id] = functools.partial(_settle, timer, go_on)
-        self.world.note("lease_asked", lease_id, epoch)
-        link.to_agent.send(lambda: link.agent.request(link, request))
-
-    def _timed_out(self, lease_id: str, link: Link) -> None:
-        self._take_back(lease_id, link)
-        self._answer(LeaseRefused(lease_id, CloseReason.NO_ANSWER))
-
-    @staticmethod
-    def _is_on(lease_id: str, link: Link) -> bool:
-        return lease_id.partition("/")[0] == link.agent.address
-
-    def _answer(self, answer: Answer) -> None:
-        go_on = self._asked.pop(answer.lease_id, None)
-        if go_on is not None:
-            go_on(answer)
-
-    def on_lease_answer(self, link: Link, answer: Answer) -> None:
-        if answer.lease_id in self._asked:
-            self._answer(answer)
-        elif isinstance(answer, LeaseGranted):
-            self._take_back(answer.lease_id, link)
-
-    @staticmethod
-    def _take_back(lease_id: str, link: Link) -> None:
-        link.to_agent.send(lambda: link.agent.release(lease_id))
-
-    def release(self, lease: Lease) -> None:
-        """Give a session back unused."""
-        self._take_back(lease.lease_id, lease.link)
-
-    def _leased(self, search: Search, choice: Choice, answer: Answer) -> Lease | None:
-        attempt = search.attempts[-1]
-        attempt.answered_at = self.clock.now
-        refusal = answer.reason if isinstance(answer, LeaseRefused) else None
-        self.router.answered(choice, PROFILE, refusal)
-        if isinstance(answer, LeaseRefused):
-            attempt.outcome = answer.reason.value
-            if answer.reason in _FAILURES:
-                evidence = self.regions[choice.region].evidence
-                evidence.attempted(failed=True, now=self.clock.now)
-            return None
-        attempt.outcome = "warm" if answer.warm else "cold"
-        link = self.agents[choice.address].link
-        if link is None:
-            return None
-        return Lease(answer.lease_id, link, answer.warm, search.epoch)
-
-    def _route(self, search: Search, without: frozenset[str]) -> Choice | None:
-        search.decision = self.router.route(PROFILE, asked=without)
-        return search.decision.choice
-
-    def _agents_where(self, search: Search) -> frozenset[str]:
-        failed = search.failed_regions
-        agents = self.agents.values()
-        return frozenset(one.address for one in agents if one.region in failed)
 
     # Regions
 
@@ -400,11 +240,6 @@ class Edge(Process):
             if region.health.state is RegionState.DOWN:
                 moved += 1
                 call.move()
-
-
-def _settle(timer: Timer, go_on: Callable[[Answer], None], answer: Answer) -> None:
-    timer.cancel()
-    go_on(answer)
 
 
 def _is_stocked(known: Known) -> bool:

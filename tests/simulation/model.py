@@ -22,7 +22,8 @@ from region_agent.core.realtime_events import (
 from tests.simulation.script import BYTES_PER_S, Script, Turn
 
 if TYPE_CHECKING:
-    from tests.simulation.agent import Agent, Bridge
+    from tests.simulation.agent import Agent
+    from tests.simulation.bridge import Bridge
     from tests.simulation.world import World
 
 WORD_BYTES: Final = 2000

@@ -18,7 +18,8 @@ from backhaul.core.messages import (
 from tests.simulation.clock import Act, Clock, Process
 
 if TYPE_CHECKING:
-    from tests.simulation.agent import Agent, Bridge
+    from tests.simulation.agent import Agent
+    from tests.simulation.bridge import Bridge
     from tests.simulation.call import Call
     from tests.simulation.edge import Edge
 
