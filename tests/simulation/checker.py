@@ -150,7 +150,7 @@ class Checker:
         call, sid = carrier.call, carrier.script.call_sid
         broken = self._world.faults.broken_streams.get(sid, 0)
         if carrier.edge.stood_still_s > _ALL_GIVE_UP_S:
-            return call is None or not call.was_heard
+            return call is None or not call.was_heard or broken > 0
         return broken > 1 or (call is not None and call.machine.moves >= 3)
 
     def _check_moves(self, sid: str) -> None:
