@@ -16,6 +16,7 @@ from backhaul.core.messages import (
     PROTOCOL_VERSION,
     Clear,
     CloseReason,
+    Found,
     Greeting,
     Hello,
     LeaseGranted,
@@ -114,6 +115,7 @@ class EdgeEnd:
     members: list[Members] = field(default_factory=list)
     present: dict[str, float] = field(default_factory=dict)
     answers: dict[str, LeaseGranted | LeaseRefused] = field(default_factory=dict)
+    found: dict[str, Found] = field(default_factory=dict)
     ready: bool = False
     closed: str | None = None
     link: Link | None = None
@@ -170,6 +172,8 @@ class EdgeEnd:
                 self.members.append(message)
             case PresentEdges(rtt_s):
                 self.present = rtt_s
+            case Found(call_sid):
+                self.found[call_sid] = message
             case LeaseGranted(lease_id) | LeaseRefused(lease_id):
                 self.answers[lease_id] = message
             case _:

@@ -22,7 +22,8 @@ from backhaul.core.messages import (
 )
 from backhaul.core.profile import Profile
 from backhaul.tracing import Tracer
-from region_agent.bridge import Bridge, BridgeCounters
+from region_agent.bridge import Bridge
+from region_agent.bridge_counters import BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
 from region_agent.core.call_events import CallEvent
