@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from backhaul.core.messages import (
     CloseReason,
     HandoverReason,
+    KeptCall,
     LeaseGranted,
     LeaseRefused,
     LeaseRequest,
@@ -15,6 +16,7 @@ from backhaul.core.messages import (
     Stock,
     Surge,
 )
+from region_agent.core.attachment import AttachmentInput
 from region_agent.core.conversation_events import (
     LeaveWanted,
 )
@@ -46,12 +48,13 @@ from tests.simulation.bridge import Bridge
 from tests.simulation.clock import Driver, Process
 from tests.simulation.model import Session
 from tests.simulation.network import Channel, Link
+from tests.simulation.orphans import ORPHAN_GRACE_S, Orphans
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PROFILE = "desk"
-ORPHAN_GRACE_S = 5.0
+_COPY_EVERY_S = 1.0
 POOL = PoolConfig(
     floor=2,
     max_stock=5,
@@ -65,6 +68,8 @@ POOL = PoolConfig(
 _ROLLOVER_LEAD_S = 6.0
 _STOCK_SPACING_S = 0.05
 _STOCK_EVERY_S = 2.0
+
+FindAnswer = Callable[[Link, KeptCall | None], None]
 
 
 @dataclass(slots=True)
@@ -90,6 +95,7 @@ class Agent(Process):
         self.sessions: dict[int, Session] = {}
         self.draining = False
         self._leave_by = 0.0
+        self.orphans = Orphans(self)
         self.fence = world.machines.epoch_fence()
         self.capacity = Capacity(8, target=5)
         now = world.clock.now
@@ -110,6 +116,7 @@ class Agent(Process):
     def start(self) -> None:
         self._driver.start()
         self.later(_STOCK_EVERY_S, self._push_forever)
+        self.later(_COPY_EVERY_S, self._copy_forever)
 
     def kill(self) -> None:
         """SIGKILL: nobody says goodbye but the system."""
@@ -141,6 +148,7 @@ class Agent(Process):
     def on_link_ready(self, link: Link) -> None:
         self.links.append(link)
         self._tell(link, self._stock())
+        self.orphans.tell(link.edge, AttachmentInput.EDGE_BACK)
 
     def on_link_lost(self, link: Link) -> None:
         if link in self.links:
@@ -148,14 +156,19 @@ class Agent(Process):
         for channel in link.channels:
             if channel.bridge is not None:
                 self._strand(channel)
+        if not self._is_linked(link):
+            self.orphans.tell(link.edge, AttachmentInput.EDGE_LOST)
         self.later(ORPHAN_GRACE_S, lambda: self._release_orphans(link))
+
+    def _is_linked(self, link: Link) -> bool:
+        return any(one.edge is link.edge for one in self.links)
 
     def _strand(self, channel: Channel) -> None:
         lost = CloseReason.LINK_LOST
         self.later(ORPHAN_GRACE_S, lambda: channel.closed_at_agent(lost))
 
     def _release_orphans(self, link: Link) -> None:
-        if not any(one.edge is link.edge for one in self.links):
+        if not self._is_linked(link):
             for key, lease in list(self.leases.items()):
                 if lease.link.edge is link.edge:
                     self._release(key)
@@ -173,6 +186,9 @@ class Agent(Process):
             if earlier.call_sid == request.call_sid and earlier.epoch < request.epoch:
                 self._release(key)
         key = request.lease_id
+        if request.reattach:
+            self._reattach(link, request)
+            return
         self._release(key)
         self.leases[key] = _Lease(link, request)
         self._driver.feed(LeaseRequested(key, request.cold))
@@ -180,6 +196,29 @@ class Agent(Process):
     def release(self, lease_id: str) -> None:
         """An edge gives a lease back."""
         self._release(lease_id)
+        self.orphans.release(lease_id)
+
+    def _reattach(self, link: Link, request: LeaseRequest) -> None:
+        kept = self.orphans.reserve(request.lease_id, request)
+        if kept is None:
+            self._refuse(link, request.lease_id, CloseReason.LEASE_UNKNOWN)
+            return
+        self.world.checker.on_granted(self, request)
+        granted = LeaseGranted(request.lease_id, warm=True, kept=kept)
+        link.to_edge.send(lambda: link.edge.placement.on_lease_answer(link, granted))
+
+    def find(self, link: Link, call_sid: str, answer: FindAnswer) -> None:
+        """An edge asks for a call whose edge is gone."""
+        kept = self.orphans.find(call_sid)
+        if kept is None:
+            kept = self.world.stores[self.region].get(call_sid)
+        link.to_edge.send(lambda: answer(link, kept))
+
+    def _copy_forever(self) -> None:
+        self.later(_COPY_EVERY_S, self._copy_forever)
+        store = self.world.stores[self.region]
+        for bridge in self.bridges:
+            store[bridge.call_sid] = bridge.kept()
 
     def _release(self, key: str) -> None:
         if self.leases.pop(key, None) is not None:
@@ -202,6 +241,10 @@ class Agent(Process):
 
     def on_channel_opened(self, channel: Channel, message: Open) -> None:
         """A call begins, or goes on, here."""
+        kept = self.orphans.take(channel, message)
+        if kept is not None:
+            self.world.checker.on_opened(kept)
+            return
         session = self._redeem(message)
         if isinstance(session, CloseReason):
             channel.leave(session)
@@ -211,6 +254,7 @@ class Agent(Process):
         self.bridges.append(bridge)
         self.world.checker.on_opened(bridge)
         bridge.start()
+        self.orphans.begin(bridge)
         if self.draining:
             now, draining = self.clock.now, HandoverReason.DRAINING
             bridge.leave(LeaveWanted(draining, now, self._leave_by))
@@ -232,6 +276,7 @@ class Agent(Process):
 
     def on_bridge_ended(self, bridge: "Bridge") -> None:
         self.bridges.remove(bridge)
+        self.orphans.end(bridge)
         self._driver.feed(CallEnded(bridge.number))
         self._stock_changed()
 

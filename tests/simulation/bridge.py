@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from backhaul.core.messages import (
     Cleared,
     CloseReason,
     Handover,
     HandoverReason,
+    KeptCall,
     Message,
     Open,
     Opened,
@@ -15,9 +18,13 @@ from backhaul.core.messages import (
 from region_agent.core.caller_position import CallerPosition
 from region_agent.core.conversation_events import (
     CallBegan,
+    CallReserved,
+    CallTaken,
     CallTool,
     ConversationAction,
     ConversationEvent,
+    EdgeBack,
+    EdgeLost,
     EndCall,
     LeaveWanted,
     SendAudio,
@@ -34,6 +41,7 @@ from tests.simulation.tools import Execution
 
 if TYPE_CHECKING:
     from tests.simulation.agent import Agent
+    from tests.simulation.edge import Edge
     from tests.simulation.network import Channel
 
 _ROLLOVER_LEAD_S: Final = 6.0
@@ -56,6 +64,7 @@ class Bridge:
         self.number = number
         self.over = False
         self._channel = channel
+        self._kept = message.checkpoint
         self._caller = CallerPosition(message.caller_position)
         self._kept_version = 0
         self._keeping = False
@@ -112,6 +121,62 @@ class Bridge:
     def on_channel_closed(self, reason: CloseReason) -> None:
         del reason
         self._end()
+
+    # When the edge is lost
+
+    @property
+    def call_sid(self) -> str:
+        return self.message.call_sid
+
+    @property
+    def epoch(self) -> int:
+        return self.message.epoch
+
+    @property
+    def edge(self) -> "Edge | None":
+        return self._channel.link.edge if self._channel.bridge is self else None
+
+    def on_edge_lost(self) -> None:
+        self._driver.feed(EdgeLost())
+
+    def on_edge_back(self) -> None:
+        self._driver.feed(EdgeBack())
+
+    def kept(self) -> KeptCall:
+        message, kept = self.message, self._kept
+        return KeptCall(
+            message.epoch,
+            message.profile,
+            checkpoint=kept,
+            caller_position=0 if kept is None else kept.caller_position,
+            voice_position=self.conversation.playback.played,
+        )
+
+    def reserve(self) -> KeptCall:
+        """Leave the edge, for another that takes the call."""
+        self._channel.leave(CloseReason.STALE_EPOCH)
+        playback = self.conversation.playback
+        self._driver.feed(CallReserved())
+        kept = self.conversation.checkpoint(now=self.agent.clock.now)
+        begin = self._caller.now
+        return KeptCall(
+            self.message.epoch,
+            self.message.profile,
+            here=True,
+            checkpoint=replace(kept, caller_position=begin),
+            caller_position=begin,
+            voice_position=playback.forwarded,
+        )
+
+    def take(self, channel: "Channel", message: Open) -> None:
+        """Go on at another edge."""
+        self._channel, self.message = channel, message
+        self._caller.renew()
+        channel.bridge = self
+        channel.tell(Opened(f"session{self.session.number}"))
+        self._driver.feed(CallTaken())
+        self._kept_version = 0
+        self._keep()
 
     # What the session brings
 
@@ -177,7 +242,7 @@ class Bridge:
     def _send_checkpoint(self) -> None:
         if not self.over:
             self._kept_version = self.conversation.transcript.version
-            kept = self.conversation.checkpoint(now=self.agent.clock.now)
+            self._kept = kept = self.conversation.checkpoint(now=self.agent.clock.now)
             self._world.note("checkpoint", self.message.call_sid, kept.version)
             self._channel.tell(kept)
 

@@ -9,6 +9,7 @@ from backhaul.core.messages import (
     Clear,
     Handover,
     HandoverReason,
+    KeptCall,
     Message,
     Open,
     Opened,
@@ -85,7 +86,17 @@ class Call:
             self.machine, self._perform, edge
         )
         self._driver.start()
+
+    def begin(self) -> None:
+        """Search, if there is no session yet."""
         self._search_on()
+
+    def resume(self, kept: KeptCall, *, streams: int) -> None:
+        """Go on where another edge was lost."""
+        self.was_heard = True
+        self.memory.resume(kept)
+        self.line.playout.resume(kept.voice_position)
+        self.machine.streams = streams
 
     @property
     def state(self) -> CallState:
@@ -170,6 +181,8 @@ class Call:
     def _perform(self, action: CallAction) -> None:
         match action:
             case PlayGreeting():
+                if self.was_heard:
+                    return
                 self.greeted = self.edge.world.greeting
                 self.line.play(self.greeted)
             case PlayScript():

@@ -4,11 +4,13 @@ import functools
 from typing import TYPE_CHECKING
 
 from backhaul.core.close_reason import CloseReason
+from backhaul.core.messages import KeptCall
 from edge.core.call_events import CallCompleted, StreamStopped
 from edge.search import Search
 from tests.simulation.agent import PROFILE
 from tests.simulation.call import Call
 from tests.simulation.clock import Timer
+from tests.simulation.rescue import Rescue
 from tests.simulation.script import BYTES_PER_S, FRAME_BYTES, FRAME_S, Script
 
 if TYPE_CHECKING:
@@ -65,9 +67,54 @@ class Carrier:
                 self.give_up("turned away")
             return
         call = edge.calls[search.call_sid] = Call(edge, self, search, lease)
+        call.begin()
         if edge is self.edge:
             self.call = call
             self.connect()
+
+    # Another edge
+
+    def _ask_another(self) -> None:
+        """The edge is gone: the carrier asks another one how the call goes on."""
+        others = [one for one in self.world.edges if one is not self.edge and one.alive]
+        if self.over or not others:
+            self._end("edge lost")
+            return
+        self.edge = edge = others[0]
+        self.world.note("rescue", self.script.call_sid, edge.name)
+        sid, rescued = self.script.call_sid, functools.partial(self._rescued, edge)
+        edge.run(Rescue(edge, sid, rescued).start)
+
+    def _rescued(
+        self,
+        edge: "Edge",
+        search: Search | None,
+        lease: "Lease | None",
+        kept: KeptCall | None,
+    ) -> None:
+        if search is None or kept is None or self.over:
+            if lease is not None:
+                edge.placement.release(lease)
+            self.give_up("nobody knows")
+            return
+        if lease is not None:
+            self._go_on(edge, search, kept, lease)
+            return
+        go_on = functools.partial(self._go_on, edge, search, kept)
+        edge.placement.warm(search, go_on)
+
+    def _go_on(
+        self, edge: "Edge", search: Search, kept: KeptCall, lease: "Lease | None"
+    ) -> None:
+        if lease is None and not (search.decision and search.decision.choice):
+            self.give_up("nowhere to go")
+            return
+        self.call = call = Call(edge, self, search, lease)
+        edge.calls[search.call_sid] = call
+        call.begin()
+        call.resume(kept, streams=self._stream + 1)
+        self.position = kept.caller_position  # what nobody heard is said again
+        self.connect()
 
     def _post_again(self) -> None:
         """The first edge has not answered: the other one may."""
@@ -85,7 +132,7 @@ class Carrier:
 
     def _start_stream(self) -> None:
         call = self.call
-        if self.over or call is None or not self.edge.alive:
+        if self.over or call is None or call.edge is not self.edge:
             return
         self._stream += 1
         self.streaming = True
@@ -163,7 +210,8 @@ class Carrier:
         """The edge is gone."""
         if edge is self.edge and not self.over:
             self._stop()
-            self._end("edge lost")
+            self.call = None
+            self.world.clock.later(self.world.rng.uniform(0.1, 1.0), self._ask_another)
 
     def give_up(self, outcome: str) -> None:
         """TwiML says the last words."""

@@ -74,7 +74,7 @@ class Checker:
         opened = self._opened.setdefault(message.call_sid, [])
         for _, other in opened:
             same = other.agent is bridge.agent
-            if same and other.message.epoch >= message.epoch:
+            if same and other is not bridge and other.epoch >= message.epoch:
                 self._violated("epoch went back", message.call_sid, message.epoch)
         opened.append((world.clock.now, bridge))
         self._epochs[bridge.session.number] = message.epoch

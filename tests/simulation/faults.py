@@ -325,9 +325,10 @@ class Faults:
         self._world.clock.later(length_s, self._hang(edge))
 
     def _kill_edge(self) -> Undo:
-        if self._rng.random() < 0.5:
+        alive = [one for one in self._world.edges if one.alive]
+        if len(alive) > 1:
             self.edge_killed = True
-            self._rng.choice(self._world.edges).kill()
+            self._rng.choice(alive).kill()
             self._look()
         return _nothing
 

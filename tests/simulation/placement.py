@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.messages import LeaseGranted, LeaseRefused, LeaseRequest
+from backhaul.core.messages import KeptCall, LeaseGranted, LeaseRefused, LeaseRequest
 from edge.core.routes import Choice
 from edge.search import Attempt, Search
 from tests.simulation.agent import PROFILE
@@ -35,6 +35,7 @@ class Lease:
     link: Link
     warm: bool
     epoch: int
+    kept: KeptCall | None = None
 
 
 class Placement:
@@ -55,6 +56,24 @@ class Placement:
     def cold(self, search: Search, found: Callable[[Lease | None], None]) -> None:
         """Ask for any session; see `edge.placement.Placement.cold`."""
         self._run(search, self._cold(search), found, None)
+
+    def reattach(
+        self,
+        link: Link,
+        call_sid: str,
+        epoch: int,
+        found: Callable[[Lease | None], None],
+    ) -> None:
+        """Ask for the very session of a call."""
+
+        def answered(answer: Answer) -> None:
+            granted = isinstance(answer, LeaseGranted)
+            lease = Lease(answer.lease_id, link, True, epoch) if granted else None
+            if lease is not None and isinstance(answer, LeaseGranted):
+                lease.kept = answer.kept
+            found(lease)
+
+        self._request(link, call_sid, epoch, answered, cold=False, reattach=True)
 
     def _warm(self, search: Search) -> Asking:
         while True:
@@ -123,9 +142,20 @@ class Placement:
                 0.0, lambda: go_on(LeaseRefused("", CloseReason.LINK_LOST))
             )
             return
-        lease_id = f"{choice.address}/{self._edge.world.new_number('lease')}"
-        epoch = search.epoch
-        request = LeaseRequest(lease_id, search.call_sid, PROFILE, epoch, cold)
+        self._request(link, search.call_sid, search.epoch, go_on, cold=cold)
+
+    def _request(
+        self,
+        link: Link,
+        call_sid: str,
+        epoch: int,
+        go_on: Callable[[Answer], None],
+        *,
+        cold: bool,
+        reattach: bool = False,
+    ) -> None:
+        lease_id = f"{link.agent.address}/{self._edge.world.new_number('lease')}"
+        request = LeaseRequest(lease_id, call_sid, PROFILE, epoch, cold, reattach)
         limit_s = _OPEN_TIMEOUT_S if cold else _WARM_TIMEOUT_S
         timer = self._edge.later(limit_s, lambda: self._timed_out(lease_id, link))
         self._asked[lease_id] = functools.partial(_settle, timer, go_on)

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from backhaul.core.messages import KeptCall
 from backhaul.core.profile import CallLength, Profile, Silence, TurnDetection
 from backhaul.core.tools import Tool
 from edge.core.call_machine import CallMachine
 from edge.core.call_memory import CallMemory
 from edge.core.region_health import RegionHealth
+from region_agent.core.attachment import Attachment
 from region_agent.core.conversation import Conversation
 from region_agent.core.epoch_fence import EpochFence
 from region_agent.core.realtime_protocol import server_answers, server_interrupts
@@ -43,6 +45,7 @@ class Machines:
     session_pool: type[SessionPool] = SessionPool
     epoch_fence: type[EpochFence] = EpochFence
     conversation: type[Conversation] = Conversation
+    attachment: type[Attachment] = Attachment
 
 
 PRODUCTION = Machines()
@@ -68,6 +71,7 @@ class World:
         self._watchers: list[Callable[[str], None]] = []
         regions = [f"r{number}" for number in range(self.rng.choice((2, 2, 3)))]
         self.models = {name: Region() for name in regions}
+        self.stores: dict[str, dict[str, KeptCall]] = {name: {} for name in regions}
         self.addresses = {
             f"{name}-a{number}": name
             for name in regions
@@ -77,7 +81,7 @@ class World:
             address: Agent(self, address, region)
             for address, region in self.addresses.items()
         }
-        names = [f"e{number}" for number in range(self.rng.choice((1, 1, 2)))]
+        names = [f"e{number}" for number in range(self.rng.choice((1, 2)))]
         self.edges = [Edge(self, name, self._paths(regions)) for name in names]
         self.scripts: dict[str, Script] = {}
         self.carriers = [self._carrier(n) for n in range(self.rng.choice((1, 1, 2, 3)))]
