@@ -133,7 +133,7 @@ class Call:
             if lease is not None:
                 self.edge.placement.release(lease)
             return
-        if lease is None and not (search.decision and search.decision.choice):
+        if lease is None and not search.hopeful:
             self.carrier.give_up("goodbye")
             return
         self.feed(Resumed())

@@ -62,7 +62,7 @@ class Carrier:
             self.world.clock.later(_WEBHOOK_S, self._post_again)
 
     def _take(self, edge: "Edge", search: Search, lease: "Lease | None") -> None:
-        if lease is None and not (search.decision and search.decision.choice):
+        if lease is None and not search.hopeful:
             if edge is self.edge:
                 self.give_up("turned away")
             return
@@ -106,7 +106,7 @@ class Carrier:
     def _go_on(
         self, edge: "Edge", search: Search, kept: KeptCall, lease: "Lease | None"
     ) -> None:
-        if lease is None and not (search.decision and search.decision.choice):
+        if lease is None and not search.hopeful:
             self.give_up("nowhere to go")
             return
         self.call = call = Call(edge, self, search, lease)

@@ -149,6 +149,8 @@ class Checker:
         """Tell whether a call was given up for a reason that was agreed upon."""
         call, sid = carrier.call, carrier.script.call_sid
         broken = self._world.faults.broken_streams.get(sid, 0)
+        if self._world.faults.edge_killed and sid not in self._opened:
+            return True  # nobody knew of it yet but the edge that died
         if carrier.edge.stood_still_s > _ALL_GIVE_UP_S:
             return call is None or not call.was_heard or broken > 0
         return broken > 1 or (call is not None and call.machine.moves >= 3)
