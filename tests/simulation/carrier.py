@@ -41,6 +41,8 @@ class Carrier:
         self.heard: list[tuple[float, int, int]] = []
         """What the caller was given: when, by which session (0: greeting), bytes."""
         self.streaming = False
+        self.rescued = False
+        """Whether another edge took it, as its own was gone."""
         self._stream = 0
         self._queue_ends_at = 0.0
         self._marks: list[tuple[str, Timer]] = []
@@ -109,6 +111,7 @@ class Carrier:
         if lease is None and not search.hopeful:
             self.give_up("nowhere to go")
             return
+        self.rescued = True
         self.call = call = Call(edge, self, search, lease)
         edge.calls[search.call_sid] = call
         call.begin()

@@ -149,8 +149,9 @@ class Checker:
         """Tell whether a call was given up for a reason that was agreed upon."""
         call, sid = carrier.call, carrier.script.call_sid
         broken = self._world.faults.broken_streams.get(sid, 0)
-        if self._world.faults.edge_killed and sid not in self._opened:
-            return True  # nobody knew of it yet but the edge that died
+        if self._world.faults.edge_killed and not carrier.rescued:
+            # Nobody else knew of it yet, or whoever did was in trouble as well.
+            return sid not in self._opened or len(self._world.faults.happened) > 1
         if carrier.edge.stood_still_s > _ALL_GIVE_UP_S:
             return call is None or not call.was_heard or broken > 0
         return broken > 1 or (call is not None and call.machine.moves >= 3)

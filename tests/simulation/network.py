@@ -56,7 +56,7 @@ class Way:
         self.closed = False
 
     def send(self, act: Act) -> None:
-        if self._path.blocked:
+        if self._path.blocked or self._held:
             self._held.append(act)
             return
         now = self._clock.now
@@ -64,7 +64,9 @@ class Way:
         self._clock.later(self._arrives_at - now, lambda: self._arrive(act))
 
     def release(self) -> None:
-        """The path is open again: what waited is on its way."""
+        """Send what waited, if the path is open again."""
+        if self._path.blocked:
+            return
         held, self._held = self._held, []
         for act in held:
             self.send(act)
@@ -105,10 +107,10 @@ class Link:
         """Something changed on its path, or at an end of it."""
         if self.closed:
             return
+        self.to_agent.release()
+        self.to_edge.release()
         if not self.quiet:
             self._quiet_since = None
-            self.to_agent.release()
-            self.to_edge.release()
             self._clock.later(2 * self.out.delay_s, self._hear)
         elif self._quiet_since is None:
             self._quiet_since = since = self._clock.now
