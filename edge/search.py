@@ -82,8 +82,11 @@ class Search:
 
     @property
     def hopeful(self) -> bool:
-        """Whether somebody may open a session: who only has no warm one may, too."""
-        if self.decision is not None and self.decision.choice is not None:
+        """Whether somebody may open a session: who only has no warm one may, too.
+
+        And who is patient does not mind that nobody can be reached for the moment.
+        """
+        if self.patient or (self.decision and self.decision.choice):
             return True
         return any(one.outcome == CloseReason.NO_STOCK.value for one in self.attempts)
 

@@ -19,6 +19,10 @@ def test_a_search_is_hopeful_while_a_decision_names_somebody() -> None:
     assert not Search("CA1", "desk").hopeful
 
 
+def test_a_patient_search_never_loses_hope() -> None:
+    assert Search("CA1", "desk", patient=True, decision=NOBODY).hopeful
+
+
 def test_an_agent_without_a_warm_session_may_open_one() -> None:
     assert asked(cold=False, outcome=CloseReason.NO_STOCK).hopeful
 
