@@ -125,7 +125,7 @@ class Call:
         if not self.machine.may_resume:
             self.carrier.give_up("goodbye")
             return
-        search = self._next_search(elsewhere=self._blamed)
+        search = self._next_search(elsewhere=self._blamed, patient=self.was_heard)
         self.edge.placement.warm(search, lambda lease: self._resume(search, lease))
 
     def _resume(self, search: Search, lease: "Lease | None") -> None:
