@@ -25,9 +25,11 @@ from edge.core.region_health import (
     Sighting,
     Stalled,
 )
+from region_agent.core.attachment import Attachment
 from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
     CallBegan,
+    CallTaken,
     ConversationAction,
     ConversationEvent,
     SendEvent,
@@ -169,6 +171,18 @@ class _IsDumb(Conversation):
         )
 
 
+class _LetsGo(Attachment):
+    def __init__(self, *, grace_s: float, reserved_s: float) -> None:
+        super().__init__(grace_s=grace_s / 100, reserved_s=reserved_s)
+
+
+class _StaysStranded(Conversation):
+    def handle(
+        self, event: ConversationEvent, *, now: float
+    ) -> tuple[ConversationAction, ...]:
+        return () if isinstance(event, CallTaken) else super().handle(event, now=now)
+
+
 BROKEN: dict[str, tuple[Machines, str]] = {
     "audio is sent again": (Machines(call_memory=_RepeatsAudio), "turn known twice"),
     "audio is lost": (Machines(call_memory=_LosesAudio), "audio lost and not told"),
@@ -189,6 +203,8 @@ BROKEN: dict[str, tuple[Machines, str]] = {
     "other keys": (Machines(conversation=_ForgetsKeys), "tool executed twice"),
     "items turned around": (Machines(conversation=_TurnsAround), "turns out of order"),
     "nothing is told": (Machines(conversation=_BeginsAnew), "turn forgotten"),
+    "no grace": (Machines(attachment=_LetsGo), "session not kept"),
+    "stranded for ever": (Machines(conversation=_StaysStranded), "not answered"),
     "the voice is dumb": (Machines(conversation=_IsDumb), "not answered"),
 }
 """What is broken, and what that violates."""

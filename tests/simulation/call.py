@@ -76,6 +76,8 @@ class Call:
         self.spoken = False
         self.was_heard = False
         self.greeted = b""
+        self.refuge = False
+        """Whether another edge takes the call when its stream has ended."""
         self.line = Line(self)
         self._blamed = False
         machines = edge.world.machines
@@ -121,6 +123,9 @@ class Call:
 
     def on_action(self) -> None:
         """The carrier asks how the call goes on."""
+        if self.refuge:
+            self.carrier.ask_another()
+            return
         self.feed(StreamLost(CloseReason.MEDIA_STREAM_LOST))
         if not self.machine.may_resume:
             self.carrier.give_up("goodbye")

@@ -41,11 +41,17 @@ class Carrier:
         self.heard: list[tuple[float, int, int]] = []
         """What the caller was given: when, by which session (0: greeting), bytes."""
         self.streaming = False
-        self.rescued = False
-        """Whether another edge took it, as its own was gone."""
+        self.rescued = self.kept_session = False
+        """Whether another edge took it, as its own was gone; and with its session."""
         self._stream = 0
         self._queue_ends_at = 0.0
         self._marks: list[tuple[str, Timer]] = []
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the caller is saying something."""
+        turns = self.script.turns
+        return any(turn.start <= self.position <= turn.end for turn in turns)
 
     @property
     def over(self) -> bool:
@@ -53,6 +59,9 @@ class Carrier:
 
     def dial(self) -> None:
         """The caller calls; the carrier posts the voice webhook."""
+        takers = [one for one in self.world.edges if one.takes_calls]
+        if self.edge.draining and takers:
+            self.edge = takers[0]
         self._post(self.edge, epoch=1)
 
     def _post(self, edge: "Edge", *, epoch: int) -> None:
@@ -76,13 +85,15 @@ class Carrier:
 
     # Another edge
 
-    def _ask_another(self) -> None:
-        """The edge is gone: the carrier asks another one how the call goes on."""
-        others = [one for one in self.world.edges if one is not self.edge and one.alive]
+    def ask_another(self) -> None:
+        """The edge is gone, or says so: the carrier asks another one what follows."""
+        others = [one for one in self.world.edges if one.takes_calls]
+        others = [one for one in others if one is not self.edge]
         if self.over or not others:
             self._end("edge lost")
             return
-        self.edge = edge = others[0]
+        self.edge, self.call = others[0], None
+        edge = self.edge
         self.world.note("rescue", self.script.call_sid, edge.name)
         sid, rescued = self.script.call_sid, functools.partial(self._rescued, edge)
         edge.run(Rescue(edge, sid, rescued).start)
@@ -111,7 +122,7 @@ class Carrier:
         if lease is None and not search.hopeful:
             self.give_up("nowhere to go")
             return
-        self.rescued = True
+        self.rescued, self.kept_session = True, lease is not None and kept.here
         self.call = call = Call(edge, self, search, lease)
         edge.calls[search.call_sid] = call
         call.begin()
@@ -214,7 +225,7 @@ class Carrier:
         if edge is self.edge and not self.over:
             self._stop()
             self.call = None
-            self.world.clock.later(self.world.rng.uniform(0.1, 1.0), self._ask_another)
+            self.world.clock.later(self.world.rng.uniform(0.1, 1.0), self.ask_another)
 
     def give_up(self, outcome: str) -> None:
         """TwiML says the last words."""

@@ -26,6 +26,7 @@ _ANSWERED_S = 9.0
 """So long (s) after the last fault every caller is answered again."""
 _ALL_GIVE_UP_S = 1.9
 """An edge that stands still for so long (s) has no link left when it goes on."""
+_OF_EDGES = ("kill edge", "drain edge")
 _MOVES_AT_ONCE = 3
 """Within a minute, which is longer than any call lasts here."""
 _MOVES = (("bridged", "holding"), ("bridged", "moving"))
@@ -135,6 +136,8 @@ class Checker:
         call = carrier.call
         if call is not None:
             self._check_moves(sid)
+        if carrier.rescued and not carrier.kept_session:
+            self._check_session_kept(carrier)
         if carrier.outcome == "hung up" and call is not None:
             if call.state is not CallState.ENDED and call.edge.alive:
                 self._violated("call never ended", sid, call.state)
@@ -144,6 +147,12 @@ class Checker:
             return
         if faults.safe and not self._excused(carrier):
             self._violated("call lost", sid, carrier.outcome)
+
+    def _check_session_kept(self, carrier: "Carrier") -> None:
+        """Check that a call kept its session if nothing failed but its edge."""
+        happened = self._world.faults.happened
+        if all(kind in _OF_EDGES for kind in happened):
+            self._violated("session not kept", carrier.script.call_sid)
 
     def _excused(self, carrier: "Carrier") -> bool:
         """Tell whether a call was given up for a reason that was agreed upon."""

@@ -24,6 +24,7 @@ from edge.core.region_health import (
 from edge.core.router import Router
 from edge.core.routes import RouterConfig
 from tests.simulation.clock import Driver, Process
+from tests.simulation.leaving import LeavingCalls
 from tests.simulation.network import Link, Path
 from tests.simulation.placement import Placement
 
@@ -76,6 +77,7 @@ class Edge(Process):
         self.world = world
         self.name = name
         self.paths = paths
+        self.draining = False
         self.stood_still_s = 0.0
         """For how long at most (s)."""
         self.calls: dict[str, Call] = {}
@@ -102,6 +104,16 @@ class Edge(Process):
             self.router.add(address, known.region)
             self._dial(address)
         self._look()
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether calls may come here."""
+        return self.alive and not self.draining
+
+    def drain(self) -> None:
+        """SIGTERM: calls go elsewhere."""
+        self.draining = True
+        LeavingCalls(self).look()
 
     def kill(self) -> None:
         """SIGKILL: streams and links break."""

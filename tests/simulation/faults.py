@@ -62,6 +62,7 @@ class Faults:
             "move calls": self._move_calls,
             "hang edge": self._hang_edge,
             "kill edge": self._kill_edge,
+            "drain edge": self._drain_edge,
         }
         self._pending: list[Undo] = []
         self._armed: list[tuple[str, int, Callable[[], None]]] = []
@@ -313,6 +314,13 @@ class Faults:
 
         return resume
 
+    def _drain_edge(self) -> Undo:
+        takers = [one for one in self._world.edges if one.takes_calls]
+        if len(takers) > 1:
+            edge = self._rng.choice(takers)
+            edge.run(edge.drain)
+        return _nothing
+
     def _answer_late(self) -> None:
         """An edge answers a webhook when the carrier has already asked another one."""
         carrier = self._rng.choice(self._world.carriers)
@@ -325,7 +333,7 @@ class Faults:
         self._world.clock.later(length_s, self._hang(edge))
 
     def _kill_edge(self) -> Undo:
-        alive = [one for one in self._world.edges if one.alive]
+        alive = [one for one in self._world.edges if one.takes_calls]
         if len(alive) > 1:
             self.edge_killed = True
             self._rng.choice(alive).kill()
