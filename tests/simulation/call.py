@@ -49,7 +49,12 @@ if TYPE_CHECKING:
     from tests.simulation.edge import Edge
     from tests.simulation.placement import Lease
 
-CONFIG = CallConfig(token_ttl_s=8.0, reconnect_timeout_s=8.0, hold_limit_s=15.0)
+CONFIG = CallConfig(
+    token_ttl_s=8.0,
+    reconnect_timeout_s=8.0,
+    hold_limit_s=15.0,
+    away_timeout_s=6.0,
+)
 _PLAYED_EVERY_S = 1.0
 _AWAITING = frozenset({CallState.SEARCHING, CallState.HOLDING, CallState.MOVING})
 _FAILURES = frozenset(

@@ -43,6 +43,7 @@ class Carrier:
         self.streaming = False
         self.rescued = self.kept_session = False
         """Whether another edge took it, as its own was gone; and with its session."""
+        self._answered = False
         self._stream = 0
         self._queue_ends_at = 0.0
         self._marks: list[tuple[str, Timer]] = []
@@ -80,7 +81,7 @@ class Carrier:
         call = edge.calls[search.call_sid] = Call(edge, self, search, lease)
         call.begin()
         if edge is self.edge:
-            self.call = call
+            self.call, self._answered = call, True
             self.connect()
 
     # Another edge
@@ -133,10 +134,12 @@ class Carrier:
     def _post_again(self) -> None:
         """The first edge has not answered: the other one may."""
         others = [one for one in self.world.edges if one is not self.edge]
-        if self.call is None and not self.over and others:
+        if self._answered:
+            return
+        if not self.over and others:
             self.edge = others[0]
             self._post(self.edge, epoch=2)
-        elif self.call is None and not self.edge.alive:
+        elif not self.edge.alive:
             self._end("no answer")
 
     def connect(self) -> None:

@@ -158,8 +158,8 @@ class Checker:
         """Tell whether a call was given up for a reason that was agreed upon."""
         call, sid = carrier.call, carrier.script.call_sid
         broken = self._world.faults.broken_streams.get(sid, 0)
-        if self._world.faults.edge_killed and not carrier.rescued:
-            # Nobody else knew of it yet, or whoever did was in trouble as well.
+        if carrier.outcome == "nobody knows":
+            # But the edge that is gone, or whoever did was in trouble as well.
             return sid not in self._opened or len(self._world.faults.happened) > 1
         if carrier.edge.stood_still_s > _ALL_GIVE_UP_S:
             return call is None or not call.was_heard
