@@ -78,7 +78,7 @@ class Call:
         self.lease = lease
         self.seat: Lease | None = None
         self.channel: Channel | None = None
-        self.spoken = False
+        self.attached = self.spoken = False
         self.was_heard = False
         self.greeted = b""
         self.refuge = False
@@ -161,6 +161,7 @@ class Call:
             case Clear():
                 self.line.clear()
             case Opened():
+                self.attached = True
                 self._testify(failed=False)
             case Checkpoint():
                 self.memory.keep(message)
@@ -275,7 +276,8 @@ class Call:
         resumed = self.was_heard or self.machine.streams > 1
         if self.was_heard and kept is None:
             self.line.clear()
-        self.lease, self.seat, self.spoken = None, lease, False
+        self.lease, self.seat = None, lease
+        self.attached = self.spoken = False
         known = resumed or kept is not None
         greeting = b"" if known else self.greeted
         start, unheard = self.memory.unheard()

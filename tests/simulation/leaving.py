@@ -38,7 +38,7 @@ class LeavingCalls:
 
 
 def _is_able(call: "Call") -> bool:
-    return call.state is CallState.BRIDGED
+    return call.state is CallState.BRIDGED and call.attached
 
 
 def _is_quiet(call: "Call") -> bool:
