@@ -35,7 +35,12 @@ from region_agent.core.conversation_events import (
     SendEvent,
 )
 from region_agent.core.epoch_fence import EpochFence
-from region_agent.core.pool_events import CallEnded, PoolAction, PoolEvent
+from region_agent.core.pool_events import (
+    CallEnded,
+    PoolAction,
+    PoolEvent,
+    RetireSession,
+)
 from region_agent.core.session_pool import SessionPool
 from tests.simulation.world import Machines
 
@@ -133,6 +138,12 @@ class _KeepsSessions(SessionPool):
         return super().handle(event, now=now)
 
 
+class _ForgetsSessions(SessionPool):
+    def handle(self, event: PoolEvent, *, now: float) -> tuple[PoolAction, ...]:
+        given = super().handle(event, now=now)
+        return tuple(one for one in given if not isinstance(one, RetireSession))
+
+
 class _ForgetsKeys(Conversation):
     def checkpoint(self, *, now: float) -> Checkpoint:
         kept = super().checkpoint(now=now)
@@ -200,6 +211,10 @@ BROKEN: dict[str, tuple[Machines, str]] = {
     "no budget": (Machines(call_machine=_MovesAtWill), "moved too often"),
     "no forgiveness": (Machines(region_health=_NeverForgives), "region not forgiven"),
     "sessions are kept": (Machines(session_pool=_KeepsSessions), "not released"),
+    "sessions are forgotten": (
+        Machines(session_pool=_ForgetsSessions),
+        "session leaked",
+    ),
     "other keys": (Machines(conversation=_ForgetsKeys), "tool executed twice"),
     "items turned around": (Machines(conversation=_TurnsAround), "turns out of order"),
     "nothing is told": (Machines(conversation=_BeginsAnew), "turn forgotten"),

@@ -76,7 +76,7 @@ class Checker:
         for _, other in opened:
             same = other.agent is bridge.agent
             if same and other is not bridge and other.epoch >= message.epoch:
-                self._violated("epoch went back", message.call_sid, message.epoch)
+                self._violated("stale epoch served", message.call_sid, message.epoch)
         opened.append((world.clock.now, bridge))
         self._epochs[bridge.session.number] = message.epoch
 
@@ -227,5 +227,6 @@ class Checker:
             facts = agent.address, left, list(agent.leases), len(agent.bridges)
             self._violated("not released", *facts)
         paid = [one for one in agent.model.sessions if one._agent is agent]
-        if len(paid) != len(agent.sessions):
+        known = stock.configured + stock.verified + sum(left[1:])
+        if agent.alive and len(paid) != known:
             self._violated("session leaked", agent.address, len(paid))
