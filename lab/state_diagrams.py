@@ -7,13 +7,7 @@ from typing import Any
 
 from backhaul.core import circuit_breaker, link, task_protection, warm_pool_events
 from edge.core import call_machine, region_health, transport_choice
-from region_agent.core import (
-    attachment,
-    departure,
-    outbox,
-    session_ladder,
-    turns,
-)
+from region_agent.core import attachment, departure, outbox, session_ladder, turns
 
 __all__ = ["render"]
 

@@ -45,6 +45,8 @@ class _Case:
     bridge: Bridge
     attachment: Attachment
     driver: LoopDriver[AttachmentInput, AttachmentAction]
+    epoch: int
+    """The latest under which an edge had or reserved it."""
     key: str = ""
     """Of the lease under which an edge has reserved it."""
     request: LeaseRequest | None = None
@@ -102,7 +104,7 @@ class Orphans:
             self._perform(bridge, action)
 
         driver = LoopDriver(attachment, perform)
-        self._cases[bridge.call_sid] = _Case(bridge, attachment, driver)
+        self._cases[bridge.call_sid] = _Case(bridge, attachment, driver, bridge.epoch)
         if older is not None and older.bridge.epoch < bridge.epoch:
             older.driver.close()
             # The same edge says so itself, but perhaps on another link, and later.
@@ -160,8 +162,7 @@ class Orphans:
         case = self._cases.get(message.call_sid)
         if case is not None:
             self.found["here"] += 1
-            bridge = case.bridge
-            kept = KeptCall(bridge.epoch, bridge.kept().profile, here=True)
+            kept = KeptCall(case.epoch, case.bridge.kept().profile, here=True)
             link.send(Found(message.call_sid, kept))
         elif self._finds < _MAX_FINDS:
             self._finds += 1
@@ -186,12 +187,12 @@ class Orphans:
             request: What is asked for; its epoch is not stale.
         """
         case = self._cases.get(request.call_sid)
-        if case is None or request.epoch <= case.bridge.epoch:
+        if case is None or request.epoch <= case.epoch:
             return None
         kept = case.bridge.kept()
         if kept.profile != request.profile:
             return None
-        case.key, case.request = key, request
+        case.key, case.request, case.epoch = key, request, request.epoch
         kept = case.bridge.reserve()
         case.driver.feed(AttachmentInput.RESERVED)
         return kept

@@ -85,6 +85,10 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     min_call_time_left_s: _Positive = 1800.0
     """Never start a call on a session with less time left (s). Too low makes calls
     change sessions often; too high leaves no time in which a session may be used."""
+    rollover_lead_s: Annotated[float, Meta(ge=0)] = 120.0
+    """So long before the server ends a session (s) its call begins to look for a quiet
+    moment to go on in another one; shorter than `min_call_time_left_s`. Too low moves
+    callers in mid-sentence, or too late; too high moves long calls more often."""
     miss_probability: Annotated[float, Meta(gt=0, le=0.5)] = 0.01
     """Share of calls that may find no session ready, by the rate at which they came
     lately. Too low keeps many sessions that nobody uses; too high makes calls wait
@@ -127,10 +131,6 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low drops calls when a host
     stalls; too high keeps sessions busy for an edge that is gone."""
-    rollover_lead_s: Annotated[float, Meta(ge=0)] = 120.0
-    """So long before the server ends a session (s) its call begins to look for a quiet
-    moment to go on in another one; shorter than `min_call_time_left_s`. Too low moves
-    callers in mid-sentence, or too late; too high moves long calls more often."""
     orphan_grace_s: _Positive = 15.0
     """How long a call waits, when its edge is gone, for that or another edge (s); its
     model says nothing meanwhile. Twilio tries twice for 5 s to reach a host that does

@@ -149,9 +149,10 @@ async def test_a_call_outlives_both_edge_and_agent(
             await asyncio.sleep(0.1)
     await store.aclose()
     (busy,) = await calls_at(fabric, FIRST, "live")
+    agent = await agent_at(fabric, busy["agent"])
     sessions = await sessions_heard(fabric)
-    await fabric.kill(fabric.edges[FIRST].name)
-    await fabric.kill(await agent_at(fabric, busy["agent"]))
+    for name in (fabric.edges[FIRST].name, agent):
+        await fabric.kill(name)
     async with asyncio.timeout(120):
         (report,) = await call
     check([report])

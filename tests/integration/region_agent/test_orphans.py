@@ -164,6 +164,20 @@ async def test_an_edge_that_was_thought_dead_loses_the_call(bench: Bench) -> Non
     assert bench.agent.listener.active_calls == 1
 
 
+async def test_of_two_edges_that_want_a_call_the_later_has_it(bench: Bench) -> None:
+    first, second = await bench.connect("edge-1"), await bench.connect("edge-2")
+    third = await bench.connect("edge-3")
+    await first.call("1")
+    assert isinstance(await reserve(second, 2, lease_id="slow"), LeaseGranted)
+    found = await find(third)
+    assert found is not None
+    again, _ = await take(third, found.epoch + 1)
+    refused = Call()
+    second.open_link.open_channel(refused, Open("slow", "CA1", "patient", 2))
+    await eventually(lambda: refused.closed is CloseReason.STALE_EPOCH)
+    assert again.closed is None
+
+
 async def test_a_call_is_reserved_for_its_own_profile_and_a_later_epoch(
     bench: Bench,
 ) -> None:
