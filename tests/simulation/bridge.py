@@ -175,8 +175,7 @@ class Bridge:
         channel.bridge = self
         channel.tell(Opened(f"session{self.session.number}"))
         self._driver.feed(CallTaken())
-        self._kept_version = 0
-        self._keep()
+        self._send_checkpoint()
 
     # What the session brings
 

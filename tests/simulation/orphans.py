@@ -30,6 +30,8 @@ class _Case:
     bridge: Bridge
     attachment: Attachment
     driver: Driver[AttachmentInput, AttachmentAction]
+    epoch: int
+    """The latest under which an edge had or reserved it."""
     key: str = ""
     request: LeaseRequest | None = None
 
@@ -50,7 +52,7 @@ class Orphans:
         driver: Driver[AttachmentInput, AttachmentAction] = Driver(
             attachment, lambda action: self._perform(bridge, action), self._agent
         )
-        self._cases[bridge.call_sid] = _Case(bridge, attachment, driver)
+        self._cases[bridge.call_sid] = _Case(bridge, attachment, driver, bridge.epoch)
         if older is not None and older.bridge.epoch < bridge.epoch:
             older.driver.close()
             moved = older.bridge.edge is bridge.edge
@@ -87,15 +89,14 @@ class Orphans:
         case = self._cases.get(call_sid)
         if case is None:
             return None
-        bridge = case.bridge
-        return KeptCall(bridge.epoch, bridge.kept().profile, here=True)
+        return KeptCall(case.epoch, case.bridge.kept().profile, here=True)
 
     def reserve(self, key: str, request: LeaseRequest) -> KeptCall | None:
         """Take a call from its edge, for the one that asks."""
         case = self._cases.get(request.call_sid)
-        if case is None or request.epoch <= case.bridge.epoch:
+        if case is None or request.epoch <= case.epoch:
             return None
-        case.key, case.request = key, request
+        case.key, case.request, case.epoch = key, request, request.epoch
         kept = case.bridge.reserve()
         case.driver.feed(AttachmentInput.RESERVED)
         return kept
