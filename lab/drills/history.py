@@ -1,0 +1,116 @@
+"""What everybody wrote down of the calls of a drill; times are monotonic seconds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = [
+    "CallSeen",
+    "Change",
+    "History",
+    "Owner",
+    "SessionSeen",
+    "ToolRun",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CallSeen:
+    """A call as its caller and the carrier saw it.
+
+    Attributes:
+        streams: When each of its Media Streams started.
+        ended_by: caller, twiml, rejected or error.
+        problems: What the carrier complains of, and the step that went wrong.
+        sent: What the caller said, 8 kHz mu-law, as far as there was a stream.
+        sent_from: When the first of it was sent.
+        lines: Names of the lines that were heard whole, in order.
+        first_sound_s: From the first stream's start to the first sound (s).
+        webhook_s: What the carrier waited for the answer to its first request (s).
+    """
+
+    call_sid: str
+    streams: tuple[float, ...]
+    ended_by: str
+    problems: tuple[str, ...] = ()
+    sent: bytes = field(default=b"", repr=False)
+    sent_from: float = 0.0
+    lines: tuple[str, ...] = ()
+    first_sound_s: float | None = None
+    webhook_s: float | None = None
+    ended_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSeen:
+    """A session of the model's server: what it heard, and when."""
+
+    session_id: str
+    heard: bytes = field(default=b"", repr=False)
+    heard_from: float | None = None
+    heard_until: float | None = None
+    closed_at: float | None = None
+    close_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An edge's word that an agent has a call."""
+
+    at: float
+    call_sid: str
+    epoch: int
+    agent: str
+    session_id: str
+    region: str = ""
+    edge: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A call came to another state at an edge."""
+
+    at: float
+    call_sid: str
+    old: str
+    new: str
+    reason: str
+    edge: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """A function that was executed: not asked for again, but done."""
+
+    at: float
+    call_sid: str
+    what: str
+    """Name and arguments."""
+    key: str
+    """Its idempotency key."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All of it.
+
+    Attributes:
+        sessions: By id.
+        reported_lost: By call: bytes of its caller that the edges say nobody got.
+    """
+
+    calls: tuple[CallSeen, ...]
+    sessions: Mapping[str, SessionSeen]
+    owners: tuple[Owner, ...] = ()
+    changes: tuple[Change, ...] = ()
+    tool_runs: tuple[ToolRun, ...] = ()
+    reported_lost: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def owners_of(self, call_sid: str) -> tuple[Owner, ...]:
+        """Return who had a call, in the order in which they got it."""
+        owners = (owner for owner in self.owners if owner.call_sid == call_sid)
+        return tuple(sorted(owners, key=lambda owner: owner.at))
+
+    def changes_of(self, call_sid: str) -> tuple[Change, ...]:
+        """Return the states that a call came to, in order."""
+        changes = (one for one in self.changes if one.call_sid == call_sid)
+        return tuple(sorted(changes, key=lambda one: one.at))
