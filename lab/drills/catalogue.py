@@ -3,14 +3,43 @@
 from types import MappingProxyType
 from typing import Final
 
+from lab.drills.checker import Allowed
 from lab.drills.drill import Drill, under_calls
-from lab.drills.model_faults import close_sessions
-from lab.drills.region_faults import blackhole_region, hang_region, kill_region
+from lab.drills.healing import HEALING_S, heal_region, judge_heal
+from lab.drills.model_faults import (
+    close_sessions,
+    judge_limit,
+    limit_opens,
+    slow_model,
+)
+from lab.drills.process_faults import (
+    judge_memory,
+    judge_stall,
+    limit_descriptors,
+    measure_memory,
+    stall_loops,
+)
+from lab.drills.region_faults import (
+    blackhole_region,
+    flap_region,
+    gray_region,
+    hang_region,
+    judge_flap,
+    judge_gray,
+    judge_loss,
+    kill_region,
+    lose_one_way,
+)
+from lab.drills.shape import Shape
+from lab.drills.store_faults import hang_store, judge_store, kill_store
 from lab.drills.verdict import Limits, Since
+from lab.twilio_plan import ReadPause
 
 __all__ = ["DRILLS"]
 
-_ALL: Final = (
+_SHORT_HEALING_S: Final = 20.0
+
+_REGIONS: Final = (
     Drill(
         "region-kill",
         "all agents of the region that has the calls are killed",
@@ -30,13 +59,98 @@ _ALL: Final = (
         limits=Limits(detect_ms=1000, restore_ms=2000),
     ),
     Drill(
+        "asymmetric-loss",
+        "30 % of what goes to the region is lost, nothing of what comes from it",
+        under_calls(lose_one_way),
+        allowed=Allowed(lost_s=1.0),
+        judge=judge_loss,
+    ),
+    Drill(
+        "gray-region",
+        "a region is slow by 400 ms, and one reply in five fails",
+        under_calls(gray_region),
+        shape=Shape(own_models=True),
+        judge=judge_gray,
+    ),
+    Drill(
+        "heal",
+        "a region that was killed comes back, under twice the load",
+        under_calls(heal_region),
+        shape=Shape(
+            overrides={"edge": {"healing_s": HEALING_S}},
+            in_short={"edge": {"healing_s": _SHORT_HEALING_S}},
+            spare=2.2,
+        ),
+        judge=judge_heal,
+    ),
+    Drill(
+        "flap",
+        "a region vanishes for 5 s and is there for 5 s, for two minutes",
+        under_calls(flap_region),
+        shape=Shape(pause_s=35.0, short_pause_s=5.0),
+        judge=judge_flap,
+    ),
+)
+
+_MODELS: Final = (
+    Drill(
         "model-close",
         "the model's endpoint closes each call's session in mid-reply, with 1011",
         under_calls(close_sessions),
         limits=Limits(restore_ms=800),
         since=Since.CLOSE,
     ),
+    Drill(
+        "model-429",
+        "the model's endpoint opens no sessions for a while, and says 429",
+        under_calls(limit_opens),
+        judge=judge_limit,
+    ),
+    Drill(
+        "model-slow",
+        "replies begin 2.5 s later than usual",
+        under_calls(slow_model),
+    ),
 )
 
-DRILLS: Final = MappingProxyType({drill.name: drill for drill in _ALL})
+_STORES: Final = (
+    Drill(
+        "redis-kill",
+        "the Redis of every region is killed",
+        under_calls(kill_store),
+        judge=judge_store,
+    ),
+    Drill(
+        "redis-hang",
+        "the Redis of every region stops, and closes nothing",
+        under_calls(hang_store),
+        judge=judge_store,
+    ),
+)
+
+_PROCESSES: Final = (
+    Drill(
+        "fd-limit",
+        "an agent and an edge have hardly any file descriptor left",
+        under_calls(limit_descriptors),
+        shape=Shape(edges=2),
+    ),
+    Drill(
+        "loop-stall",
+        "an edge, and then an agent, stands still for 0.3 s again and again",
+        under_calls(stall_loops),
+        judge=judge_stall,
+    ),
+    Drill(
+        "slow-consumer",
+        "the carrier reads nothing for 6 s",
+        under_calls(measure_memory),
+        shape=Shape(read_pause=ReadPause(from_s=12.0, for_s=6.0)),
+        judge=judge_memory,
+    ),
+)
+
+DRILLS: Final = MappingProxyType(
+    {drill.name: drill for drill in (*_REGIONS, *_MODELS, *_STORES, *_PROCESSES)}
+)
 """Every drill, by its name."""

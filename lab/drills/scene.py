@@ -84,7 +84,7 @@ class Scene:
             DrillFailedError: One does not, or its carrier failed.
         """
         shape = self.shape
-        length_s = shape.turns * (_TURN_S + shape.pause_s)
+        length_s = shape.turns * (_TURN_S + shape.pauses_s(short=self.short))
         await self._tasks.wait_idle(shape.spread_s + length_s + 2 * _CALL_S)
         if len(self.reports) < self.placed:
             missing = self.placed - len(self.reports)
@@ -113,13 +113,14 @@ class Scene:
         """Return the plan of a call to *edge*."""
         shape = self.shape
         url = self.fabric.public_url(edge)
-        length_s = shape.turns * (_TURN_S + shape.pause_s)
+        pause_s = shape.pauses_s(short=self.short)
+        length_s = shape.turns * (_TURN_S + pause_s)
         given: dict[str, Any] = {
             "webhook_url": f"{url}/twilio/voice",
             "status_callback": f"{url}/twilio/status",
             "from_number": edge.caller,
             "to_number": NUMBER,
-            "steps": conversation(shape.turns, pause_s=shape.pause_s),
+            "steps": conversation(shape.turns, pause_s=pause_s),
             "max_duration_s": length_s + _CALL_S,
             "read_pause": shape.read_pause,
         }
@@ -250,7 +251,7 @@ async def open_scene(
         config = directory / "drill.toml"
         await asyncio.to_thread(write_config, config, tool_url=desk.url)
         fabric = await stack.enter_async_context(
-            Fabric(shape.fabric(calls, config), on_progress=on_progress)
+            Fabric(shape.fabric(calls, config, short=short), on_progress=on_progress)
         )
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))

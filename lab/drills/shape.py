@@ -31,6 +31,8 @@ class Shape:
         spread_s: Calls begin within so long (s).
         read_pause: When the carrier does not read.
         overrides: Settings of edges and agents.
+        in_short: Further ones, where a drill is held in its short form.
+        short_pause_s: `pause_s` of the short form.
         spare: Warm sessions for each call that is expected at an agent.
     """
 
@@ -46,9 +48,27 @@ class Shape:
     overrides: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict[str, Mapping[str, Any]]
     )
+    in_short: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict[str, Mapping[str, Any]]
+    )
+    short_pause_s: float | None = None
     spare: float = _SPARE
 
-    def fabric(self, calls: int, config: Path) -> FabricOptions:
+    def settings(self, *, short: bool) -> dict[str, dict[str, Any]]:
+        """Return the settings that are not as usual, by table."""
+        none: Mapping[str, Mapping[str, Any]] = {}
+        further = self.in_short if short else none
+        return {
+            table: {**self.overrides.get(table, {}), **further.get(table, {})}
+            for table in {**self.overrides, **further}
+        }
+
+    def pauses_s(self, *, short: bool) -> float:
+        """Return the silence of callers before each turn but the first (s)."""
+        in_short = short and self.short_pause_s is not None
+        return (self.short_pause_s or 0.0) if in_short else self.pause_s
+
+    def fabric(self, calls: int, config: Path, *, short: bool) -> FabricOptions:
         """Return a fabric for so many *calls* at once, any region of which may go."""
         return FabricOptions(
             regions=self.regions,
@@ -58,7 +78,7 @@ class Shape:
             warm_sessions=round(calls / self.agents * self.spare) + 2,
             own_models=self.own_models,
             model_arguments=("--recalls", *self.model_arguments),
-            overrides=self.overrides,
+            overrides=self.settings(short=short),
         )
 
 
@@ -79,6 +99,7 @@ def write_config(path: Path, *, tool_url: str) -> None:
             },
         }
     ]
+    desk["silence"] = {"after_s": 0}  # who listens for long is not asked for it
     values["profiles"] = {_PROFILE: desk}
     values["numbers"] = {NUMBER: _PROFILE}
     path.write_text(tomli_w.dumps(values), encoding="utf-8")
