@@ -153,9 +153,11 @@ def _hearings(
     for session_id in dict.fromkeys(owner.session_id for owner in owners):
         seen = history.sessions.get(session_id)
         owner = next(one for one in owners if one.session_id == session_id)
-        if seen is None or seen.heard_from is None:
+        if seen is None or seen.heard_until is None:
             continue
-        near = int((seen.heard_from - call.sent_from) * _BYTES_PER_S)
+        # It begins with what was said before, in one go; its end is of the moment.
+        until = int((seen.heard_until - call.sent_from) * _BYTES_PER_S)
+        near = max(until - len(seen.heard), 0)
         hearings.append(_Hearing(owner, align(call.sent, seen.heard, near=near)))
     return hearings
 

@@ -42,14 +42,17 @@ class CallSeen:
 
 @dataclass(frozen=True, slots=True)
 class SessionSeen:
-    """A session of the model's server: what it heard, and when."""
+    """A session of the model's server: what it heard, and when.
+
+    Attributes:
+        closing_at: When the server closed it of its own accord.
+    """
 
     session_id: str
     heard: bytes = field(default=b"", repr=False)
     heard_from: float | None = None
     heard_until: float | None = None
-    closed_at: float | None = None
-    close_code: int | None = None
+    closing_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

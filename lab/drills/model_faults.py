@@ -19,8 +19,9 @@ _SLOW_S: Final = 2.5
 
 async def close_sessions(scene: Scene) -> None:
     """Let the next reply of each call end half way, its session closed with 1011."""
+    talking = [call["session_ids"][-1] for call in await scene.live_calls()]
     scene.strike()
-    await scene.misbehave(Fault.CLOSE_1011, count=scene.calls)
+    await scene.misbehave(Fault.CLOSE_1011, count=len(talking), sessions=talking)
 
 
 async def limit_opens(scene: Scene) -> None:

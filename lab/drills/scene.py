@@ -142,13 +142,11 @@ class Scene:
         kind: Fault,
         *,
         region: Place | None = None,
-        count: int = 1,
-        seconds: float = 0.0,
-        every: int = 1,
+        **how: Any,  # noqa: ANN401
     ) -> None:
-        """Let the model stand-in do something wrong."""
-        wish = {"kind": kind.value, "count": count, "seconds": seconds, "every": every}
+        """Let the model stand-in do something wrong; see `FaultPlan.plan` for *how*."""
         url = f"{self.fabric.control_url(region)}/lab/misbehave"
+        wish = {"kind": kind.value, **how}
         async with self.http.post(url, json=wish) as response:
             response.raise_for_status()
 

@@ -133,7 +133,7 @@ def _closed_at(left: Change, history: History) -> float | None:
     """Return when the session was closed that a call had until then."""
     owners = [one for one in history.owners_of(left.call_sid) if one.at <= left.at]
     seen = history.sessions.get(owners[-1].session_id) if owners else None
-    return None if seen is None else seen.closed_at
+    return None if seen is None else seen.closing_at
 
 
 def _heard_from(left: Change, history: History) -> float | None:

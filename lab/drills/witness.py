@@ -105,8 +105,7 @@ async def _sessions(
             heard,
             session["heard_from"],
             session["heard_until"],
-            session["closed_at"],
-            session["close_code"],
+            session["closing_at"],
         )
     return found
 
