@@ -62,13 +62,13 @@ class Allowed:
 
     Attributes:
         streams: Media Streams that a call may have.
-        lost_s: Of the caller's audio, beyond what edges report (s).
+        lost_s: Of the audio of a caller, beyond what edges report (s): datagrams that are
+            lost for good are counted by links, not by calls.
         tools: Functions that each call must have executed; None: any number.
-        carrier_errors: Whether the carrier may have something to complain of.
     """
 
     streams: int = 1
-    lost_s: float = 0.0
+    lost_s: float = 0.2
     tools: int | None = None
 
 
