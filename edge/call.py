@@ -174,7 +174,7 @@ class Call:
             case Transfer() | SendDigits():
                 self._send_away(message)
             case Checkpoint():
-                self.session.memory.keep(message)
+                self.session.keep(message)
             case _:
                 pass  # a newer agent may say more than this edge understands
 

@@ -7,9 +7,9 @@ import structlog
 
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
-from backhaul.core.checkpoint import VoiceProgress
+from backhaul.core.checkpoint import Checkpoint, VoiceProgress
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.messages import Greeting, Message, Open
+from backhaul.core.messages import Greeting, Kept, Message, Open
 from edge.agent import Agent
 from edge.call_facts import Caller
 from edge.call_help import CallHelp
@@ -133,6 +133,11 @@ class CallSession:
         """Say something to the agent, if there is one."""
         if self.channel is not None:
             self.channel.send(message)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep what the next agent must know, and say so."""
+        self.memory.keep(checkpoint)
+        self.tell(Kept(checkpoint.version))
 
     def open(
         self,

@@ -12,6 +12,7 @@ from backhaul.core.messages import (
     CloseReason,
     Digit,
     Flow,
+    Kept,
     Message,
     Open,
     Opened,
@@ -47,6 +48,7 @@ from region_agent.core.conversation_events import (
 from region_agent.core.heard_events import heard
 from region_agent.core.pool_events import SessionReport
 from region_agent.core.realtime_events import MODEL_TEXT, ServerEvent
+from region_agent.core.write_ahead import WriteAhead
 from region_agent.realtime import RealtimeSession
 from region_agent.tools import ToolRequest, ToolResult
 
@@ -113,6 +115,8 @@ class Bridge:
         self._loop = asyncio.get_running_loop()
         self._kept_version = 0
         self._keeping = False
+        known = message.checkpoint.items if message.checkpoint else ()
+        self._write_ahead = WriteAhead(known)
         self._over = False
         self._log = CallLog(
             message,
@@ -178,6 +182,9 @@ class Bridge:
 
     def on_message(self, message: Message) -> None:
         """A message of the edge arrived; see ChannelHandler."""
+        if isinstance(message, Kept):
+            for call in self._write_ahead.kept(message.version):
+                self._call_tool(call)
         if isinstance(message, Played | Cleared | Digit | Flow | Returned):
             if isinstance(message, Cleared) and self._recorder is not None:
                 self._recorder.cleared(*self._on_this_channel(message))
@@ -234,7 +241,9 @@ class Bridge:
             case SendAudio(audio):
                 self._forward(audio)
             case CallTool():
-                self._call_tool(action)
+                version = self.conversation.transcript.version
+                for call in self._write_ahead.called(action, version=version):
+                    self._call_tool(call)
             case TranscriptGrew():
                 self._keep_soon()
             case EndCall(reason):

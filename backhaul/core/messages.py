@@ -37,6 +37,7 @@ __all__ = [
     "Heartbeat",
     "HeartbeatReply",
     "Hello",
+    "Kept",
     "LeaseGranted",
     "LeaseRefused",
     "LeaseRelease",
@@ -306,6 +307,13 @@ class Played(ControlMessage, tag="played", frozen=True):
     position: Position
 
 
+class Kept(ControlMessage, tag="kept", frozen=True):
+    """The edge keeps a checkpoint of the call: the next agent will know it."""
+
+    version: Annotated[int, Meta(ge=0)]
+    """`Checkpoint.version`."""
+
+
 class Digit(ControlMessage, tag="digit", frozen=True):
     """The caller pressed a key; personal: never logged."""
 
@@ -350,6 +358,7 @@ Message = (
     | Clear
     | Cleared
     | Played
+    | Kept
     | Digit
     | Flow
     | Transfer
