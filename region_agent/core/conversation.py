@@ -346,7 +346,7 @@ class Conversation:
         return (*actions, *self._on_growth())
 
     def _on_growth(self) -> _Actions:
-        if self.transcript.version == self._told_version:
+        if self._ended or self.transcript.version == self._told_version:
             return ()
         self._told_version = self.transcript.version
         return (TranscriptGrew(),)

@@ -29,6 +29,7 @@ from tests.unit.conversation_script import (
     Step,
     Voice,
     conversation_of,
+    in_words,
     play,
     quiet_profile,
 )
@@ -787,6 +788,14 @@ def test_the_model_hangs_up_when_its_last_words_were_heard() -> None:
             (99.0, None, []),
         ]
     )
+
+
+def test_nothing_follows_the_end_of_a_call() -> None:
+    conversation = conversation_of(quiet_profile(), {})
+    play(conversation, goodbye(0.0))
+    # That these words were heard is worth a checkpoint, if anything were to follow.
+    (end,) = conversation.handle(Played(8000), now=1.0)
+    assert in_words(end) == "end model_hung_up"
 
 
 def test_a_caller_who_speaks_first_is_not_hung_up_on() -> None:
