@@ -36,7 +36,8 @@ class Fault(StrEnum):
     TWO_OWNERS = "two_owners"
     """An old session heard what the caller said when a new one had the call."""
     AUDIO_LOST = "audio_lost"
-    """The caller said what no session heard, and no edge reports it."""
+    """The caller said what no session heard, and nobody reports it: no edge of that
+    call, nor the agents of their links."""
     AUDIO_STRANGE = "audio_strange"
     """A session heard what the caller did not say then: out of order, or twice."""
     GREETED_TWICE = "greeted_twice"
@@ -62,8 +63,7 @@ class Allowed:
 
     Attributes:
         streams: Media Streams that a call may have.
-        lost_s: Of the audio of a caller, beyond what edges report (s): datagrams that are
-            lost for good are counted by links, not by calls.
+        lost_s: Of the audio of a caller, beyond what is reported (s).
         tools: Functions that each call must have executed; None: any number.
     """
 
@@ -95,6 +95,7 @@ def audit(history: History, allowed: Allowed | None = None) -> Audit:
     """Return what was wrong with the calls of *history*."""
     allowed = allowed or Allowed()
     violations: list[Violation] = []
+    hidden: list[Violation] = []
     lost: dict[str, int] = {}
     for call in history.calls:
         violations += _course(call, allowed)
@@ -103,7 +104,10 @@ def audit(history: History, allowed: Allowed | None = None) -> Audit:
         heard = _hearings(call, owners, history)
         violations += _two_owners(call, heard, history)
         lost[call.call_sid] = _lost_bytes(call, heard)
-        violations += _audio(call, heard, lost[call.call_sid], history, allowed)
+        violations += _strange(call, heard)
+        hidden += _hidden(call, lost[call.call_sid], history, allowed)
+    if sum(lost.values()) > history.lost_on_links + sum(history.reported_lost.values()):
+        violations += hidden
     twice = [
         (call_sid, what)
         for (call_sid, what), count in _executions(history).items()
@@ -187,18 +191,17 @@ def _lost_bytes(call: CallSeen, hearings: list[_Hearing]) -> int:
     return uncovered(spans, until=until)
 
 
-def _audio(
-    call: CallSeen,
-    hearings: list[_Hearing],
-    lost_bytes: int,
-    history: History,
-    allowed: Allowed,
+def _hidden(
+    call: CallSeen, lost_bytes: int, history: History, allowed: Allowed
 ) -> Iterator[Violation]:
     reported = history.reported_lost.get(call.call_sid, 0)
     hidden_s = (lost_bytes - reported) / _BYTES_PER_S
     if hidden_s > allowed.lost_s:
         detail = f"{hidden_s * 1000:.0f} ms, beyond {reported / 8:.0f} ms reported"
         yield Violation(Fault.AUDIO_LOST, call.call_sid, detail)
+
+
+def _strange(call: CallSeen, hearings: list[_Hearing]) -> Iterator[Violation]:
     strange = sum(one.found.strange_frames for one in hearings)
     if strange:
         yield Violation(Fault.AUDIO_STRANGE, call.call_sid, f"{strange} frames")

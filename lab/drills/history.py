@@ -99,6 +99,7 @@ class History:
     Attributes:
         sessions: By id.
         reported_lost: By call: bytes of its caller that the edges say nobody got.
+        lost_on_links: Bytes of all callers that agents say never came to them.
     """
 
     calls: tuple[CallSeen, ...]
@@ -107,6 +108,7 @@ class History:
     changes: tuple[Change, ...] = ()
     tool_runs: tuple[ToolRun, ...] = ()
     reported_lost: Mapping[str, int] = field(default_factory=dict[str, int])
+    lost_on_links: int = 0
 
     def owners_of(self, call_sid: str) -> tuple[Owner, ...]:
         """Return who had a call, in the order in which they got it."""

@@ -1,12 +1,14 @@
 """Collects what everybody wrote down of the calls, when they are over."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
 from backhaul.clock import monotonic_s, unix_s
+from lab.drills.alignment import FRAME_BYTES
 from lab.drills.history import CallSeen, History, SessionSeen
 from lab.drills.logs import EdgeLog, read_log
 from lab.drills.scene import Scene
@@ -66,6 +68,7 @@ async def collect(scene: Scene) -> Testimony:
         reported_lost={
             sid: count for log in logs.values() for sid, count in log.lost.items()
         },
+        lost_on_links=await _lost_on_links(scene),
     )
     return Testimony(history, logs)
 
@@ -80,6 +83,17 @@ async def _settle(scene: Scene) -> None:
         except (aiohttp.ClientError, TimeoutError):
             return
         await asyncio.sleep(_POLL_S)
+
+
+async def _lost_on_links(scene: Scene) -> int:
+    """Return the bytes of callers that never came to agents that are still there."""
+    frames = 0.0
+    for region in scene.fabric.regions:
+        for agent in scene.agents(region):
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                name = "link_frames_total"
+                frames += await scene.metric(agent, name, outcome="missing")
+    return int(frames) * FRAME_BYTES
 
 
 def _read(path: Path, edge: str) -> EdgeLog:

@@ -120,9 +120,12 @@ def test_what_nobody_heard_is_lost() -> None:
     assert faults(history) == [Fault.AUDIO_LOST]
     assert audit(history).lost_bytes == {"CA1": 20 * FRAME}
     assert faults(history, Allowed(lost_s=0.5)) == []
+    assert faults(history, Allowed(lost_s=0.3)) == [Fault.AUDIO_LOST]
     reported = replace(history, reported_lost={"CA1": 20 * FRAME})
     assert faults(reported) == []
-    less = replace(history, reported_lost={"CA1": 19 * FRAME})
+    on_links = replace(history, lost_on_links=20 * FRAME)
+    assert faults(on_links) == []
+    less = replace(history, reported_lost={"CA1": 9 * FRAME})
     assert faults(less) == [Fault.AUDIO_LOST]
 
 
