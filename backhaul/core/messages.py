@@ -12,12 +12,14 @@ from msgspec import Meta
 from backhaul.core.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
+    Kept,
     Position,
     VoiceProgress,
 )
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.control_message import ControlMessage
 from backhaul.core.errands import Returned, SendDigits, Transfer, TransferKind
+from backhaul.core.handover import Handover, HandoverReason
 from backhaul.core.receipt import Arrived, Receipt
 from backhaul.core.surge import Surge
 from backhaul.errors import RemoteProtocolError
@@ -34,6 +36,8 @@ __all__ = [
     "Digit",
     "Flow",
     "Greeting",
+    "Handover",
+    "HandoverReason",
     "Heartbeat",
     "HeartbeatReply",
     "Hello",
@@ -64,7 +68,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 4
+PROTOCOL_VERSION: Final = 5
 """Version of the link protocol; peers of another version are refused at hello."""
 
 
@@ -307,13 +311,6 @@ class Played(ControlMessage, tag="played", frozen=True):
     position: Position
 
 
-class Kept(ControlMessage, tag="kept", frozen=True):
-    """The edge keeps a checkpoint of the call: the next agent will know it."""
-
-    version: Annotated[int, Meta(ge=0)]
-    """`Checkpoint.version`."""
-
-
 class Digit(ControlMessage, tag="digit", frozen=True):
     """The caller pressed a key; personal: never logged."""
 
@@ -361,6 +358,7 @@ Message = (
     | Kept
     | Digit
     | Flow
+    | Handover
     | Transfer
     | SendDigits
     | Returned
