@@ -4,6 +4,12 @@ from types import MappingProxyType
 from typing import Final
 
 from lab.drills.checker import Allowed
+from lab.drills.deploys import (
+    deploy_agents,
+    expire_sessions,
+    judge_deploy,
+    judge_expiry,
+)
 from lab.drills.drill import Drill, under_calls
 from lab.drills.healing import HEALING_S, heal_region, judge_heal
 from lab.drills.model_faults import (
@@ -38,6 +44,9 @@ from lab.twilio_plan import ReadPause
 __all__ = ["DRILLS"]
 
 _SHORT_HEALING_S: Final = 20.0
+
+_PATIENT: Final = {"region_agent": {"drain_timeout_s": 60.0}}
+"""Who is told to stop has time."""
 
 _REGIONS: Final = (
     Drill(
@@ -113,6 +122,37 @@ _MODELS: Final = (
     ),
 )
 
+_PLANNED: Final = (
+    Drill(
+        "session-expiry",
+        "the model's endpoint ends sessions that have lived long enough",
+        under_calls(expire_sessions),
+        shape=Shape(
+            overrides={
+                "region_agent": {
+                    "max_warm_age_s": 8.0,
+                    "min_call_time_left_s": 30.0,
+                    "rollover_lead_s": 20.0,
+                }
+            },
+            model_arguments=("--session-lifetime-s", "45"),
+        ),
+        limits=Limits(restore_ms=200),
+        since=Since.LEFT,
+        judge=judge_expiry,
+    ),
+    Drill(
+        "agent-deploy",
+        "every agent is told to stop, and started anew, one after the other",
+        under_calls(deploy_agents),
+        shape=Shape(
+            turns=6, pause_s=15.0, short_pause_s=6.0, spare=2.2, overrides=_PATIENT
+        ),
+        since=Since.LEFT,
+        judge=judge_deploy,
+    ),
+)
+
 _STORES: Final = (
     Drill(
         "redis-kill",
@@ -151,6 +191,15 @@ _PROCESSES: Final = (
 )
 
 DRILLS: Final = MappingProxyType(
-    {drill.name: drill for drill in (*_REGIONS, *_MODELS, *_STORES, *_PROCESSES)}
+    {
+        drill.name: drill
+        for drill in (
+            *_REGIONS,
+            *_PLANNED,
+            *_MODELS,
+            *_STORES,
+            *_PROCESSES,
+        )
+    }
 )
 """Every drill, by its name."""

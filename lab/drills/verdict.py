@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any, Final
 
 from lab.drills.checker import Audit
-from lab.drills.history import CallSeen, Change, History
+from lab.drills.history import CallSeen, Change, History, SessionSeen
 from lab.figures import percentile
 
 __all__ = ["Figures", "Limits", "Since", "Timing", "figures_of", "result_of"]
@@ -25,6 +25,9 @@ class Since(Enum):
     """The fault came to all at once."""
     CLOSE = "close"
     """Each call's session was closed for itself."""
+    LEFT = "left"
+    """Each call left its session, which still worked: nobody heard its caller from its
+    last word on."""
     STREAM = "stream"
     """The strike; what counts is the call's next Media Stream."""
 
@@ -110,14 +113,22 @@ def _timing(
         left = [one for one in left if one.at >= struck_at]
     if not left:
         return None
-    began = struck_at
-    if since is Since.CLOSE or began is None:
-        began = _closed_at(left[0], history)
-    if began is None:
-        return None
+    before = _session_before(left[0], history)
     heard_from = _heard_from(left[0], history)
-    restored = None if heard_from is None else (heard_from - began) * _MS
-    return Timing((left[0].at - began) * _MS, restored)
+    match since:
+        case Since.LEFT:
+            until = None if before is None else before.heard_until
+            return Timing(None, _ms(until, heard_from))
+        case Since.CLOSE:
+            began = None if before is None else before.closing_at
+        case _:
+            began = struck_at
+    return Timing(_ms(began, left[0].at), _ms(began, heard_from))
+
+
+def _ms(begin: float | None, end: float | None) -> float | None:
+    """Return how long it took (ms), None if it is not known to be over."""
+    return None if begin is None or end is None else max(end - begin, 0.0) * _MS
 
 
 def _stream_timing(call: CallSeen, struck_at: float | None) -> Timing | None:
@@ -129,11 +140,10 @@ def _stream_timing(call: CallSeen, struck_at: float | None) -> Timing | None:
     return Timing(None, (later[0] - struck_at) * _MS)
 
 
-def _closed_at(left: Change, history: History) -> float | None:
-    """Return when the session was closed that a call had until then."""
+def _session_before(left: Change, history: History) -> SessionSeen | None:
+    """Return the session that a call had until then."""
     owners = [one for one in history.owners_of(left.call_sid) if one.at <= left.at]
-    seen = history.sessions.get(owners[-1].session_id) if owners else None
-    return None if seen is None else seen.closing_at
+    return history.sessions.get(owners[-1].session_id) if owners else None
 
 
 def _heard_from(left: Change, history: History) -> float | None:

@@ -57,6 +57,19 @@ def test_times_count_from_when_the_session_was_closed() -> None:
     assert rounded(found) == [(300, 800)]
 
 
+def test_a_call_that_left_is_measured_by_what_nobody_heard() -> None:
+    found = figures_of(HISTORY, FINE, struck_at=100.0, since=Since.LEFT)
+    assert rounded(found) == [(None, 700)]
+
+
+def test_a_session_that_was_never_closed_has_no_times() -> None:
+    sessions = {**HISTORY.sessions, "sess_1": SessionSeen("sess_1", b"", 90.0, 100.0)}
+    found = figures_of(
+        replace(HISTORY, sessions=sessions), FINE, struck_at=None, since=Since.CLOSE
+    )
+    assert rounded(found) == [(None, None)]
+
+
 def test_a_call_that_no_session_heard_again_was_not_restored() -> None:
     alone = replace(HISTORY, owners=HISTORY.owners[:1])
     found = figures_of(alone, FINE, struck_at=100.0, since=Since.STRIKE)
