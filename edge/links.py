@@ -45,6 +45,8 @@ from edge.settings import EdgeSettings
 __all__ = ["Agent", "AgentLinks", "Lease", "LinksListener"]
 
 _CHECK_EVERY_S: Final = 0.1
+_IDLE_ROUNDS: Final = 5
+"""An agent without calls of ours is looked at once in so many checks."""
 _MAX_BACKOFF_S: Final = 0.25
 """Beside the patience with a dial: a link is back within a second after its peer or its
 path is, where a round trip takes 80 ms or less; elsewhere within 12 round trips."""
@@ -128,6 +130,7 @@ class AgentLinks:
         self._leaving: dict[Agent, float] = {}
         """Those that get no more calls, and until when one may still begin."""
         self._checked_at = 0.0
+        self._round = 0
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
         self._closed = False
@@ -201,6 +204,7 @@ class AgentLinks:
         profile: str,
         epoch: int = 1,
         cold: bool = False,
+        reattach: bool = False,
     ) -> Lease | LeaseRefused:
         """Reserve a session of *agent*, or say why there is none.
 
@@ -210,16 +214,17 @@ class AgentLinks:
             profile: Of the session.
             epoch: How often the call was placed, this time included.
             cold: Whether the agent may open a session for it, which takes longer.
+            reattach: Whether only the one will do that has the call already.
         """
         lease_id = f"{self._settings.name}-{next(self._lease_ids)}"
         settings = self._settings
         answer, instance = await agent.lease(
-            LeaseRequest(lease_id, call_sid, profile, epoch, cold),
+            LeaseRequest(lease_id, call_sid, profile, epoch, cold, reattach),
             timeout_s=settings.open_timeout_s if cold else settings.lease_timeout_s,
         )
         if isinstance(answer, LeaseRefused):
             return answer
-        return Lease(lease_id, agent, instance, answer.warm, epoch)
+        return Lease(lease_id, agent, instance, answer.warm, epoch, answer.kept)
 
     def router_for(self, edge: str) -> Router:
         """Return the router for calls that *edge* should have; nothing: this one."""
@@ -349,9 +354,11 @@ class AgentLinks:
         late_s, self._checked_at = now - self._checked_at, now
         if late_s > 2 * _CHECK_EVERY_S:
             return  # our own loop stood still: answers wait unread, nobody stalled
-        for agent in self.all_agents():
-            # Each in its own turn: what goes wrong with one keeps no other waiting.
-            loop.call_soon(self._check_agent, agent, now)
+        self._round += 1
+        for number, agent in enumerate(self.all_agents()):
+            if agent.seats or (self._round + number) % _IDLE_ROUNDS == 0:
+                # Each in its own turn: what goes wrong with one keeps no other waiting.
+                loop.call_soon(self._check_agent, agent, now)
         self._let_go(now)
 
     def _check_agent(self, agent: Agent, now: float) -> None:

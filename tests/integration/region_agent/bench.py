@@ -17,6 +17,7 @@ from backhaul.core.messages import (
     Checkpoint,
     Clear,
     CloseReason,
+    Found,
     Greeting,
     Hello,
     Kept,
@@ -118,6 +119,7 @@ class EdgeEnd:
     members: list[Members] = field(default_factory=list)
     present: dict[str, float] = field(default_factory=dict)
     answers: dict[str, LeaseGranted | LeaseRefused] = field(default_factory=dict)
+    found: dict[str, Found] = field(default_factory=dict)
     ready: bool = False
     closed: str | None = None
     link: Link | None = None
@@ -174,6 +176,8 @@ class EdgeEnd:
                 self.members.append(message)
             case PresentEdges(rtt_s):
                 self.present = rtt_s
+            case Found(call_sid):
+                self.found[call_sid] = message
             case LeaseGranted(lease_id) | LeaseRefused(lease_id):
                 self.answers[lease_id] = message
             case _:

@@ -19,11 +19,13 @@ from backhaul.core.messages import (
     Message,
     Open,
     Opened,
+    Played,
     Stock,
 )
 from backhaul.core.profile import Profile
 from backhaul.tracing import Tracer
-from region_agent.bridge import Bridge, BridgeCounters
+from region_agent.bridge import Bridge
+from region_agent.bridge_counters import BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
 from region_agent.core.call_events import CallEvent
@@ -417,3 +419,19 @@ async def test_a_session_that_ends_soon_is_left(make_stage: MakeStage) -> None:
     checkpoint, asked = stage.channel.sent
     assert isinstance(checkpoint, Checkpoint)
     assert asked == Handover(HandoverReason.SESSION_EXPIRING)
+
+
+async def test_a_recording_goes_on_at_another_edge(stage: Stage) -> None:
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", bytes(100))
+    stage.bridge.on_message(Played(40))
+    kept = stage.bridge.reserve()
+    assert stage.channel.closed is CloseReason.STALE_EPOCH
+    assert (kept.here, kept.voice_position) == (True, 100)
+    assert stage.services.recorded[-1] == ("cleared", (100, 40))
+    channel, voice = FakeChannel(), VoiceProgress(100, 100)
+    opened = Open("2", "CA1", "patient", 2, voice=voice)
+    stage.bridge.take(cast("Channel", channel), opened)
+    assert channel.sent[0] == Opened("sess_1")
+    stage.bridge.on_message(Cleared(position=150, heard=120))
+    assert stage.services.recorded[-1] == ("cleared", (150, 120))
