@@ -6,9 +6,12 @@ from typing import Final
 from lab.drills.checker import Allowed
 from lab.drills.deploys import (
     deploy_agents,
+    deploy_edges,
     expire_sessions,
     judge_deploy,
     judge_expiry,
+    judge_kill,
+    kill_edge,
 )
 from lab.drills.drill import Drill, under_calls
 from lab.drills.healing import HEALING_S, heal_region, judge_heal
@@ -45,7 +48,10 @@ __all__ = ["DRILLS"]
 
 _SHORT_HEALING_S: Final = 20.0
 
-_PATIENT: Final = {"region_agent": {"drain_timeout_s": 60.0}}
+_PATIENT: Final = {
+    "region_agent": {"drain_timeout_s": 60.0},
+    "edge": {"drain_timeout_s": 60.0, "handover_s": 60.0},
+}
 """Who is told to stop has time."""
 
 _REGIONS: Final = (
@@ -149,6 +155,27 @@ _PLANNED: Final = (
             turns=6, pause_s=15.0, short_pause_s=6.0, spare=2.2, overrides=_PATIENT
         ),
         since=Since.LEFT,
+        judge=judge_deploy,
+    ),
+    Drill(
+        "edge-kill",
+        "the edge that has the calls is killed; the carrier asks another one",
+        kill_edge,
+        shape=Shape(edges=2),
+        allowed=Allowed(streams=2, lost_s=1.0, errors=True),
+        limits=Limits(restore_ms=3000, recovered=0.99),
+        since=Since.STREAM,
+        judge=judge_kill,
+    ),
+    Drill(
+        "edge-deploy",
+        "every edge is told to stop, and started anew, one after the other",
+        deploy_edges,
+        shape=Shape(
+            edges=2, turns=6, pause_s=12.0, short_pause_s=3.0, overrides=_PATIENT
+        ),
+        allowed=Allowed(streams=3, lost_s=1.0),
+        since=Since.STREAM,
         judge=judge_deploy,
     ),
 )

@@ -64,11 +64,13 @@ class Allowed:
     Attributes:
         streams: Media Streams that a call may have.
         lost_s: Of the audio of a caller, beyond what is reported (s).
+        errors: Whether the carrier has something to complain of.
         tools: Functions that each call must have executed; None: any number.
     """
 
     streams: int = 1
     lost_s: float = 0.2
+    errors: bool = False
     tools: int | None = None
 
 
@@ -121,8 +123,9 @@ def audit(history: History, allowed: Allowed | None = None) -> Audit:
 
 
 def _course(call: CallSeen, allowed: Allowed) -> Iterator[Violation]:
-    if call.ended_by != "caller" or call.problems:
-        detail = "; ".join(call.problems) or f"ended by {call.ended_by}"
+    wrong = (*call.problems[:1], *(() if allowed.errors else call.errors))
+    if call.ended_by != "caller" or wrong:
+        detail = "; ".join(wrong) or f"ended by {call.ended_by}"
         yield Violation(Fault.CALL_LOST, call.call_sid, detail)
     streams = len(call.streams)
     if not 1 <= streams <= allowed.streams:

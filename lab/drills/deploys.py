@@ -1,17 +1,27 @@
 """Parts that are told to stop and are started anew, one after the other."""
 
 import asyncio
+import signal
 from typing import Any, Final
 
 from lab.drills.scene import DrillFailedError, Scene
 from lab.drills.verdict import Figures
 from lab.drills.witness import Testimony
 
-__all__ = ["deploy_agents", "expire_sessions", "judge_deploy", "judge_expiry"]
+__all__ = [
+    "deploy_agents",
+    "deploy_edges",
+    "expire_sessions",
+    "judge_deploy",
+    "judge_expiry",
+    "judge_kill",
+    "kill_edge",
+]
 
 _GRACE_S: Final = 90.0
 _BACK_WITHIN_S: Final = 90.0
 _LOOK_S: Final = 0.2
+_SAME_SESSION: Final = 0.99
 
 
 async def deploy_agents(scene: Scene) -> None:
@@ -57,6 +67,43 @@ def judge_deploy(scene: Scene, _: Testimony, figures: Figures) -> None:
     for name, code in scene.notes["exits"]:
         if code:
             figures.complaints.append(f"{name} ended with {code}")
+
+
+async def deploy_edges(scene: Scene) -> None:
+    """Replace every edge; in the short form only the one that has the calls."""
+    edges = scene.fabric.edges[:1] if scene.short else scene.fabric.edges
+    scene.place(scene.calls, at=edges[0])
+    await scene.wait_talking()
+    scene.strike()
+    exits: list[tuple[str, int]] = []
+    for edge in edges:
+        exits.append((edge.name, await scene.fabric.stop(edge.name, grace_s=_GRACE_S)))
+        await scene.fabric.start_again(edge.name)
+        await _await_stock(scene)
+    scene.notes["exits"] = exits
+    await scene.wait_ended()
+
+
+async def kill_edge(scene: Scene) -> None:
+    """Kill the edge that has all calls; their number's fallback URL leads elsewhere."""
+    first, second = scene.fabric.edges[:2]
+    fallback = f"{scene.fabric.public_url(second)}/twilio/voice"
+    scene.place(scene.calls, at=first, fallback_url=fallback)
+    await scene.wait_talking()
+    scene.strike()
+    scene.send_signal(signal.SIGKILL, scene.fabric.pid(first.name))
+    await scene.wait_ended()
+
+
+def judge_kill(_: Scene, testimony: Testimony, figures: Figures) -> None:
+    """Want calls to go on in their very sessions."""
+    history = testimony.history
+    owners = [history.owners_of(call.call_sid) for call in history.calls]
+    other = sum(len({one.session_id for one in each}) > 1 for each in owners)
+    most = len(history.calls) * (1 - _SAME_SESSION)
+    if other > most:
+        figures.complaints.append(f"{other} calls went on in another session")
+        figures.broken = max(figures.broken, other)
 
 
 async def expire_sessions(scene: Scene) -> None:

@@ -20,7 +20,8 @@ class CallSeen:
     Attributes:
         streams: When each of its Media Streams started.
         ended_by: caller, twiml, rejected or error.
-        problems: What the carrier complains of, and the step that went wrong.
+        problems: The steps that went wrong, the first of them and those after it.
+        errors: What the carrier complains of.
         sent: What the caller said, 8 kHz mu-law, as far as there was a stream.
         sent_from: When the first of it was sent.
         lines: Names of the lines that were heard whole, in order.
@@ -32,6 +33,7 @@ class CallSeen:
     streams: tuple[float, ...]
     ended_by: str
     problems: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     sent: bytes = field(default=b"", repr=False)
     sent_from: float = 0.0
     lines: tuple[str, ...] = ()

@@ -67,9 +67,21 @@ class Scene:
 
     # Callers
 
-    def place(self, count: int, **changes: Any) -> None:  # noqa: ANN401 - of a plan
-        """Let so many callers call, spread over the shape's time and its edges."""
-        edges = self.fabric.edges
+    def place(
+        self,
+        count: int,
+        *,
+        at: Place | None = None,
+        **changes: Any,  # noqa: ANN401 - of a plan
+    ) -> None:
+        """Let so many callers call, spread over the shape's time and its edges.
+
+        Args:
+            count: How many.
+            at: The edge whose number they call; None: all.
+            changes: Of their plans.
+        """
+        edges = self.fabric.edges if at is None else (at,)
         for number in range(count):
             edge = edges[number % len(edges)]
             after_s = self.shape.spread_s * number / count

@@ -130,14 +130,14 @@ def _seen(report: CallReport) -> CallSeen:
         for at, event in report.timeline
         if event == "start"
     )
-    wrong = [f"{one.step}: {one.detail}" for one in report.steps if not one.ok]
-    wrong += [f"{one.code} {one.detail}" for one in report.errors]
+    wrong = (f"{one.step}: {one.detail}" for one in report.steps if not one.ok)
     first_ms, webhook_ms = report.first_audio_ms, report.webhook_ms
     return CallSeen(
         call_sid=report.call_sid,
         streams=streams,
         ended_by=report.ended_by,
         problems=tuple(wrong),
+        errors=tuple(f"{one.code} {one.detail}" for one in report.errors),
         sent=report.sent_audio,
         sent_from=streams[0] if streams else report.started_at,
         lines=lines_in(report.voice),

@@ -76,6 +76,12 @@ def test_a_reply_that_forgets_is_a_lost_call() -> None:
     assert problem in str(found)
 
 
+def test_what_the_carrier_complains_of_is_a_fault_unless_it_may() -> None:
+    complaint = with_call(errors=("31921 socket ended with 1006",))
+    assert faults(complaint) == [Fault.CALL_LOST]
+    assert faults(complaint, Allowed(errors=True)) == []
+
+
 def test_another_stream_is_a_fault_unless_it_may_be() -> None:
     again = with_call(streams=(100.0, 104.0))
     assert faults(again) == [Fault.STREAM_CLOSED]
