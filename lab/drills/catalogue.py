@@ -46,7 +46,7 @@ from lab.twilio_plan import ReadPause
 
 __all__ = ["DRILLS"]
 
-_SHORT_HEALING_S: Final = 20.0
+_SHORT_HEALING_S: Final = 10.0
 
 _PATIENT: Final = {
     "region_agent": {"drain_timeout_s": 60.0},
@@ -102,7 +102,7 @@ _REGIONS: Final = (
         "flap",
         "a region vanishes for 5 s and is there for 5 s, for two minutes",
         under_calls(flap_region),
-        shape=Shape(pause_s=35.0, short_pause_s=5.0),
+        shape=Shape(pause_s=35.0, short_pause_s=8.0),
         judge=judge_flap,
     ),
 )
@@ -138,10 +138,11 @@ _PLANNED: Final = (
                 "region_agent": {
                     "max_warm_age_s": 8.0,
                     "min_call_time_left_s": 30.0,
-                    "rollover_lead_s": 20.0,
+                    "rollover_lead_s": 28.0,
                 }
             },
             model_arguments=("--session-lifetime-s", "45"),
+            short_turns=3,
         ),
         limits=Limits(restore_ms=200),
         since=Since.LEFT,
@@ -152,7 +153,12 @@ _PLANNED: Final = (
         "every agent is told to stop, and started anew, one after the other",
         under_calls(deploy_agents),
         shape=Shape(
-            turns=6, pause_s=15.0, short_pause_s=6.0, spare=2.2, overrides=_PATIENT
+            turns=6,
+            pause_s=15.0,
+            short_turns=3,
+            short_pause_s=3.0,
+            spare=2.2,
+            overrides=_PATIENT,
         ),
         since=Since.LEFT,
         judge=judge_deploy,
@@ -172,7 +178,12 @@ _PLANNED: Final = (
         "every edge is told to stop, and started anew, one after the other",
         deploy_edges,
         shape=Shape(
-            edges=2, turns=6, pause_s=12.0, short_pause_s=3.0, overrides=_PATIENT
+            edges=2,
+            turns=6,
+            pause_s=12.0,
+            short_turns=3,
+            short_pause_s=2.0,
+            overrides=_PATIENT,
         ),
         allowed=Allowed(streams=3, lost_s=1.0),
         since=Since.STREAM,
@@ -212,7 +223,7 @@ _PROCESSES: Final = (
         "slow-consumer",
         "the carrier reads nothing for 6 s",
         under_calls(measure_memory),
-        shape=Shape(read_pause=ReadPause(from_s=12.0, for_s=6.0)),
+        shape=Shape(read_pause=ReadPause(from_s=9.0, for_s=6.0)),
         judge=judge_memory,
     ),
 )

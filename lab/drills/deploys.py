@@ -116,6 +116,6 @@ def judge_expiry(_: Scene, testimony: Testimony, figures: Figures) -> None:
     changes = testimony.history.changes
     lost = [one for one in changes if one.new == "holding" and one.old == "bridged"]
     if lost:
-        figures.complaints.append(f"{len(lost)} sessions were lost: {lost[0].reason}")
+        figures.strict.append(f"{len(lost)} sessions were lost: {lost[0].reason}")
     if not any(one.new == "moving" for one in changes):
         figures.complaints.append("no session came to its end")

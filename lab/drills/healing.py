@@ -114,7 +114,7 @@ def judge_heal(scene: Scene, _: Testimony, figures: Figures) -> None:
         figures.complaints.append(f"{len(seen.surges)} of {agents} agents surged")
     for agent, (first, last) in seen.surges.items():
         if abs(last - first - length_s) > _TOLERANCE_S:
-            figures.complaints.append(
+            figures.strict.append(
                 f"{agent} surged for {last - first:.0f} s, not {length_s:.0f} s"
             )
     returned = [share for share in seen.shares if 0 < share < 1]

@@ -49,7 +49,7 @@ def judge_limit(scene: Scene, testimony: Testimony, figures: Figures) -> None:
         figures.complaints.append(f"{silent} callers never heard anything")
     slowest = max((one for one in sounds if one is not None), default=0.0)
     if slowest > _HEARS_WITHIN_S:
-        figures.late.append(f"a caller waited {slowest:.1f} s for a sound, limit 2 s")
+        figures.strict.append(f"a caller waited {slowest:.1f} s for a sound, limit 2 s")
 
 
 async def slow_model(scene: Scene) -> None:

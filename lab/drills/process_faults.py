@@ -28,6 +28,7 @@ _STALLS: Final = 8
 _SHORT_STALLS: Final = 3
 
 _LOOK_S: Final = 0.25
+_AFTERWARDS_S: Final = 3.0
 _MEMORY_PER_CALL_BYTES: Final = 256 * 1024
 _BASE_BYTES: Final = 4 * 1024 * 1024
 """What a process takes more while it goes on, whatever is read from it."""
@@ -44,7 +45,7 @@ async def limit_descriptors(scene: Scene) -> None:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
     other = scene.fabric.public_url(scene.fabric.edges[-1])
     scene.place(scene.calls, fallback_url=f"{other}/twilio/voice")
-    await asyncio.sleep(_LIMITED_S)
+    await asyncio.sleep(_LIMITED_S / 2 if scene.short else _LIMITED_S)
     for pid, limit in limits.items():
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
 
@@ -79,17 +80,17 @@ def judge_stall(scene: Scene, testimony: Testimony, figures: Figures) -> None:
         if at >= struck_at and facts["new"] == "down"
     ]
     if downs:
-        figures.complaints.append(f"accused: {', '.join(downs)}")
+        figures.strict.append(f"accused: {', '.join(downs)}")
     changes = testimony.history.changes
     moved = sum(one.new in LEAVING and one.at >= struck_at for one in changes)
     if moved:
-        figures.complaints.append(f"{moved} moves of calls")
+        figures.strict.append(f"{moved} moves of calls")
 
 
 async def measure_memory(scene: Scene) -> None:
     """Watch what the edges and agents take while the carrier does not read."""
     pause = scene.shape.read_pause
-    for_s = 0.0 if pause is None else pause.from_s + pause.for_s
+    for_s = 0.0 if pause is None else pause.for_s + _AFTERWARDS_S
     pids = [scene.fabric.pid(edge.name) for edge in scene.fabric.edges]
     for region in scene.fabric.regions:
         pids += scene.agent_pids(region)

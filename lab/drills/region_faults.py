@@ -127,12 +127,12 @@ def judge_loss(scene: Scene, testimony: Testimony, figures: Figures) -> None:
     begin, end = scene.notes["harmless_from"], scene.notes["harmless_until"]
     moved = [one for one in _leaving(testimony) if begin <= one.at <= end]
     if moved:
-        figures.complaints.append(f"{len(moved)} moves at 2 % loss or 150 ms jitter")
+        figures.strict.append(f"{len(moved)} moves at 2 % loss or 150 ms jitter")
     acted_s = scene.notes.get("acted_s")
     if acted_s is None:
-        figures.complaints.append("loss of 30 % one way was never acted on")
+        figures.strict.append("loss of 30 % one way was never acted on")
     elif acted_s > _ACTS_WITHIN_S:
-        figures.late.append(f"acted on after {acted_s:.1f} s, limit 2 s")
+        figures.strict.append(f"acted on after {acted_s:.1f} s, limit 2 s")
 
 
 def _leaving(testimony: Testimony) -> list[Change]:
@@ -167,9 +167,9 @@ def judge_gray(scene: Scene, testimony: Testimony, figures: Figures) -> None:
         if facts["new"] == "down" and facts["region"] == scene.notes["region"]
     ]
     if not out:
-        figures.complaints.append(f"{scene.notes['region']} was never given up")
+        figures.strict.append(f"{scene.notes['region']} was never given up")
     elif out[0] > _GRAY_OUT_S:
-        figures.late.append(f"given up after {out[0]:.1f} s, limit {_GRAY_OUT_S:g} s")
+        figures.strict.append(f"given up after {out[0]:.1f} s, limit {_GRAY_OUT_S:g} s")
 
 
 # Coming and going
@@ -196,7 +196,7 @@ def judge_flap(_: Scene, testimony: Testimony, figures: Figures) -> None:
     )
     for region, count in returns.items():
         if count > _MAX_RETURNS:
-            figures.complaints.append(f"{region} came back {count} times")
+            figures.strict.append(f"{region} came back {count} times")
     moves: dict[str, list[float]] = {}
     for one in _leaving(testimony):
         moves.setdefault(one.call_sid, []).append(one.at)
@@ -205,4 +205,4 @@ def judge_flap(_: Scene, testimony: Testimony, figures: Figures) -> None:
         for times in moves.values()
     )
     if restless:
-        figures.complaints.append(f"{restless} calls moved twice within a minute")
+        figures.strict.append(f"{restless} calls moved twice within a minute")

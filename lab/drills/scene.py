@@ -15,7 +15,7 @@ from backhaul.clock import monotonic_s
 from backhaul.errors import WarmlineError
 from backhaul.owned_directory import make_owned_directory
 from backhaul.tasks import TaskOwner
-from lab.drills.shape import NUMBER, Shape, conversation, write_config
+from lab.drills.shape import NUMBER, Shape, write_config
 from lab.drills.tool_desk import ToolDesk
 from lab.drills.wan_orders import order_wan
 from lab.fabric import Fabric
@@ -30,7 +30,6 @@ _POLL_S: Final = 0.1
 _TIMEOUT_S: Final = 10.0
 _CALL_S: Final = 60.0
 """What a call may take beyond what is said in it (s)."""
-_TURN_S: Final = 12.0
 _PATIENCE_S: Final = 90.0
 
 
@@ -96,7 +95,7 @@ class Scene:
             DrillFailedError: One does not, or its carrier failed.
         """
         shape = self.shape
-        length_s = shape.turns * (_TURN_S + shape.pauses_s(short=self.short))
+        length_s = shape.length_s(short=self.short)
         await self._tasks.wait_idle(shape.spread_s + length_s + 2 * _CALL_S)
         if len(self.reports) < self.placed:
             missing = self.placed - len(self.reports)
@@ -125,15 +124,13 @@ class Scene:
         """Return the plan of a call to *edge*."""
         shape = self.shape
         url = self.fabric.public_url(edge)
-        pause_s = shape.pauses_s(short=self.short)
-        length_s = shape.turns * (_TURN_S + pause_s)
         given: dict[str, Any] = {
             "webhook_url": f"{url}/twilio/voice",
             "status_callback": f"{url}/twilio/status",
             "from_number": edge.caller,
             "to_number": NUMBER,
-            "steps": conversation(shape.turns, pause_s=pause_s),
-            "max_duration_s": length_s + _CALL_S,
+            "steps": shape.steps(short=self.short),
+            "max_duration_s": shape.length_s(short=self.short) + _CALL_S,
             "read_pause": shape.read_pause,
         }
         return CallPlan(**(given | changes))

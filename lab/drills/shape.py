@@ -17,6 +17,7 @@ __all__ = ["NUMBER", "Shape", "conversation", "write_config"]
 
 NUMBER: Final = "+14155550100"
 _PROFILE: Final = "front-desk"
+_TURN_S: Final = 12.0
 _SPARE: Final = 1.4
 """Warm sessions per expected call: random choices are never perfectly even."""
 
@@ -32,6 +33,7 @@ class Shape:
         read_pause: When the carrier does not read.
         overrides: Settings of edges and agents.
         in_short: Further ones, where a drill is held in its short form.
+        short_turns: `turns` of the short form.
         short_pause_s: `pause_s` of the short form.
         spare: Warm sessions for each call that is expected at an agent.
     """
@@ -51,7 +53,8 @@ class Shape:
     in_short: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict[str, Mapping[str, Any]]
     )
-    short_pause_s: float | None = None
+    short_turns: int = 2
+    short_pause_s: float = 0.0
     spare: float = _SPARE
 
     def settings(self, *, short: bool) -> dict[str, dict[str, Any]]:
@@ -63,19 +66,27 @@ class Shape:
             for table in {**self.overrides, **further}
         }
 
-    def pauses_s(self, *, short: bool) -> float:
-        """Return the silence of callers before each turn but the first (s)."""
-        in_short = short and self.short_pause_s is not None
-        return (self.short_pause_s or 0.0) if in_short else self.pause_s
+    def steps(self, *, short: bool) -> tuple[Step, ...]:
+        """Return what each caller says and wants to hear."""
+        if short:
+            return conversation(self.short_turns, pause_s=self.short_pause_s)
+        return conversation(self.turns, pause_s=self.pause_s)
+
+    def length_s(self, *, short: bool) -> float:
+        """Return how long a call takes, at most (s), if nothing goes wrong."""
+        if short:
+            return self.short_turns * (_TURN_S + self.short_pause_s)
+        return self.turns * (_TURN_S + self.pause_s)
 
     def fabric(self, calls: int, config: Path, *, short: bool) -> FabricOptions:
         """Return a fabric for so many *calls* at once, any region of which may go."""
+        agents = 1 if short else self.agents
         return FabricOptions(
             regions=self.regions,
-            agents=self.agents,
+            agents=agents,
             edges=self.edges,
             config=config,
-            warm_sessions=round(calls / self.agents * self.spare) + 2,
+            warm_sessions=round(calls / agents * self.spare) + 2,
             own_models=self.own_models,
             model_arguments=("--recalls", *self.model_arguments),
             overrides=self.settings(short=short),

@@ -58,4 +58,4 @@ def judge_store(scene: Scene, testimony: Testimony, figures: Figures) -> None:
         figures.complaints.append("no call was answered")
     elif (now_is - was) * _MS > _ADDED_MS:
         added_ms = (now_is - was) * _MS
-        figures.late.append(f"answers take {added_ms:.0f} ms longer (p99), limit 5 ms")
+        figures.strict.append(f"answers take {added_ms:.0f} ms longer (p99)")

@@ -66,8 +66,9 @@ class Figures:
     tools_twice: int = 0
     complaints: list[str] = field(default_factory=list[str])
     """What is wrong whatever the times are."""
-    late: list[str] = field(default_factory=list[str])
-    """What took too long, beside detection and restoration."""
+    strict: list[str] = field(default_factory=list[str])
+    """What is wrong, unless the machine is too busy: it took too long, or somebody was
+    taken for dead who was only slow."""
 
     def add(self, other: "Figures") -> None:
         """Add the figures of another round."""
@@ -77,7 +78,7 @@ class Figures:
         self.lost_bytes += other.lost_bytes
         self.tools_twice += other.tools_twice
         self.complaints += other.complaints
-        self.late += other.late
+        self.strict += other.strict
 
 
 def figures_of(
@@ -177,7 +178,7 @@ def result_of(
     slow = [
         *_too_late("detected", detect, limits.detect_ms, leniency or 1.0),
         *_too_late("restored", restore, limits.restore_ms, leniency or 1.0),
-        *figures.late,
+        *figures.strict,
     ]
     if leniency is not None:
         why += _first(slow)

@@ -67,3 +67,9 @@ def test_every_link_leads_somewhere() -> None:
         assert anchor in SECTIONS
     for file in re.findall(r"\]\(([a-z.]+)\)", RUNBOOK):
         assert (ROOT / "docs" / file).exists()
+
+
+def test_every_drill_is_held_in_ci() -> None:
+    files = (ROOT / "tests" / "integration").glob("test_drills_of_*.py")
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert [name for name in DRILLS if f'"{name}"' not in text] == []

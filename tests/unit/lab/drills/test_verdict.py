@@ -126,7 +126,7 @@ def test_leniency_is_told() -> None:
     slow = replace(GOOD, timings=[Timing(301.0, 900.0)])
     found = judged(slow, LIMITS, leniency=2.0)
     assert (found["verdict"], found["why"]) == ("pass", "times may be 2 times as long")
-    found = judged(replace(slow, late=["too late"]), LIMITS, leniency=None)
+    found = judged(replace(slow, strict=["too late"]), LIMITS, leniency=None)
     assert (found["verdict"], found["why"]) == ("pass", "times were not judged")
 
 
