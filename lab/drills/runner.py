@@ -25,7 +25,7 @@ _MOST_AT_ONCE: Final = 60
 """Live calls of one round; more calls are several rounds, each on a new fabric."""
 _MAX_CALLS: Final = 6000
 _USUAL_CALLS: Final = 20
-_SHORT_CALLS: Final = 4
+_SHORT_CALLS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,10 @@ class Scene:
             changes: Of their plans.
         """
         edges = self.fabric.edges if at is None else (at,)
+        spread_s = self.shape.spread_s / (3 if self.short else 1)
         for number in range(count):
             edge = edges[number % len(edges)]
-            after_s = self.shape.spread_s * number / count
+            after_s = spread_s * number / count
             call = self._call(edge, after_s, changes)
             self._tasks.spawn(call, name="drill:call")
             self.placed += 1

@@ -29,7 +29,7 @@ class Shape:
     Attributes:
         turns: How often each caller speaks.
         pause_s: Silence of the callers before each turn but the first (s).
-        spread_s: Calls begin within so long (s).
+        spread_s: Calls begin within so long (s); the third of it in the short form.
         read_pause: When the carrier does not read.
         overrides: Settings of edges and agents.
         in_short: Further ones, where a drill is held in its short form.
