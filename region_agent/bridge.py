@@ -250,8 +250,7 @@ class Bridge:
         channel.bind(self)
         channel.send(Opened(self._session.session_id))
         self._driver.feed(CallTaken())
-        self._kept_version = 0
-        self._keep()
+        self._send_checkpoint()
 
     # SessionHandler
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from backhaul.core.handover import HandoverReason
+from backhaul.core.messages import HandoverReason
 
 __all__ = ["BridgeCounters"]
 

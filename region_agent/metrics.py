@@ -84,7 +84,6 @@ class AgentCollector(Collector):
             ("reason",),
             (((reason,), count) for reason, count in listener.calls_ended.items()),
         )
-
         asked = listener.counters.handovers_asked
         yield counter(
             "handovers_asked",

@@ -404,6 +404,22 @@ async def test_a_call_goes_on_from_a_checkpoint(make_stage: MakeStage) -> None:
     assert [event.epoch for event in stage.told("CallEnded")] == [2]
 
 
+async def test_a_recording_goes_on_at_another_edge(stage: Stage) -> None:
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", bytes(100))
+    stage.bridge.on_message(Played(40))
+    kept = stage.bridge.reserve()
+    assert stage.channel.closed is CloseReason.STALE_EPOCH
+    assert (kept.here, kept.voice_position) == (True, 100)
+    assert stage.services.recorded[-1] == ("cleared", (100, 40))
+    channel, voice = FakeChannel(), VoiceProgress(100, 100)
+    opened = Open("2", "CA1", "patient", 2, voice=voice)
+    stage.bridge.take(cast("Channel", channel), opened)
+    assert channel.sent[0] == Opened("sess_1")
+    stage.bridge.on_message(Cleared(position=150, heard=120))
+    assert stage.services.recorded[-1] == ("cleared", (150, 120))
+
+
 async def test_who_takes_the_call_gets_the_latest_checkpoint(stage: Stage) -> None:
     stage.hears(CREATED)
     stage.bridge.on_model_audio("r1", "item_1", bytes(8))
@@ -419,19 +435,3 @@ async def test_a_session_that_ends_soon_is_left(make_stage: MakeStage) -> None:
     checkpoint, asked = stage.channel.sent
     assert isinstance(checkpoint, Checkpoint)
     assert asked == Handover(HandoverReason.SESSION_EXPIRING)
-
-
-async def test_a_recording_goes_on_at_another_edge(stage: Stage) -> None:
-    stage.hears(CREATED)
-    stage.bridge.on_model_audio("r1", "item_1", bytes(100))
-    stage.bridge.on_message(Played(40))
-    kept = stage.bridge.reserve()
-    assert stage.channel.closed is CloseReason.STALE_EPOCH
-    assert (kept.here, kept.voice_position) == (True, 100)
-    assert stage.services.recorded[-1] == ("cleared", (100, 40))
-    channel, voice = FakeChannel(), VoiceProgress(100, 100)
-    opened = Open("2", "CA1", "patient", 2, voice=voice)
-    stage.bridge.take(cast("Channel", channel), opened)
-    assert channel.sent[0] == Opened("sess_1")
-    stage.bridge.on_message(Cleared(position=150, heard=120))
-    assert stage.services.recorded[-1] == ("cleared", (150, 120))
