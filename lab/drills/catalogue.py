@@ -23,6 +23,7 @@ from lab.drills.model_faults import (
 )
 from lab.drills.process_faults import (
     judge_memory,
+    judge_refusals,
     judge_stall,
     limit_descriptors,
     measure_memory,
@@ -212,6 +213,8 @@ _PROCESSES: Final = (
         "an agent and an edge have hardly any file descriptor left",
         under_calls(limit_descriptors),
         shape=Shape(edges=2),
+        judge=judge_refusals,
+        live_only=True,
     ),
     Drill(
         "loop-stall",

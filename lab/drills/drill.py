@@ -29,6 +29,8 @@ class Drill:
         says: What is broken, in one line.
         course: Places the calls, breaks something, mends it, and waits for the end.
         judge: Judges what is special to it.
+        live_only: Whether calls that came after the fault may be refused; they are for
+            *judge* alone.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Drill:
     limits: Limits = field(default_factory=Limits)
     since: Since = Since.STRIKE
     judge: Judge = _content
+    live_only: bool = False
 
 
 def under_calls(strike: Course) -> Course:

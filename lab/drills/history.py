@@ -1,7 +1,7 @@
 """What everybody wrote down of the calls of a drill; times are monotonic seconds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 __all__ = [
     "CallSeen",
@@ -26,6 +26,8 @@ class CallSeen:
         sent_from: When the first of it was sent.
         lines: Names of the lines that were heard whole, in order.
         first_sound_s: From the first stream's start to the first sound (s).
+        began_at: When the number was dialled.
+        ended_at: When the call was over.
         webhook_s: What the carrier waited for the answer to its first request (s).
     """
 
@@ -39,6 +41,7 @@ class CallSeen:
     lines: tuple[str, ...] = ()
     first_sound_s: float | None = None
     webhook_s: float | None = None
+    began_at: float = 0.0
     ended_at: float = 0.0
 
 
@@ -111,6 +114,11 @@ class History:
     tool_runs: tuple[ToolRun, ...] = ()
     reported_lost: Mapping[str, int] = field(default_factory=dict[str, int])
     lost_on_links: int = 0
+
+    def begun_before(self, at: float) -> "History":
+        """Return it without the calls that began later."""
+        calls = (call for call in self.calls if call.streams and call.sent_from < at)
+        return replace(self, calls=tuple(calls))
 
     def owners_of(self, call_sid: str) -> tuple[Owner, ...]:
         """Return who had a call, in the order in which they got it."""

@@ -13,6 +13,7 @@ from lab.drills.witness import Testimony
 
 __all__ = [
     "judge_memory",
+    "judge_refusals",
     "judge_stall",
     "limit_descriptors",
     "measure_memory",
@@ -21,6 +22,7 @@ __all__ = [
 
 _SPARE_DESCRIPTORS: Final = 2
 _LIMITED_S: Final = 8.0
+_TOLD_WITHIN_S: Final = 15.0
 
 _STALL_S: Final = 0.3
 _STALL_EVERY_S: Final = 1.0
@@ -48,6 +50,20 @@ async def limit_descriptors(scene: Scene) -> None:
     await asyncio.sleep(_LIMITED_S / 2 if scene.short else _LIMITED_S)
     for pid, limit in limits.items():
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+
+
+def judge_refusals(scene: Scene, testimony: Testimony, figures: Figures) -> None:
+    """Want callers who cannot be served to be told so soon."""
+    struck_at = scene.struck_at or 0.0
+    late = [
+        call
+        for call in testimony.history.calls
+        if call.began_at >= struck_at
+        and call.first_sound_s is None
+        and call.ended_at - call.began_at > _TOLD_WITHIN_S
+    ]
+    if late:
+        figures.strict.append(f"{len(late)} callers were neither served nor told so")
 
 
 def _descriptors(pid: int) -> int:

@@ -115,10 +115,11 @@ async def _round(
         on_progress(f"{calls} calls")
         await drill.course(scene)
         testimony = await collect(scene)
-    found = audit(testimony.history, drill.allowed)
-    figures = figures_of(
-        testimony.history, found, struck_at=scene.struck_at, since=drill.since
-    )
+    history, struck_at = testimony.history, scene.struck_at
+    if drill.live_only and struck_at is not None:
+        history = history.begun_before(struck_at)
+    found = audit(history, drill.allowed)
+    figures = figures_of(history, found, struck_at=struck_at, since=drill.since)
     drill.judge(scene, testimony, figures)
     return figures
 

@@ -143,5 +143,6 @@ def _seen(report: CallReport) -> CallSeen:
         lines=lines_in(report.voice),
         first_sound_s=None if first_ms is None else first_ms / _MS,
         webhook_s=None if webhook_ms is None else webhook_ms / _MS,
+        began_at=report.started_at,
         ended_at=report.started_at + report.duration_s,
     )

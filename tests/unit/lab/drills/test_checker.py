@@ -158,3 +158,10 @@ def test_a_function_that_was_never_executed_is_missed() -> None:
     missed = replace(GOOD, tool_runs=RUNS[:1])
     assert faults(missed, Allowed(tools=2)) == [Fault.TOOL_MISSED]
     assert faults(missed) == []
+
+
+def test_calls_that_began_later_may_be_left_out() -> None:
+    later = replace(CALL, call_sid="CA2", sent_from=120.0, streams=(120.0,))
+    never = replace(CALL, call_sid="CA3", streams=(), sent_from=90.0)
+    history = replace(GOOD, calls=(CALL, later, never))
+    assert history.begun_before(110.0).calls == (CALL,)
