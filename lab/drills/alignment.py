@@ -9,6 +9,8 @@ FRAME_BYTES: Final = 160
 """20 ms of mu-law: what is lost is lost by frames."""
 _FAR_FRAMES: Final = 250
 """So many frames in one go may be missing (5 s)."""
+_FAR_SILENT_FRAMES: Final = 25
+"""Silence is the same everywhere: what is farther away proves nothing."""
 _ANCHOR_FRAMES: Final = 5
 _SILENCE: Final = b"\xff" * FRAME_BYTES
 
@@ -59,11 +61,11 @@ def align(sent: bytes, heard: bytes, *, near: int = 0) -> Alignment:
     strange = at - len(places)
     for frame in theirs[at:]:
         found = _next(ours, frame, place)
-        if found is None:
+        if found is not None:
+            places.append(found)
+            place = found + 1
+        elif frame != _SILENCE:
             strange += 1
-            continue
-        places.append(found)
-        place = found + 1
     return Alignment(_spans(places), strange)
 
 
@@ -108,7 +110,8 @@ def _anchor(
 
 
 def _next(ours: list[bytes], frame: bytes, place: int) -> int | None:
-    for at in range(place, min(place + _FAR_FRAMES, len(ours))):
+    far = _FAR_SILENT_FRAMES if frame == _SILENCE else _FAR_FRAMES
+    for at in range(place, min(place + far, len(ours))):
         if ours[at] == frame:
             return at
     return None

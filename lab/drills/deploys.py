@@ -18,8 +18,8 @@ __all__ = [
     "kill_edge",
 ]
 
-_GRACE_S: Final = 90.0
-_BACK_WITHIN_S: Final = 90.0
+_GRACE_S: Final = 150.0
+_BACK_WITHIN_S: Final = 120.0
 _LOOK_S: Final = 0.2
 _SAME_SESSION: Final = 0.99
 

@@ -30,7 +30,7 @@ _POLL_S: Final = 0.1
 _TIMEOUT_S: Final = 10.0
 _CALL_S: Final = 60.0
 """What a call may take beyond what is said in it (s)."""
-_PATIENCE_S: Final = 90.0
+_PATIENCE_S: Final = 150.0
 
 
 class DrillFailedError(WarmlineError):

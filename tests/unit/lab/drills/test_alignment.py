@@ -60,3 +60,11 @@ def test_what_no_span_covers_is_counted() -> None:
     assert uncovered([(60, 80), (0, 50)], until=100) == 30
     assert uncovered([(0, 70), (50, 90)], until=80) == 0
     assert uncovered([(20, 30), (90, 95)], until=60) == 50
+
+
+def test_silence_that_is_far_away_proves_nothing() -> None:
+    speech = [1 + n for n in range(60)]
+    sent = frames(1, 2, *speech, 255)
+    found = align(sent, frames(1, 2, 1, 3, 255, 4))
+    assert found.end == 6 * FRAME_BYTES
+    assert found.strange_frames == 0
