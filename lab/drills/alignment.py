@@ -50,7 +50,11 @@ def align(sent: bytes, heard: bytes, *, near: int = 0) -> Alignment:
     anchor = _anchor(ours, theirs, near // FRAME_BYTES)
     if anchor is None:
         return Alignment((), len(theirs))
-    at, begin = anchor
+    return _followed(ours, theirs, *anchor)
+
+
+def _followed(ours: list[bytes], theirs: list[bytes], at: int, begin: int) -> Alignment:
+    """Follow *theirs*, the frame *at* of which is known to be *begin* of *ours*."""
     places: list[int] = []
     place = begin
     # What came before the first sound is silence: it lies right before it.
