@@ -178,7 +178,7 @@ class Call:
             case Transfer() | SendDigits():
                 self._send_away(message)
             case Checkpoint():
-                self.session.memory.keep(message)
+                self.session.keep(message)
             case Handover(reason):
                 self.feed(MoveWanted(reason))
             case _:
@@ -206,7 +206,7 @@ class Call:
         self.times.opened_at = monotonic_s()
         self.story.attached(now=self.times.opened_at)
         self.session_ids.append(session_id)
-        self.session.opened()
+        self.session.opened(session_id)
         if not self._model_opens:
             self.hold.end()  # it is the caller's turn
 

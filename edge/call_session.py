@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
-from backhaul.core.checkpoint import VoiceProgress
+from backhaul.core.checkpoint import Checkpoint, VoiceProgress
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.messages import Greeting, HandoverReason, Message, Open
+from backhaul.core.messages import Greeting, HandoverReason, Kept, Message, Open
 from edge.agent import Agent
 from edge.call_facts import Caller
 from edge.call_help import CallHelp
@@ -25,6 +27,8 @@ from edge.metrics import EdgeMetrics
 from edge.search import Search
 
 __all__ = ["CallSession"]
+
+_log = structlog.get_logger()
 
 _FAILURES: Final = frozenset(
     {
@@ -144,6 +148,11 @@ class CallSession:
         if self.channel is not None:
             self.channel.send(message)
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep what the next agent must know, and say so."""
+        self.memory.keep(checkpoint)
+        self.tell(Kept(checkpoint.version))
+
     def open(
         self,
         handler: ChannelHandler,
@@ -194,10 +203,20 @@ class CallSession:
         for frame in unheard:
             self.channel.send_audio(frame)
 
-    def opened(self) -> None:
-        """The agent has the call."""
+    def opened(self, session_id: str) -> None:
+        """The agent has the call, in a session of the model's server."""
         self.attached = True
         self._testify(failed=False)
+        seat = self.seat
+        if seat is not None:
+            _log.info(
+                "call.attached",
+                call_sid=self.search.call_sid,
+                epoch=seat.epoch,
+                region=seat.agent.region,
+                agent=seat.agent.agent_id,
+                session_id=session_id,
+            )
 
     def _testify(self, *, failed: bool) -> None:
         """Say how it goes with this agent's sessions."""

@@ -17,6 +17,7 @@ from backhaul.core.messages import (
     Handover,
     HandoverReason,
     Hello,
+    Kept,
     KeptCall,
     Message,
     Open,
@@ -60,7 +61,8 @@ from region_agent.core.heard_events import heard
 from region_agent.core.pool_events import SessionReport
 from region_agent.core.realtime_events import MODEL_TEXT, ServerEvent
 from region_agent.realtime import RealtimeSession
-from region_agent.tools import ToolRequest, ToolResult
+from region_agent.tool_caller import ToolCaller
+from region_agent.tools import ToolResult
 
 __all__ = ["Bridge"]
 
@@ -99,6 +101,9 @@ class Bridge:
         """The last one."""
         self._kept_version = 0
         self._keeping = False
+        self._tools = ToolCaller(
+            message, services.tools, on_answered=self._on_tool_answered
+        )
         self._over = False
         self._log = CallLog(
             message,
@@ -171,6 +176,8 @@ class Bridge:
 
     def on_message(self, message: Message) -> None:
         """A message of the edge arrived; see ChannelHandler."""
+        if isinstance(message, Kept):
+            self._tools.kept(message.version)
         if isinstance(message, Played | Cleared | Digit | Flow | Returned):
             if isinstance(message, Cleared) and self._recorder is not None:
                 self._recorder.cleared(*self._on_this_channel(message))
@@ -294,7 +301,8 @@ class Bridge:
             case SendAudio(audio):
                 self._forward(audio)
             case CallTool():
-                self._call_tool(action)
+                version = self.conversation.transcript.version
+                self._tools.called(action, version=version)
             case TranscriptGrew():
                 self._keep_soon()
             case EndCall(reason):
@@ -306,24 +314,9 @@ class Bridge:
         self._counters.handovers_asked[reason] += 1
         self._send_checkpoint()  # from here on the next agent goes on
 
-    def _call_tool(self, called: CallTool) -> None:
-        message = self._message
-        request = ToolRequest(
-            profile=message.profile,
-            name=called.name,
-            arguments=called.arguments,
-            call_id=called.call_id,
-            key=called.key,
-            call_sid=message.call_sid,
-            caller=message.caller,
-        )
-
-        def answered(result: ToolResult) -> None:
-            self._log.tool_called(called, result)
-            self._driver.feed(ToolAnswered(called.call_id, result.output))
-
-        # A caller who hangs up has still ordered what was ordered: it is seen through.
-        self._services.tools.begin(request, answered)
+    def _on_tool_answered(self, called: CallTool, result: ToolResult) -> None:
+        self._log.tool_called(called, result)
+        self._driver.feed(ToolAnswered(called.call_id, result.output))
 
     def _keep_soon(self) -> None:
         """Send a checkpoint, one for all that happens in this turn of the loop."""

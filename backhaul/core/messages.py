@@ -12,6 +12,7 @@ from msgspec import Meta
 from backhaul.core.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
+    Kept,
     Position,
     VoiceProgress,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Heartbeat",
     "HeartbeatReply",
     "Hello",
+    "Kept",
     "KeptCall",
     "LeaseGranted",
     "LeaseRefused",
@@ -332,6 +334,7 @@ Message = (
     | Clear
     | Cleared
     | Played
+    | Kept
     | Digit
     | Flow
     | Handover

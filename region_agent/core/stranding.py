@@ -40,8 +40,11 @@ class Stranding:
         """Another edge announces itself: it knows nothing of what was sent before."""
         speech, turns = self._speech, self._speech.turns
         turns.stranded = True
-        going, turns.forwarding = turns.forwarding, ""
-        cancelled = speech.obey((CancelResponse(going),) if going else ())
+        going = turns.forwarding
+        cancelled: _Actions = ()
+        if speech.items.spoke(going):  # else nobody misses anything of it
+            turns.forwarding = ""
+            cancelled = speech.obey((CancelResponse(going),))
         cut, corrected = speech.items.lose()
         speech.playback.pause(paused=True)
         again = _again(self._profile, cut)

@@ -14,11 +14,13 @@ from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
+    Checkpoint,
     Clear,
     CloseReason,
     Found,
     Greeting,
     Hello,
+    Kept,
     LeaseGranted,
     LeaseRefused,
     LeaseRequest,
@@ -98,6 +100,8 @@ class Call:
 
     def on_message(self, message: Message) -> None:
         self.messages.append(message)
+        if isinstance(message, Checkpoint) and self.channel is not None:
+            self.channel.send(Kept(message.version))
         if isinstance(message, Clear):
             self.audio_at_clear.append(len(self.audio))
 

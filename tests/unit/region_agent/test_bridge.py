@@ -15,6 +15,7 @@ from backhaul.core.messages import (
     CloseReason,
     Handover,
     HandoverReason,
+    Kept,
     Message,
     Open,
     Opened,
@@ -157,6 +158,11 @@ class Stage:
         for event in events:
             self.bridge.on_event(decode_event(event.encode()))
 
+    async def keep(self) -> None:
+        """Keep the latest checkpoint, as an edge does."""
+        await asyncio.sleep(0)
+        self.bridge.on_message(Kept(self.kept[-1].version))
+
     @property
     def kept(self) -> list[Checkpoint]:
         return [one for one in self.channel.sent if isinstance(one, Checkpoint)]
@@ -219,6 +225,8 @@ async def test_audio_of_no_response_is_dropped(stage: Stage) -> None:
 
 async def test_a_function_is_called_and_its_result_given(stage: Stage) -> None:
     stage.hears(CREATED, CALL % "completed", DONE)
+    assert stage.services.requests == []  # nobody else would know of it
+    await stage.keep()
     stage.services.told[0](ANSWER)
     (request,) = stage.services.requests
     assert (request.name, request.call_id, request.call_sid) == (
@@ -228,6 +236,14 @@ async def test_a_function_is_called_and_its_result_given(stage: Stage) -> None:
     )
     assert stage.session.sent == [function_output("call_1", "42"), create_response()]
     assert [event.outcome for event in stage.told("ToolCalled")] == ["ok"]
+
+
+async def test_a_function_that_no_edge_knows_of_is_not_asked(stage: Stage) -> None:
+    stage.hears(CREATED, CALL % "completed", DONE)
+    await asyncio.sleep(0)
+    stage.bridge.on_message(Kept(stage.kept[-1].version - 1))
+    stage.bridge.on_channel_closed(CloseReason.LINK_LOST)
+    assert stage.services.requests == []
 
 
 async def test_a_call_that_was_cut_off_is_not_made(stage: Stage) -> None:
@@ -245,6 +261,7 @@ async def test_a_function_that_outlasts_the_call_is_told_all_the_same(
     stage: Stage,
 ) -> None:
     stage.hears(CREATED, CALL % "completed", DONE)
+    await stage.keep()
     stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
     stage.services.told[0](ANSWER)
     assert stage.session.sent == []

@@ -117,6 +117,15 @@ def test_a_reply_that_is_being_generated_is_cancelled_and_continued() -> None:
     )
 
 
+def test_a_reply_that_has_not_begun_to_speak_is_for_the_next_edge() -> None:
+    call = begun()
+    call.handle(ResponseBegan("r1"), now=1.0)
+    assert tell(call, CallReserved()) == []
+    assert not call.audio("r1", "i1", b"held")
+    assert tell(call, CallTaken()) == [SendAudio(b"held")]
+    assert call.audio("r1", "i1", b"goes on")
+
+
 @pytest.mark.parametrize(
     ("after_failover", "heard"), [("repeat", 4000), ("continue", 0)]
 )
