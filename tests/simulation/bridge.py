@@ -1,5 +1,6 @@
 """One call at an agent: production's conversation between a channel and a session."""
 
+import functools
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from backhaul.core.messages import (
     CloseReason,
     Handover,
     HandoverReason,
+    Kept,
     KeptCall,
     Message,
     Open,
@@ -66,6 +68,8 @@ class Bridge:
         self._channel = channel
         self._kept = message.checkpoint
         self._caller = CallerPosition(message.caller_position)
+        known = () if message.checkpoint is None else message.checkpoint.items
+        self._write_ahead = agent.world.machines.write_ahead(known)
         self._kept_version = 0
         self._keeping = False
         world = self._world = agent.world
@@ -117,6 +121,8 @@ class Bridge:
     def on_message(self, message: Message) -> None:
         if isinstance(message, Played | Cleared):
             self._driver.feed(message)
+        elif isinstance(message, Kept):
+            self._ask(self._write_ahead.kept(message.version))
 
     def on_channel_closed(self, reason: CloseReason) -> None:
         del reason
@@ -210,8 +216,9 @@ class Bridge:
                 self._channel.tell(message)
             case SendAudio(audio):
                 self._channel.tell_audio(audio)
-            case CallTool(call_id, _, arguments, key):
-                self._call_tool(call_id, arguments, key)
+            case CallTool():
+                version = self.conversation.transcript.version
+                self._ask(self._write_ahead.called(action, version=version))
             case TranscriptGrew():
                 self._keep_soon()
             case EndCall(reason):
@@ -219,13 +226,15 @@ class Bridge:
             case _:
                 pass
 
-    def _call_tool(self, call_id: str, arguments: str, key: str) -> None:
-        def answered(output: str) -> None:
-            self.agent.run(lambda: self._driver.feed(ToolAnswered(call_id, output)))
+    def _ask(self, ready: tuple[CallTool, ...]) -> None:
+        for call in ready:
+            self._world.note("tool_called", call.key)
+            execution = Execution(call.key, self.message.epoch)
+            answered = functools.partial(self._on_answered, call.call_id)
+            self._world.tools.ask(execution, call.arguments, answered)
 
-        self._world.note("tool_called", key)
-        execution = Execution(key, self.message.epoch)
-        self._world.tools.ask(execution, arguments, answered)
+    def _on_answered(self, call_id: str, output: str) -> None:
+        self.agent.run(lambda: self._driver.feed(ToolAnswered(call_id, output)))
 
     def _keep_soon(self) -> None:
         if not self._keeping:

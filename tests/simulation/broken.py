@@ -30,6 +30,7 @@ from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
     CallBegan,
     CallTaken,
+    CallTool,
     ConversationAction,
     ConversationEvent,
     SendEvent,
@@ -42,6 +43,7 @@ from region_agent.core.pool_events import (
     RetireSession,
 )
 from region_agent.core.session_pool import SessionPool
+from region_agent.core.write_ahead import WriteAhead
 from tests.simulation.world import Machines
 
 
@@ -74,6 +76,16 @@ class _HoardsAudio(CallMemory):
 class _LosesCheckpoints(CallMemory):
     def keep(self, checkpoint: Checkpoint) -> None:
         super().keep(replace(checkpoint, items=checkpoint.items[:-1]))
+
+
+class _AsksAtOnce(WriteAhead):
+    def called(self, call: CallTool, *, version: int) -> tuple[CallTool, ...]:
+        super().called(call, version=version)
+        return (call,)
+
+    def kept(self, version: int) -> tuple[CallTool, ...]:
+        super().kept(version)
+        return ()
 
 
 class _AdmitsEverybody(EpochFence):
@@ -215,6 +227,7 @@ BROKEN: dict[str, tuple[Machines, str]] = {
         Machines(session_pool=_ForgetsSessions),
         "session leaked",
     ),
+    "nothing is held back": (Machines(write_ahead=_AsksAtOnce), "tool executed twice"),
     "other keys": (Machines(conversation=_ForgetsKeys), "tool executed twice"),
     "items turned around": (Machines(conversation=_TurnsAround), "turns out of order"),
     "nothing is told": (Machines(conversation=_BeginsAnew), "turn forgotten"),

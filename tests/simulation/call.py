@@ -9,6 +9,7 @@ from backhaul.core.messages import (
     Clear,
     Handover,
     HandoverReason,
+    Kept,
     KeptCall,
     Message,
     Open,
@@ -165,6 +166,8 @@ class Call:
                 self._testify(failed=False)
             case Checkpoint():
                 self.memory.keep(message)
+                if self.channel is not None:
+                    self.channel.send(Kept(message.version))
             case Handover(reason):
                 self.feed(MoveWanted(reason))
             case _:

@@ -1,11 +1,7 @@
 """What must hold in every world, whatever goes wrong in it."""
 
-import math
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from backhaul.core.checkpoint import Called
 from backhaul.core.messages import LeaseRequest
 from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_events import CallState
@@ -18,7 +14,6 @@ if TYPE_CHECKING:
     from tests.simulation.call import Call
     from tests.simulation.carrier import Carrier
     from tests.simulation.edge import Edge
-    from tests.simulation.tools import Execution
     from tests.simulation.world import World
 
 _UNTOLD = "(The caller said something"
@@ -47,11 +42,6 @@ class Checker:
         """By call, the epoch that was heard last."""
         self._asked: dict[tuple[int, str], int] = {}
         """By process of an agent and call, the latest epoch it was asked for."""
-        self._known_calls: dict[str, int] = {}
-        """By what a caller wanted: from which epoch on every agent was told that the
-        tool had been called for it."""
-        self.windows = 0
-        """Things done twice because an agent was lost, or left, before an edge knew."""
 
     def _violated(self, what: str, *facts: object) -> None:
         self._world.violated(what, *facts)
@@ -85,10 +75,6 @@ class Checker:
         memory = call.memory
         kept = memory.checkpoint
         covered = 0 if kept is None else kept.caller_position
-        for item in () if kept is None else kept.items:
-            if isinstance(item, Called):
-                turn = msgspec.json.decode(item.arguments)["turn"]
-                self._known_calls.setdefault(turn, call.search.epoch)
         if start > covered + memory.lost or start > memory.audio.end:
             self._violated("audio lost and not told", call.search.call_sid, start)
         if memory.audio.size > MAX_RING_BYTES:
@@ -112,7 +98,8 @@ class Checker:
     def at_the_end(self) -> None:
         """Look at what is left, and at how each call went."""
         for turn, done in self._world.tools.executed.items():
-            self._check_executions(turn, done)
+            if len(done) > 1:
+                self._violated("tool executed twice", turn, *done)
         for carrier in self._world.carriers:
             self._check_call(carrier)
         for agent in self._world.agents.values():
@@ -122,14 +109,6 @@ class Checker:
                 self._violated("call left at an edge", edge.name, list(edge.calls))
             if edge.alive:
                 self._check_regions(edge)
-
-    def _check_executions(self, turn: str, done: "list[Execution]") -> None:
-        known = self._known_calls.get(turn, math.inf)
-        if any(one.epoch >= known for one in done[1:]):
-            self._violated("tool executed twice", turn, *done)
-        elif len(done) > 1:
-            self.windows += 1
-            self._world.note("window", turn, *done)
 
     def _check_call(self, carrier: "Carrier") -> None:
         sid, faults = carrier.script.call_sid, self._world.faults

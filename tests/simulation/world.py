@@ -17,6 +17,7 @@ from region_agent.core.conversation import Conversation
 from region_agent.core.epoch_fence import EpochFence
 from region_agent.core.realtime_protocol import server_answers, server_interrupts
 from region_agent.core.session_pool import SessionPool
+from region_agent.core.write_ahead import WriteAhead
 from tests.simulation.agent import Agent
 from tests.simulation.carrier import Carrier
 from tests.simulation.checker import Checker
@@ -46,6 +47,7 @@ class Machines:
     epoch_fence: type[EpochFence] = EpochFence
     conversation: type[Conversation] = Conversation
     attachment: type[Attachment] = Attachment
+    write_ahead: type[WriteAhead] = WriteAhead
 
 
 PRODUCTION = Machines()
