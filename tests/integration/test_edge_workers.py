@@ -1,6 +1,7 @@
 """An edge of several processes: calls reach the one they are at, whoever is asked."""
 
 import asyncio
+import json
 import os
 import signal
 from collections import Counter
@@ -124,6 +125,16 @@ class Admin:
             found[labels["worker"]] += int(count)
         return found
 
+    async def bridged(self) -> list[int]:
+        """Return at which worker each live call is that is connected."""
+        views = json.loads((await self.get("/api/calls"))[1])["workers"]
+        return [
+            view["worker"]
+            for view in views
+            for call in view.get("live", ())
+            if call["state"] == "bridged"
+        ]
+
     async def wait_ready(self, *, ready: bool = True) -> None:
         async with asyncio.timeout(60):
             while (await self.get("/readyz"))[0] != (200 if ready else 503):
@@ -151,10 +162,19 @@ async def test_every_call_is_at_one_worker_whoever_is_asked() -> None:
                 await asyncio.sleep(0.05)
         assert len(await admin.ended()) > 1
 
-        # One that dies is replaced, and the others never notice.
+        # One that dies is replaced, and its calls go on.
+        calling = asyncio.gather(call(fabric, carrier, CALLS))
+        async with asyncio.timeout(60):
+            while len(await admin.bridged()) < CALLS:
+                await asyncio.sleep(0.05)
+        at = Counter(await admin.bridged()).most_common(1)[0][0]
         pids = {one["worker"]: pid for one, pid in await admin.samples("worker_pid")}
-        os.kill(int(pids["1"]), signal.SIGKILL)
-        await admin.wait_ready(ready=False)
+        os.kill(int(pids[str(at)]), signal.SIGKILL)
+        (reports,) = await calling
+        for report in reports:
+            assert (report.answered, report.ended_by) == (True, "caller")
+        assert {len(report.stream_sids) for report in reports} <= {1, 2}
+        assert any(len(report.stream_sids) == 2 for report in reports)
         await admin.wait_ready()
         for report in await call(fabric, carrier, CALLS):
             check(report)
