@@ -78,8 +78,10 @@ async def fabric_and_carrier(
 
 
 def plan(fabric: Fabric) -> CallPlan:
+    voice = f"{fabric.public_url(fabric.edges[0])}/twilio/voice"
     return CallPlan(
-        webhook_url=f"{fabric.public_url(fabric.edges[0])}/twilio/voice",
+        webhook_url=voice,
+        fallback_url=voice,  # asked when a process dies that has just been asked
         from_number=fabric.edges[0].caller,
         to_number=fabric.describe()["numbers"][0],
         steps=tuple(Turn(line.audio) for line in caller_lines()[:1]),
@@ -172,7 +174,8 @@ async def test_every_call_is_at_one_worker_whoever_is_asked() -> None:
         os.kill(int(pids[str(at)]), signal.SIGKILL)
         (reports,) = await calling
         for report in reports:
-            assert (report.answered, report.ended_by) == (True, "caller")
+            told = (report.answered, report.ended_by)
+            assert told == (True, "caller"), report.errors
         assert {len(report.stream_sids) for report in reports} <= {1, 2}
         assert any(len(report.stream_sids) == 2 for report in reports)
         await admin.wait_ready()
