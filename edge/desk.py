@@ -230,7 +230,7 @@ class Desk:
         """
         if not call.machine.may_resume or self.draining:
             return self._give_up(call, action, number)
-        search = call.session.next_search()
+        search = call.session.next_search(patient=call.session.was_heard)
         call.story.asked(now=monotonic_s())
         lease = await self.placement.warm(search)
         if not call.machine.may_resume:

@@ -86,7 +86,8 @@ class LeavingCalls:
 
 
 def _is_able(call: Call) -> bool:
-    return call.state is CallState.BRIDGED
+    # What is still on its way to the agent would be overtaken by the search for it.
+    return call.state is CallState.BRIDGED and call.session.attached
 
 
 def _is_quiet(call: Call) -> bool:

@@ -73,6 +73,7 @@ class Leases:
         on_ended: Callable[[], None],
         reserve: Callable[[str, LeaseRequest], KeptCall | None],
         give_back: Callable[[str], None],
+        fence: EpochFence,
     ) -> None:
         """Make it.
 
@@ -82,6 +83,7 @@ class Leases:
             on_ended: Called when a lease is over.
             reserve: Takes a live call from its edge for another; see `Orphans.reserve`.
             give_back: Hears of leases that are not redeemed.
+            fence: Refuses who comes too late.
         """
         self.refused: Counter[CloseReason] = Counter()
         self.acquired = Recent()
@@ -98,7 +100,7 @@ class Leases:
         self._reserve = reserve
         self._give_back = give_back
         self._sessions: Sessions
-        self._fence = EpochFence()
+        self._fence = fence
         self._leases: dict[str, _Lease] = {}
         self._timers: dict[Hello, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()

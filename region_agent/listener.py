@@ -113,6 +113,7 @@ class LinkListener:
             on_ended=self._note_idle,
             reserve=self.orphans.reserve,
             give_back=self.orphans.release,
+            fence=self.orphans.fence,
         )
         self._tasks = TaskOwner()
         self._loop = asyncio.get_running_loop()

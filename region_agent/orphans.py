@@ -29,6 +29,7 @@ from region_agent.core.attachment import (
     AttachmentState,
     LeaveCall,
 )
+from region_agent.core.epoch_fence import EpochFence
 
 __all__ = ["Orphans"]
 
@@ -58,6 +59,7 @@ class Orphans:
     Attributes:
         changes: How often a call came into each state.
         found: Searches of edges by what came of them.
+        fence: Knows the epochs of calls, those asked for in vain as well.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Orphans:
         """
         self.changes: Counter[AttachmentState] = Counter()
         self.found: Counter[str] = Counter()
+        self.fence = EpochFence()
         self._grace_s = grace_s
         self._reserved_s = reserved_s
         self._recall = recall
@@ -162,7 +165,8 @@ class Orphans:
         case = self._cases.get(message.call_sid)
         if case is not None:
             self.found["here"] += 1
-            kept = KeptCall(case.epoch, case.bridge.kept().profile, here=True)
+            epoch = self.fence.latest(message.call_sid, case.epoch)
+            kept = KeptCall(epoch, case.bridge.kept().profile, here=True)
             link.send(Found(message.call_sid, kept))
         elif self._finds < _MAX_FINDS:
             self._finds += 1

@@ -203,7 +203,8 @@ class ScriptedAgent:
     def on_channel_opened(self, channel: Channel, message: Open) -> ScriptedCall:
         call = ScriptedCall(channel, message)
         self.calls.append(call)
-        channel.send(Opened(f"sess_{len(self.calls)}"))
+        if not self.silent:
+            channel.send(Opened(f"sess_{len(self.calls)}"))
         return call
 
     def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002

@@ -150,15 +150,17 @@ async def test_a_call_outlives_both_edge_and_agent(
     await store.aclose()
     (busy,) = await calls_at(fabric, FIRST, "live")
     agent = await agent_at(fabric, busy["agent"])
-    sessions = await sessions_heard(fabric)
+    before = {one["id"] for one in await sessions_heard(fabric)}
     for name in (fabric.edges[FIRST].name, agent):
         await fabric.kill(name)
     async with asyncio.timeout(120):
         (report,) = await call
     check([report])
-    later = [one for one in await sessions_heard(fabric) if one not in sessions]
-    assert all(line.text in str(later[-1]["items"]) for line in lines)
-    assert not any(one["errors"] for one in later)
+    (later,) = (one for one in await sessions_heard(fabric) if one["id"] not in before)
+    # What they said while nobody listened is lost; the rest is not.
+    assert lines[0].text in str(later["items"])
+    assert lines[-1].text in str(later["items"])
+    assert later["errors"] == []
 
 
 async def agent_at(fabric: Fabric, address: str) -> str:

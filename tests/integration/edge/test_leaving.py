@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from backhaul.core.messages import CloseReason, KeptCall
+from backhaul.core.messages import CloseReason, KeptCall, Opened
 from edge.core.call_events import CallState
 from tests.integration.edge.streams import close_code, media, start
 from tests.integration.edge.test_handover import Answer, Pair, make_pair
@@ -74,6 +74,28 @@ async def test_a_call_goes_to_another_edge_with_its_session(
             await wait(lambda: not pair.near.edge.calls)
             assert len(pair.far.edge.calls) == 1
     assert pair.near.metric("edge_calls_left_total", moment="quiet") == 1
+
+
+async def test_a_call_that_its_agent_has_not_taken_yet_stays_until_then(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    pair = await make_pair(make_bench, wait, near=LONG)
+    answer = await pair.ring(To="+14155550101")
+    pair.near.agent.silent = True
+    async with answer.connect() as twilio, asyncio.TaskGroup() as group:
+        await twilio.send(start())
+        await wait(lambda: bool(pair.near.agent.calls))
+        group.create_task(pair.near.edge.drain())
+        far = pair.far.edge._desk.neighbours
+        await wait(lambda: not far.alive())
+        await asyncio.sleep(1.0)  # it has looked many times by now
+        (live,) = pair.near.edge.calls.live()
+        assert live.state is CallState.BRIDGED
+        call = known(pair)
+        call.channel.send(Opened("sess_1"))
+        async with asyncio.timeout(30):
+            assert await close_code(twilio) == 1000
+        call.channel.close(CloseReason.STALE_EPOCH)
 
 
 async def test_a_caller_who_speaks_is_not_cut_before_the_end(

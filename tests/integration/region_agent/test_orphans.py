@@ -178,6 +178,20 @@ async def test_of_two_edges_that_want_a_call_the_later_has_it(bench: Bench) -> N
     assert again.closed is None
 
 
+async def test_moves_that_came_to_nothing_do_not_keep_a_rescue_out(
+    bench: Bench,
+) -> None:
+    first, second = await bench.connect("edge-1"), await bench.connect("edge-2")
+    await first.call("1")
+    for epoch in (2, 3):
+        first.open_link.send(LeaseRequest("move", "CA1", "unknown", epoch))
+        await eventually(lambda: "move" in first.answers)
+        del first.answers["move"]
+    found = await find(second)
+    assert found is not None
+    assert isinstance(await reserve(second, found.epoch + 1), LeaseGranted)
+
+
 async def test_a_call_is_reserved_for_its_own_profile_and_a_later_epoch(
     bench: Bench,
 ) -> None:
