@@ -19,7 +19,7 @@ class Fault(StrEnum):
     SILENT = "silent"
     """A connection is accepted and nothing is ever sent on it."""
     CLOSE_1011 = "close_1011"
-    """A response ends half way with the socket closed 1011."""
+    """A spoken response ends half way with the socket closed 1011."""
     SLOW_FIRST_AUDIO = "slow_first_audio"
     """A response's first audio comes *seconds* later than usual."""
     MALFORMED = "malformed"

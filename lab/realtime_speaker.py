@@ -19,7 +19,6 @@ from lab.realtime_usage import UsageMeter
 __all__ = ["Speaker"]
 
 _RESPONSE_FAULTS = (
-    Fault.CLOSE_1011,
     Fault.MALFORMED,
     Fault.UNKNOWN_EVENT,
     Fault.FAILED_RESPONSE,
@@ -164,6 +163,9 @@ class Speaker:
             self._finish(active, Outcome("failed", error=SERVER_ERROR), now)
             return
         plan = self._model.plan(response)
+        own = self._record.session_id
+        if plan.lines and self._faults.take(Fault.CLOSE_1011, own):
+            active.faults |= {Fault.CLOSE_1011}
         active.outcome = plan.outcome
         active.record.line = "+".join(line.name for line in plan.lines)
         response.begin(self._model.outputs(plan, response))
