@@ -11,7 +11,7 @@ from edge.links import Agent, AgentLinks
 from edge.neighbours import Neighbours
 from edge.settings import EdgeSettings
 
-__all__ = ["EdgeViews"]
+__all__ = ["EdgeViews", "describe_agent"]
 
 
 class EdgeViews:
@@ -65,7 +65,7 @@ class EdgeViews:
         now = monotonic_s()
         alive = {option.name for option in self._neighbours.alive()}
         for agent in self._links.agents.values():
-            regions.setdefault(agent.region, []).append(_describe(agent))
+            regions.setdefault(agent.region, []).append(describe_agent(agent))
         return 200, {
             "edge": self._settings.name,
             "draining": self._is_draining(),
@@ -98,7 +98,8 @@ class EdgeViews:
         return 200, {"live": live, "recent": list(self._calls.recent())}
 
 
-def _describe(agent: Agent) -> dict[str, object]:
+def describe_agent(agent: Agent) -> dict[str, object]:
+    """Return an agent as the edge sees it, for people."""
     link = agent.link
     rtt_s = link.smoothed_rtt_s if link else None
     return {
