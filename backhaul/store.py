@@ -83,6 +83,11 @@ class Store:
         self._breaker = CircuitBreaker(BreakerConfig())
         self._client = _client(url, timeout_s=timeout_s)
 
+    @property
+    def server_pid(self) -> int:
+        """The process of the embedded server; 0: it is none of ours."""
+        return 0 if self._server is None else self._server.pid
+
     async def register_agent(self, record: AgentRecord, *, ttl_s: float) -> None:
         """Say that an agent is there, for *ttl_s* seconds.
 
@@ -265,6 +270,10 @@ class _EmbeddedServer:
     @property
     def url(self) -> str:
         return f"unix://{self._socket}?db=0"
+
+    @property
+    def pid(self) -> int:
+        return 0 if self._process is None else self._process.pid
 
     async def start(self) -> None:
         options = {

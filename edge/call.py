@@ -200,7 +200,7 @@ class Call:
         self.times.opened_at = monotonic_s()
         self.story.attached(now=self.times.opened_at)
         self.session_ids.append(session_id)
-        self.session.opened()
+        self.session.opened(session_id)
         if not self._model_opens:
             self.hold.end()  # it is the caller's turn
 

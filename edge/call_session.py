@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
 from backhaul.core.checkpoint import VoiceProgress
@@ -24,6 +26,8 @@ from edge.metrics import EdgeMetrics
 from edge.search import Search
 
 __all__ = ["CallSession"]
+
+_log = structlog.get_logger()
 
 _FAILURES: Final = frozenset(
     {
@@ -179,9 +183,19 @@ class CallSession:
         for frame in unheard:
             self.channel.send_audio(frame)
 
-    def opened(self) -> None:
-        """The agent has the call."""
+    def opened(self, session_id: str) -> None:
+        """The agent has the call, in a session of the model's server."""
         self._testify(failed=False)
+        seat = self.seat
+        if seat is not None:
+            _log.info(
+                "call.attached",
+                call_sid=self.search.call_sid,
+                epoch=seat.epoch,
+                region=seat.agent.region,
+                agent=seat.agent.agent_id,
+                session_id=session_id,
+            )
 
     def _testify(self, *, failed: bool) -> None:
         """Say how it goes with this agent's sessions."""

@@ -39,10 +39,13 @@ class Fault(StrEnum):
 
 @dataclass(slots=True)
 class Planned:
-    """A fault that is still to happen *count* times."""
+    """A fault that is still to happen *count* times, one time in *every*."""
 
     count: int
     seconds: float
+    every: int = 1
+    passed: int = 0
+    """Times that it could have happened since it last did."""
 
 
 class FaultPlan:
@@ -51,9 +54,9 @@ class FaultPlan:
     def __init__(self) -> None:
         self._planned: dict[Fault, Planned] = {}
 
-    def plan(self, fault: Fault, *, count: int, seconds: float) -> None:
-        """Let *fault* happen the next *count* times it can."""
-        self._planned[fault] = Planned(count, seconds)
+    def plan(self, fault: Fault, *, count: int, seconds: float, every: int = 1) -> None:
+        """Let *fault* happen *count* times, every so many times that it can."""
+        self._planned[fault] = Planned(count, seconds, every)
 
     def clear(self) -> None:
         """Let nothing go wrong any more."""
@@ -64,6 +67,10 @@ class FaultPlan:
         planned = self._planned.get(fault)
         if planned is None:
             return None
+        planned.passed += 1
+        if planned.passed < planned.every:
+            return None
+        planned.passed = 0
         planned.count -= 1
         if planned.count <= 0:
             del self._planned[fault]

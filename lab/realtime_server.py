@@ -62,6 +62,9 @@ class RealtimeServerSettings:
     """Accepted as ``Authorization: Bearer``; any other is answered 401."""
     models: tuple[str, ...] = _MODELS
     latency: RealtimeLatency = dataclasses.field(default_factory=RealtimeLatency)
+    recalls: bool = False
+    """Whether ordinary replies follow from what was said before, and each turn is noted
+    down by the function `note`, where a session has one."""
     session_lifetime_s: float = 3600.0
     """Until a session expires; the real one has 60 minutes."""
     send_timeout_s: float = 30.0
@@ -225,6 +228,7 @@ class RealtimeServer:
             faults=self.faults,
             scripts=self.scripts,
             refusal=refusal,
+            recalls=self.settings.recalls,
             now=monotonic_s(),
         )
         try:
