@@ -13,7 +13,7 @@ CHECKOV   := $(UV) tool run --from checkov==3.3.30 checkov
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
-	$(BIN)/warmline demo
+	$(BIN)/warmline demo $(if $(CI),,--keep)
 
 up: $(STAMP)     ## start the local fabric and leave it running
 	$(BIN)/warmline up

@@ -57,7 +57,7 @@ class EdgeViews:
         return [
             profile
             for profile in sorted(set(self._settings.numbers.values()))
-            if not any(agent.stock.warm(profile) for agent in agents)
+            if not any(_serves(agent, profile) for agent in agents)
         ]
 
     def _show_fabric(self) -> tuple[int, Mapping[str, Any]]:
@@ -96,6 +96,12 @@ class EdgeViews:
             for call in self._calls.live()
         ]
         return 200, {"live": live, "recent": list(self._calls.recent())}
+
+
+def _serves(agent: Agent, profile: str) -> bool:
+    """Tell whether it has a warm session, or is not meant to have any."""
+    stock = agent.stock.profiles.get(profile)
+    return stock is not None and (stock.warm > 0 or stock.target == 0)
 
 
 def describe_agent(agent: Agent) -> dict[str, object]:

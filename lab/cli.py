@@ -52,6 +52,7 @@ def up(
         agents=agents,
         edges=edges,
         config=config or example_config(),
+        cold_line=True,
     )
     raise typer.Exit(run_up(options, json=json))
 
@@ -135,6 +136,34 @@ def links(
     from lab.link_table import run_links
 
     raise typer.Exit(run_links(edge, json=json))
+
+
+@app.command()
+def console(
+    edge: Annotated[
+        list[str] | None, typer.Option(help="Admin URL of an edge; repeat.")
+    ] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option(help="Admin URL of an agent; repeat.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 picks one.")] = 0,
+    trace_url: Annotated[
+        str, typer.Option(help="Your collector's page of a trace, with {trace_id}.")
+    ] = "",
+) -> None:
+    """Serve the operator's page: the fabric, its calls and its events, live.
+
+    Without an edge or an agent it shows the running local fabric. Admin tokens are
+    EDGE_ADMIN_TOKEN and REGION_AGENT_ADMIN_TOKEN; CONSOLE_TOKEN opens the page, or
+    one that is made up and printed with the page's address.
+    """
+    from lab.console import run_console
+
+    code = run_console(
+        edges=edge or (), agents=agent or (), host=host, port=port, trace_url=trace_url
+    )
+    raise typer.Exit(code)
 
 
 @app.command()
