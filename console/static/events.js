@@ -1,0 +1,64 @@
+// Everything that changed state, in words.
+import { byId, element, shortSid, showRows } from "./dom.js";
+import { store } from "./store.js";
+
+const SHOWN = 120;
+let kind = "all";
+
+const WORDS = {
+  "region.state_changed": (f) => `${f.region} went from ${f.old} to ${f.new}: ${plain(f.reason)}${f.calls ? `; ${f.calls} calls are there` : ""}`,
+  "call.state_changed": (f) => `${sid(f)} went from ${f.old} to ${f.new}${f.reason ? `: ${plain(f.reason)}` : ""}`,
+  "call.ended": (f) => `${sid(f)} ended: ${plain(f.end_reason)}${f.moves ? `, after ${f.moves} moves` : ""}`,
+  "call.unroutable": (f) => `${sid(f)} has no region that can take it`,
+  "lease.refused": (f) => `${f.region} refused ${sid(f)}: ${plain(f.reason)}`,
+  "agent.added": (f) => `agent at ${f.address} in ${f.region} is known now`,
+  "agent.removed": (f) => `agent at ${f.address} in ${f.region} is not known any more`,
+  "agent.transport_changed": (f) => `calls to ${f.address} use another transport: ${facts(f)}`,
+  "agent.started": (f) => `${f.agent} started in ${f.region}`,
+  "agent.drained": () => "drained: its calls are over or elsewhere",
+  "edge.started": () => "started",
+  "edge.drained": (f) => `drained, ${f.calls_left} calls left`,
+  "surge.ordered": (f) => `keeps ${f.factor} times as many sessions for ${Math.round(f.length_s)} s`,
+  "surge.recalled": (f) => `goes on keeping ${f.factor} times as many sessions for ${Math.round(f.length_s)} s`,
+  "process.lost": () => "cannot be heard any more",
+  "phrase.rendered": (f) => `has the phrases of ${f.profile} ready`,
+};
+
+const plain = (label) => String(label ?? "").replaceAll("_", " ");
+const sid = (facts) => `call ${shortSid(String(facts.call_sid ?? ""))}`;
+const facts = (all) => Object.entries(all).map(([key, value]) => `${plain(key)} ${plain(value)}`).join(", ");
+const BAD = /lost|failed|refused|down|unroutable|disabled/;
+
+// Returns an event in words; what is not known is told with its facts.
+export function wordsOf({ name, facts: told }) {
+  return WORDS[name]?.(told) ?? `${plain(name).replace(".", " ")}: ${facts(told)}`;
+}
+
+const isOfCall = (event) => "call_sid" in event.facts;
+
+export function startEvents() {
+  for (const chip of document.querySelectorAll(".chip")) {
+    chip.addEventListener("click", () => {
+      kind = chip.dataset.kind;
+      for (const one of document.querySelectorAll(".chip")) one.setAttribute("aria-pressed", String(one === chip));
+      showEvents();
+    });
+  }
+}
+
+export function showEvents() {
+  const wanted = store.events.filter((event) => kind === "all" || (kind === "calls") === isOfCall(event));
+  const rows = wanted.slice(-SHOWN).reverse().map((event, index) => ({ ...event, index: wanted.length - index }));
+  showRows(byId("events"), rows, (row) => `${row.at} ${row.who} ${row.name} ${row.index}`, build);
+}
+
+function build(event) {
+  const words = wordsOf(event);
+  const bad = BAD.test(event.name) || event.facts.new === "down";
+  const time = new Date(event.at * 1000);
+  return element("li", { class: bad ? "bad" : null },
+    element("time", { datetime: time.toISOString() }, time.toLocaleTimeString([], { hour12: false })),
+    element("span", { class: "who" }, event.who),
+    element("span", { class: "words" }, words),
+  );
+}
