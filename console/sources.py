@@ -7,13 +7,12 @@ came. Only the latest snapshot of each is kept, for browsers that come later.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, Protocol
 
 import aiohttp
 
-from backhaul.settings import Secret
 from backhaul.tasks import TaskOwner
 
 __all__ = ["Source", "SourceListener", "Sources"]
@@ -34,7 +33,7 @@ class Source:
     """Names it among the others, for as long as it is there."""
     url: str
     """Of its admin listener."""
-    token: Secret
+    token: str = field(repr=False)
 
 
 class SourceListener(Protocol):
@@ -159,4 +158,4 @@ class Sources:
 
 
 def _headers(source: Source) -> dict[str, str]:
-    return {"Authorization": f"Bearer {source.token.reveal()}"}
+    return {"Authorization": f"Bearer {source.token}"}

@@ -80,7 +80,7 @@ def sources_of(described: Mapping[str, Any]) -> Iterator[Source]:
         *((edge["name"], edge) for edge in described["edges"]),
         *((agent["id"], agent) for agent in agents),
     ]:
-        yield Source(name, one["admin_url"], Secret(one["admin_token"]))
+        yield Source(name, one["admin_url"], one["admin_token"])
 
 
 async def _serve(
@@ -131,7 +131,7 @@ def _problems(edges: Sequence[str], agents: Sequence[str]) -> Iterator[str]:
 
 def _given_sources(edges: Sequence[str], agents: Sequence[str]) -> tuple[Source, ...]:
     tokens = {
-        name: Secret(os.environ.get(f"{name}_ADMIN_TOKEN", ""))
+        name: os.environ.get(f"{name}_ADMIN_TOKEN", "")
         for name in ("EDGE", "REGION_AGENT")
     }
     return (

@@ -41,6 +41,7 @@ const gauge = (name) => times().map((end) => {
   return values.length ? Math.max(...values) : null;
 });
 
+const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 // light-dark() is worked out only where it is used.
 function resolved(name) {
@@ -84,8 +85,8 @@ function plotOf(chart, data) {
   const axis = { stroke: ink, grid, ticks: grid, font: "11px system-ui" };
   const options = {
     width: Math.max(box.clientWidth, 200), height: 160,
-    series: [{ label: "at" }, ...series],
-    axes: [{ ...axis }, { ...axis, size: 50 }],
+    series: [{ label: "at", value: (_, at) => (at ? clock(at) : "–") }, ...series],
+    axes: [{ ...axis, values: (_, splits) => splits.map(clock) }, { ...axis, size: 50 }],
     scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 1, 1) * 1.1] } },
     legend: { live: true }, cursor: { drag: { x: false, y: false } },
   };

@@ -21,7 +21,7 @@ export const DECODED = Float32Array.from({ length: 256 }, (_, code) => {
 
 const CROSSINGS = 12;
 const STEPS = 512;
-const KERNEL = Float32Array.from({ length: CROSSINGS * STEPS + 2 }, (_, index) => {
+const KERNEL = Float32Array.from({ length: (CROSSINGS + 1) * STEPS + 2 }, (_, index) => {
   const u = index / STEPS;
   if (u >= CROSSINGS) return 0;
   const window = 0.5 + 0.5 * Math.cos((Math.PI * u) / CROSSINGS);

@@ -27,8 +27,27 @@ export function landPath(topology) {
   const arcOf = (index) => (index < 0 ? arcs[~index].slice().reverse() : arcs[index]);
   const ringOf = (indices) => indices.flatMap((index, place) => (place ? arcOf(index).slice(1) : arcOf(index)));
   const polygons = topology.objects.land.geometries.flatMap((one) => (one.type === "Polygon" ? [one.arcs] : one.arcs));
-  const rings = polygons.flat().map(ringOf).filter((ring) => ring.some(([, latitude]) => latitude > BOTTOM));
+  const rings = polygons.flat().map(ringOf).filter((ring) => ring.some(([, latitude]) => latitude > BOTTOM)).map(unbroken).flatMap(onBothEdges);
   return rings.map((ring) => "M" + ring.map((point) => project(point).map((value) => value.toFixed(1)).join(",")).join("L") + "Z").join("");
+}
+
+// A coast that crosses the date line goes on beyond the edge of the map …
+function unbroken(ring) {
+  let turn = 0;
+  return ring.map(([longitude, latitude], index) => {
+    const before = index ? ring[index - 1][0] : longitude;
+    if (longitude - before > 180) turn -= 360;
+    if (before - longitude > 180) turn += 360;
+    return [longitude + turn, latitude];
+  });
+}
+
+// … and comes in again on the other side.
+function onBothEdges(ring) {
+  const shifted = (by) => ring.map(([longitude, latitude]) => [longitude + by, latitude]);
+  const west = ring.some(([longitude]) => longitude < -181);
+  const east = ring.some(([longitude]) => longitude > 181);
+  return [ring, ...(west ? [shifted(360)] : []), ...(east ? [shifted(-360)] : [])];
 }
 
 // A curve between two places, bent towards the pole as great circles are.

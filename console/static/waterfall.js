@@ -2,8 +2,9 @@
 import { element, ms, shortSid, svg } from "./dom.js";
 import { store } from "./store.js";
 
-const WIDTH = 720;
-const NAMES = 230;
+const WIDE = 1100;
+const NARROW = 560;
+const NAMES = 215;
 const ROW = 20;
 const KINDS = { "stream start": "carrier", route: "route", "first audio": "sound", turn: "turn", "turn first audio": "sound", tool: "route" };
 
@@ -12,17 +13,17 @@ export async function askCall(sid) {
   const answer = await fetch(`/api/calls/${encodeURIComponent(sid)}`).catch(() => null);
   if (!answer?.ok) return null;
   const told = await answer.json();
-  return { edges: told.filter((one) => one.edge), agents: told.filter((one) => one.agent) };
+  return { edges: told.filter((one) => one.timeline), agents: told.filter((one) => one.conversations) };
 }
 
-export function fallOf({ edges, agents }, { title = "", untilMs = Infinity } = {}) {
+export function fallOf({ edges, agents }, { title = "", untilMs = Infinity, narrow = false } = {}) {
   const main = edges.find((edge) => edge.live) ?? edges[edges.length - 1];
   if (!main) return element("p", { class: "quiet" }, "No edge remembers this call.");
   const zero = Math.min(...edges.map((edge) => edge.started_unix_s));
   const steps = [...edges.flatMap((edge) => stepsOfEdge(edge, zero)), ...agents.flatMap((agent) => stepsOfAgent(agent, zero))]
     .filter((step) => step.start <= untilMs).sort((a, b) => a.start - b.start || a.depth - b.depth);
   const box = element("div", { class: "fall" });
-  box.append(headOf(main, title), draw(steps, untilMs), routesOf(main));
+  box.append(headOf(main, title), draw(steps, untilMs, narrow ? NARROW : WIDE), routesOf(main, !narrow));
   return box;
 }
 
@@ -67,12 +68,12 @@ function stepsOfAgent({ agent, conversations }, zero) {
   });
 }
 
-function draw(steps, untilMs) {
+function draw(steps, untilMs, width) {
   const whole = Math.max(1, Math.min(untilMs, Math.max(...steps.map((step) => step.end))));
-  const room = WIDTH - NAMES - 10;
+  const room = width - NAMES - 10;
   const at = (value) => NAMES + (Math.min(value, whole) / whole) * room;
   const height = (steps.length + 1) * ROW + 6;
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": steps.map((step) => `${step.name} ${step.note} ${ms(step.end - step.start)}`).join("; ") });
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": steps.map((step) => `${step.name} ${step.note} ${ms(step.end - step.start)}`).join("; ") });
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     const x = at(whole * share);
     picture.append(svg("line", { class: "grid", x1: x, x2: x, y1: ROW, y2: height }), svg("text", { class: "figure", x, y: 12, "text-anchor": share === 1 ? "end" : "middle" }, ms(whole * share)));
@@ -80,20 +81,20 @@ function draw(steps, untilMs) {
   steps.forEach((step, index) => {
     const y = (index + 1) * ROW;
     const x = at(Math.max(step.start, 0));
-    const width = Math.max(at(step.end) - x, 2);
+    const length = Math.max(at(step.end) - x, 2);
     const words = `${step.name} ${step.note}`.trim();
     const figure = ms(Math.max(step.end - step.start, 0));
-    const inside = x + width + 60 > WIDTH;
+    const inside = x + length + 60 > width;
     picture.append(
       svg("text", { x: 4 + step.depth * 12, y: y + 14 }, words.length > 34 ? words.slice(0, 33) + "…" : words),
-      svg("rect", { class: `bar ${step.bad ? "bad" : KINDS[step.name] ?? ""}`, x, y: y + 4, width, height: ROW - 8, rx: 2 }, svg("title", {}, `${words}: ${figure}${step.bad ? `, ${step.bad}` : ""}`)),
-      svg("text", { class: "figure", x: inside ? x - 4 : x + width + 4, y: y + 14, "text-anchor": inside ? "end" : "start" }, figure),
+      svg("rect", { class: `bar ${step.bad ? "bad" : KINDS[step.name] ?? ""}`, x, y: y + 4, width: length, height: ROW - 8, rx: 2 }, svg("title", {}, `${words}: ${figure}${step.bad ? `, ${step.bad}` : ""}`)),
+      svg("text", { class: "figure", x: inside ? x - 4 : x + length + 4, y: y + 14, "text-anchor": inside ? "end" : "start" }, figure),
     );
   });
   return picture;
 }
 
-function routesOf(call) {
+function routesOf(call, open) {
   const rows = call.routes.flatMap((route) => route.candidates.map((one) => element("tr", {},
     element("td", {}, route.leg > 1 ? `leg ${route.leg}` : "first"),
     element("td", {}, one.region),
@@ -103,5 +104,5 @@ function routesOf(call) {
   )));
   if (!rows.length) return "";
   const heads = ["decision", "region", "why", "predicted", "rtt", "open", "model", "load", "free"];
-  return element("details", { open: true }, element("summary", {}, "What the router thought"), element("div", { class: "scroll" }, element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((head, index) => element("th", { class: index > 2 ? "n" : null }, head)))), element("tbody", {}, ...rows))));
+  return element("details", { open }, element("summary", {}, "What the router thought"), element("div", { class: "scroll" }, element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((head, index) => element("th", { class: index > 2 ? "n" : null }, head)))), element("tbody", {}, ...rows))));
 }
