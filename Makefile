@@ -9,7 +9,7 @@ TEST_PROCESSES ?= 3
 TERRAFORM := $(VENV)/.terraform
 CHECKOV   := $(UV) tool run --from checkov==3.3.30 checkov
 
-.PHONY: demo test check terraform-check terraform-schema coverage bench bench-transports up clean
+.PHONY: demo test check screenshots terraform-check terraform-schema coverage bench bench-transports up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
@@ -27,6 +27,9 @@ check: $(STAMP)  ## style, types and import rules
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-cache
+
+screenshots: $(STAMP) ## take the pictures in docs/console.md anew (needs Debian's chromium)
+	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/browser
 
 terraform-check: $(TERRAFORM) ## prove of terraform/ what can be proved without AWS
 	CHECKOV="$(CHECKOV)" $(BIN)/python -m tests.terraform.check

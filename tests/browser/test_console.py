@@ -1,0 +1,151 @@
+"""The console as a person meets it: in a real browser, over a real fabric."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Looker
+
+# Ten processes and a browser start here, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(300)
+
+Look = Callable[..., Looker]
+
+MAX_PAGE_BYTES = 150 * 1024
+LIVE = "document.getElementById('live').dataset.mood === 'good'"
+STARTED = "Number(document.documentElement.dataset.interactive)"
+TRANSFERRED = """performance.getEntriesByType('resource')
+    .concat(performance.getEntriesByType('navigation'))
+    .filter(one => !one.name.includes('/api/'))
+    .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
+
+
+def region_is(name: str, *states: str) -> str:
+    mark = f"""document.querySelector('.place[aria-label^="region {name}:"]')"""
+    return f"{json.dumps(states)}.includes({mark}?.dataset.state)"
+
+
+def says(selector: str, words: str) -> str:
+    found = f"document.querySelector({json.dumps(selector)})?.textContent"
+    return f"({found} ?? '').includes({json.dumps(words)})"
+
+
+def call(looker: Looker, profile: str) -> None:
+    option = f"#phone-number option:has-text({json.dumps(profile)})"
+    number = looker.page.get_attribute(option, "value")
+    looker.page.select_option("#phone-number", number)
+    looker.page.select_option("#phone-edge", "edge-ashburn")
+    looker.page.click("#phone-call")
+
+
+def hang_up(looker: Looker) -> None:
+    looker.page.click("#phone-hang-up")
+    looker.wait(says("#phone-state", "ended by caller"))
+    looker.page.wait_for_selector("#phone-call:enabled")
+
+
+def test_a_page_shows_the_fabric(look: Look) -> None:
+    looker = look()
+    looker.wait(LIVE)
+    for region in ("us-east", "eu-central", "ap-southeast"):
+        looker.wait(region_is(region, "healthy"))
+    looker.wait(says("#verdict-words", "Ready: nobody is calling"))
+    looker.wait(says("#verdict-facts", "3 of 3 regions healthy"))
+    looker.wait(says("#pools", "front-desk"))
+    assert looker.page.evaluate(TRANSFERRED) < MAX_PAGE_BYTES
+
+
+def test_only_who_has_the_token_sees_anything(look: Look, up: dict[str, Any]) -> None:
+    base = up["console_url"].partition("#")[0]
+    looker = look(base, ready=False)
+    assert looker.page.request.get(f"{base}api/stream").status == 401
+    assert looker.page.request.post(f"{base}api/break", data={}).status == 401
+    page = looker.page.request.get(base)
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    looker.page.fill("#token", "not the token")
+    looker.page.click("button")
+    looker.wait(says("#problem", "not the token"))
+    looker.page.fill("#token", up["console_url"].partition("token=")[2])
+    looker.page.keyboard.press("Enter")
+    looker.page.wait_for_selector("html[data-interactive]", state="attached")
+    looker.page.click("#logout")
+    looker.page.wait_for_selector("#token")
+
+
+def test_a_person_talks_and_is_answered(look: Look) -> None:
+    looker = look()
+    call(looker, "front-desk")
+    looker.wait(says("#phone-state", "You hear it"))
+    looker.wait(says("#phone-falls", "turn 1 answered"))
+    looker.wait(says("#phone-falls", "first audio greeting"))
+    looker.wait(says("#phone-falls", "chosen"))
+    hang_up(looker)
+
+
+def test_a_warm_call_beside_a_cold_one(look: Look) -> None:
+    looker = look()
+    looker.page.click("#phone-compare")
+    looker.wait(says("#phone-falls", "warm:"))
+    looker.page.wait_for_selector("#phone-call:enabled")
+    looker.wait(says("#phone-falls", "lease us-east cold"))
+    looker.shoot("warm-and-cold", selector="#phone-card")
+    cold, warm = looker.page.eval_on_selector_all(
+        "#phone-falls .big",
+        "all => all.map(one => parseFloat(one.textContent.split(' ')[1]))",
+    )
+    assert warm < cold
+
+
+def test_who_talks_to_a_region_that_is_killed_goes_on_elsewhere(look: Look) -> None:
+    looker = look()
+    looker.page.click("#callers button:has-text('5')")
+    looker.wait(says("#verdict-words", "5 callers are well"))
+    call(looker, "front-desk")
+    looker.wait(says("#phone-falls", "conversation us-east-1"))
+    looker.page.click('[aria-label="Kill us-east"]')
+    looker.wait(says("#phone-falls", "failover"))
+    looker.wait(region_is("us-east", "down", "suspect"))
+    looker.wait(
+        "[...document.querySelectorAll('#phone-falls text')].filter(one => "
+        "one.textContent.startsWith('conversation')).length > 1"
+    )
+    looker.wait(says("#verdict-words", "Callers are well"))
+    looker.shoot("region-down", whole=True)
+    looker.page.click('[aria-label="Heal us-east"]')
+    looker.wait(region_is("us-east", "healing", "healthy"))
+    looker.wait(says("#break-state", "healed"))
+    hang_up(looker)
+    assert "0 calls lost" in looker.text("#verdict-facts")
+    looker.page.click("#callers button:has-text('0')")
+
+
+def test_everything_is_reached_by_keyboard(look: Look) -> None:
+    looker = look(color_scheme="dark")
+    looker.wait(region_is("eu-central", "healthy"))
+    looker.page.keyboard.press("Tab")
+    assert looker.page.evaluate("document.activeElement.className") == "skip"
+    looker.page.focus('.place[aria-label^="region eu-central:"]')
+    looker.page.keyboard.press("Enter")
+    looker.wait(says("#place", "eu-central-1"))
+    looker.page.wait_for_selector("#calls tbody button")
+    looker.page.focus("#calls tbody button")
+    looker.page.keyboard.press("Enter")
+    looker.page.wait_for_selector("#fall svg")
+    looker.wait("document.activeElement.id === 'fall-close'")
+    looker.shoot("waterfall", selector="#fall-card")
+    looker.page.keyboard.press("Enter")
+    looker.page.wait_for_selector("#fall-card", state="hidden")
+
+
+def test_a_dark_page_on_a_phone(look: Look) -> None:
+    looker = look(width=390, color_scheme="dark", has_touch=True)
+    looker.wait(LIVE)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert looker.page.evaluate(ground) == "rgb(20, 22, 26)"
+    wide = "document.documentElement.scrollWidth > innerWidth"
+    assert not looker.page.evaluate(wide)
+    looker.shoot("phone")
+    looker.page.click("#theme")
+    assert looker.page.evaluate(ground) == "rgb(246, 245, 242)"
