@@ -99,6 +99,11 @@ class Console:
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{self.port}/#token={self._settings.token.reveal()}"
 
+    @property
+    def calls(self) -> int:
+        """Calls that are held from the page just now."""
+        return self._phones
+
     async def start(self) -> None:
         """Begin to follow the sources, and to serve.
 

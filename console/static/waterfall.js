@@ -57,7 +57,7 @@ function noteOf(step) {
 function stepsOfAgent({ agent, conversations }, zero) {
   return conversations.flatMap((one) => {
     const offset = (one.began_unix_s - zero) * 1000;
-    const conversation = { name: "conversation", note: agent, depth: 0, start: offset, end: offset + one.end_ms, bad: "" };
+    const conversation = { name: "conversation", note: agent, depth: 0, start: offset + Math.min(0, ...one.turns.map((turn) => turn.start_ms)), end: offset + one.end_ms, bad: "" };
     const turns = one.turns.flatMap((turn) => {
       const start = offset + turn.start_ms;
       const first = turn.first_audio_ms === null ? [] : [{ name: "turn first audio", note: ms(turn.first_audio_ms), depth: 2, start, end: start + turn.first_audio_ms, bad: "" }];
