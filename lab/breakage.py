@@ -73,7 +73,7 @@ class FabricBreaker:
         standing = [agent for agent in agents if agent not in self._gone]
         self._gone.update(standing)
         await asyncio.gather(*(self._fabric.kill(agent) for agent in standing))
-        return f"{target}: {len(standing)} agents killed (SIGKILL)"
+        return f"{target}: SIGKILL to {', '.join(standing)}"
 
     async def _drain(self, target: str) -> str:
         agents = self._agents(self._regions[target])
@@ -82,7 +82,7 @@ class FabricBreaker:
         for agent in standing:
             # Ends when its calls have; nobody waits for it here.
             self._tasks.spawn(self._stop(agent), name=f"drain:{agent}")
-        return f"{target}: {len(standing)} agents told to end (SIGTERM)"
+        return f"{target}: SIGTERM to {', '.join(standing)}"
 
     async def _stop(self, agent: str) -> None:
         await self._fabric.stop(agent, grace_s=_DRAIN_S)
@@ -97,7 +97,7 @@ class FabricBreaker:
             await self._fabric.stop(agent, grace_s=0.0)  # one that is still draining
         await asyncio.gather(*(self._fabric.start_again(agent) for agent in gone))
         self._gone.difference_update(gone)
-        return f"{target}: healed, {len(gone)} agents started"
+        return f"{target}: healed, {len(gone)} started again"
 
     async def _block_udp(self, target: str) -> str:
         await self._set_udp(self._regions[target], loss=1.0)

@@ -38,8 +38,8 @@ function build(row) {
 
 async function choose(sid) {
   open = sid;
-  await showFall();
   byId("fall-card").hidden = false;
+  await showFall();
   byId("fall-card").scrollIntoView({ block: "nearest" });
   byId("fall-close").focus();
 }
@@ -50,5 +50,5 @@ async function showFall() {
   const sid = open;
   const told = await askCall(sid);
   asking = false;
-  if (told && open === sid) byId("fall").replaceChildren(fallOf(told));
+  if (told && open === sid) byId("fall").replaceChildren(fallOf(told, { room: byId("fall-card").clientWidth - 40 }));
 }

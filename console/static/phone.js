@@ -143,7 +143,8 @@ async function showFall(mine, title) {
   const told = await askCall(mine.sid);
   const fall = falls.find((one) => one.sid === mine.sid);
   if (!told || !fall || !told.edges.length) return;
-  const shown = title ? { title, untilMs: SETUP_MS, narrow: true } : { narrow: true };
+  const room = byId("phone-falls").clientWidth / (title ? 2 : 1) - 20;
+  const shown = title ? { title, untilMs: SETUP_MS, room, open: false } : { room, open: false };
   const box = fallOf(told, shown);
   const first = told.edges[told.edges.length - 1].timeline.find((step) => step.name === "first audio");
   if (title && first) box.prepend(element("p", { class: "big" }, `${title}: ${ms(first.end_ms)}`, element("small", {}, " until the first word")));

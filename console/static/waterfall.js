@@ -2,8 +2,8 @@
 import { element, ms, shortSid, svg } from "./dom.js";
 import { store } from "./store.js";
 
-const WIDE = 1100;
-const NARROW = 560;
+const NARROWEST = 480;
+const WIDEST = 1300;
 const NAMES = 215;
 const ROW = 20;
 const KINDS = { "stream start": "carrier", route: "route", "first audio": "sound", turn: "turn", "turn first audio": "sound", tool: "route" };
@@ -16,14 +16,14 @@ export async function askCall(sid) {
   return { edges: told.filter((one) => one.timeline), agents: told.filter((one) => one.conversations) };
 }
 
-export function fallOf({ edges, agents }, { title = "", untilMs = Infinity, narrow = false } = {}) {
+export function fallOf({ edges, agents }, { title = "", untilMs = Infinity, room = WIDEST, open = true } = {}) {
   const main = edges.find((edge) => edge.live) ?? edges[edges.length - 1];
   if (!main) return element("p", { class: "quiet" }, "No edge remembers this call.");
   const zero = Math.min(...edges.map((edge) => edge.started_unix_s));
   const steps = [...edges.flatMap((edge) => stepsOfEdge(edge, zero)), ...agents.flatMap((agent) => stepsOfAgent(agent, zero))]
     .filter((step) => step.start <= untilMs).sort((a, b) => a.start - b.start || a.depth - b.depth);
   const box = element("div", { class: "fall" });
-  box.append(headOf(main, title), draw(steps, untilMs, narrow ? NARROW : WIDE), routesOf(main, !narrow));
+  box.append(headOf(main, title), draw(steps, untilMs, Math.max(NARROWEST, Math.min(WIDEST, room))), routesOf(main, open));
   return box;
 }
 
@@ -70,8 +70,8 @@ function stepsOfAgent({ agent, conversations }, zero) {
 
 function draw(steps, untilMs, width) {
   const whole = Math.max(1, Math.min(untilMs, Math.max(...steps.map((step) => step.end))));
-  const room = width - NAMES - 10;
-  const at = (value) => NAMES + (Math.min(value, whole) / whole) * room;
+  const length = width - NAMES - 10;
+  const at = (value) => NAMES + (Math.min(value, whole) / whole) * length;
   const height = (steps.length + 1) * ROW + 6;
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": steps.map((step) => `${step.name} ${step.note} ${ms(step.end - step.start)}`).join("; ") });
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
@@ -81,14 +81,14 @@ function draw(steps, untilMs, width) {
   steps.forEach((step, index) => {
     const y = (index + 1) * ROW;
     const x = at(Math.max(step.start, 0));
-    const length = Math.max(at(step.end) - x, 2);
+    const long = Math.max(at(step.end) - x, 2);
     const words = `${step.name} ${step.note}`.trim();
     const figure = ms(Math.max(step.end - step.start, 0));
-    const inside = x + length + 60 > width;
+    const inside = x + long + 60 > width;
     picture.append(
       svg("text", { x: 4 + step.depth * 12, y: y + 14 }, words.length > 34 ? words.slice(0, 33) + "…" : words),
-      svg("rect", { class: `bar ${step.bad ? "bad" : KINDS[step.name] ?? ""}`, x, y: y + 4, width: length, height: ROW - 8, rx: 2 }, svg("title", {}, `${words}: ${figure}${step.bad ? `, ${step.bad}` : ""}`)),
-      svg("text", { class: "figure", x: inside ? x - 4 : x + length + 4, y: y + 14, "text-anchor": inside ? "end" : "start" }, figure),
+      svg("rect", { class: `bar ${step.bad ? "bad" : KINDS[step.name] ?? ""}`, x, y: y + 4, width: long, height: ROW - 8, rx: 2 }, svg("title", {}, `${words}: ${figure}${step.bad ? `, ${step.bad}` : ""}`)),
+      svg("text", { class: "figure", x: inside ? x - 4 : x + long + 4, y: y + 14, "text-anchor": inside ? "end" : "start" }, figure),
     );
   });
   return picture;

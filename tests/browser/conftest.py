@@ -53,6 +53,7 @@ class Looker:
         directory = os.environ.get("SCREENSHOTS")
         if not directory:
             return
+        self.page.evaluate("scrollTo(0, 0)")
         path = Path(directory) / f"console-{name}.png"
         if selector:
             self.page.locator(selector).screenshot(path=path)
