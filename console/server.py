@@ -204,11 +204,11 @@ class Console:
             viewer.put(b"event: hello\ndata: " + orjson.dumps(self._hello()) + b"\n\n")
             for key, snapshot in self._sources.latest.items():
                 viewer.put(source_event("snapshot", key, snapshot))
+            await _write(response, await viewer.next())  # nobody waits for history
             for key, history in await self._sources.ask_all("/api/history"):
                 viewer.put(source_event("history", key, history))
             while events := await viewer.next():
-                async with asyncio.timeout(_WRITE_TIMEOUT_S):
-                    await response.write(events)
+                await _write(response, events)
         except (ConnectionError, TimeoutError):
             pass  # nobody looks on any more
         finally:
@@ -267,6 +267,11 @@ class Console:
         for socket in list(self._sockets):
             with contextlib.suppress(ConnectionError):
                 await socket.close()
+
+
+async def _write(response: web.StreamResponse, events: bytes) -> None:
+    async with asyncio.timeout(_WRITE_TIMEOUT_S):
+        await response.write(events)
 
 
 def _serve(request: web.Request, asset: Asset) -> web.Response:

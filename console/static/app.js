@@ -21,6 +21,7 @@ function onChange(what) {
     offerBreaking();
   }
   changed = true;
+  if (!shown && what === "snapshot") show();
 }
 
 function show() {
