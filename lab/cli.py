@@ -23,6 +23,9 @@ _Config = Annotated[Path, typer.Option(help="The deployment's configuration file
 _CheckConfig = Annotated[
     bool, typer.Option("--check-config", help="Print the effective settings and exit.")
 ]
+_Voice = Annotated[
+    bool, typer.Option("--voice", help="A real voice; needs warmline[voice].")
+]
 _Regions = Annotated[int, typer.Option(help="Number of regions.")]
 _Agents = Annotated[int, typer.Option(help="Agents per region.")]
 _Edges = Annotated[int, typer.Option(help="Number of edges.")]
@@ -41,6 +44,7 @@ def up(
     config: Annotated[
         Path | None, typer.Option(help="Your numbers and profiles; else the example's.")
     ] = None,
+    voice: _Voice = False,
     json: _Json = False,
 ) -> None:
     """Start the local fabric and leave it running until interrupted."""
@@ -53,6 +57,7 @@ def up(
         edges=edges,
         config=config or example_config(),
         cold_line=True,
+        voice=voice,
     )
     raise typer.Exit(run_up(options, json=json))
 

