@@ -36,13 +36,16 @@ class LocalPhone:
         self._describe = describe
         self._callers = callers or {}
         described = describe()
+        self._account_sid: str = described["account_sid"]
         self._stand_in = TwilioStandIn(
-            described["account_sid"], described["twilio_auth_token"]
+            self._account_sid, described["twilio_auth_token"]
         )
 
     def offers(self) -> Mapping[str, Any]:
         """See `Phone`."""
         described = self._describe()
+        if not described:
+            return {"edges": [], "numbers": []}
         return {
             "edges": [edge["name"] for edge in described["edges"]],
             "numbers": [
@@ -73,6 +76,8 @@ class LocalPhone:
 
     def _plan(self, order: PhoneOrder, voice: Voice, earpiece: Earpiece) -> CallPlan:
         described = self._describe()
+        if described.get("account_sid") != self._account_sid:
+            raise PhoneProblemError("the fabric that this page belongs to has ended")
         edges = {edge["name"]: edge for edge in described["edges"]}
         if order.edge not in edges or order.number not in described["numbers"]:
             raise PhoneProblemError("there is no such edge or number")

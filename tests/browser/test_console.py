@@ -24,6 +24,10 @@ TRANSFERRED = """performance.getEntriesByType('resource')
     .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
 
 
+AGENT_WORDS = """(name => [...document.querySelectorAll('#place p')]
+    .map(one => one.textContent).find(words => words.startsWith(name)) ?? '')"""
+
+
 def region_is(name: str, *states: str) -> str:
     mark = f"""document.querySelector('.place[aria-label^="region {name}:"]')"""
     return f"{json.dumps(states)}.includes({mark}?.dataset.state)"
@@ -117,6 +121,23 @@ def test_who_talks_to_a_region_that_is_killed_goes_on_elsewhere(look: Look) -> N
     hang_up(looker)
     assert "0 calls lost" in looker.text("#verdict-facts")
     looker.page.click("#callers button:has-text('0')")
+
+
+def test_a_region_is_cut_off_from_udp_drained_and_healed(look: Look) -> None:
+    looker = look()
+    looker.wait(region_is("eu-central", *REACHABLE))
+    looker.page.click('.place[aria-label^="edge edge-frankfurt:"]')
+    looker.page.click('[aria-label="Block UDP eu-central"]')
+    looker.wait(says("#break-state", "UDP blocked"))
+    looker.wait(f"{AGENT_WORDS}('eu-central-1').includes('over websocket')")
+    looker.page.click('[aria-label="Heal eu-central"]')
+    looker.wait(says("#break-state", "eu-central: healed"))
+    looker.page.click('[aria-label="Drain ap-southeast"]')
+    looker.wait(says("#break-state", "SIGTERM to ap-southeast-1"))
+    looker.wait(says("#events", "drained: its calls are over"))
+    looker.page.click('[aria-label="Heal ap-southeast"]')
+    looker.wait(says("#break-state", "1 started again"))
+    looker.wait(f"{AGENT_WORDS}('ap-southeast-1').includes(' over ')")
 
 
 def test_everything_is_reached_by_keyboard(look: Look) -> None:
