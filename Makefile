@@ -7,9 +7,10 @@ STAMP := $(VENV)/.synced
 TEST_PROCESSES ?= 3
 # Terraform's check: its own packages, and checkov, which needs others and lives apart.
 TERRAFORM := $(VENV)/.terraform
+BENCH     := $(VENV)/.bench
 CHECKOV   := $(UV) tool run --from checkov==3.3.30 checkov
 
-.PHONY: demo demo-voice test check screenshots terraform-check terraform-schema coverage bench bench-transports up clean
+.PHONY: demo demo-voice test check screenshots terraform-check terraform-schema coverage bench bench-peers bench-transports benchmarks up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
@@ -56,11 +57,18 @@ bench: $(STAMP)  ## reproduce the figures in the README (the last ones need root
 	$(BIN)/python bench/tracing.py
 	$(BIN)/python bench/transports.py --seconds 6 --losses 0@100 1 3
 
+bench-peers: $(STAMP) ## what a call costs here and at what people use today (five minutes; BENCH_ARGS=--full: two hours)
+	$(BIN)/python bench/peers.py $(BENCH_ARGS)
+
+benchmarks: $(BENCH)  ## measure docs/benchmarks.md anew, on a machine that does nothing else (two hours)
+	$(BIN)/python bench/peers.py --full --out bench/peers.json
+	$(BIN)/python bench/peers_docs.py bench/peers.json
+
 bench-transports: $(STAMP)  ## audio over lossy paths on every transport, all of them (needs root)
 	$(BIN)/python bench/transports.py $(BENCH_ARGS)
 
 clean:           ## remove everything the other targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .peers .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 $(UV):
 	python3 -m venv $(VENV)
@@ -68,6 +76,10 @@ $(UV):
 
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --inexact --quiet
+	touch $@
+
+$(BENCH): $(STAMP)
+	$(UV) sync --frozen --inexact --quiet --group bench
 	touch $@
 
 $(TERRAFORM): $(STAMP)

@@ -12,6 +12,8 @@ from backhaul.core.messages import (
     Clear,
     CloseReason,
     Greeting,
+    Handover,
+    HandoverReason,
     Message,
     Opened,
     Returned,
@@ -46,7 +48,7 @@ from edge.core.call_events import (
     TellReturned,
 )
 from edge.core.call_machine import ENDED_BY_AGENT, CallConfig, CallMachine
-from edge.core.call_story import MOVED, AudioSource, CallStory
+from edge.core.call_story import AudioSource, CallStory
 from edge.hold import Hold
 from edge.line import Line, StreamSink
 from edge.metrics import EdgeMetrics
@@ -175,6 +177,8 @@ class Call:
                 self._send_away(message)
             case Checkpoint():
                 self.session.memory.keep(message)
+            case Handover(reason):
+                self.feed(MoveWanted(reason))
             case _:
                 pass  # a newer agent may say more than this edge understands
 
@@ -233,9 +237,7 @@ class Call:
                 self.line.detach()
             case CallStateChanged(old, new, reason):
                 if old is CallState.MOVING:
-                    moved = reason == "session_found"
-                    outcome = "moved" if moved else "stayed"
-                    self.metrics.moves.labels(outcome=outcome).inc()
+                    self._count_move(found=reason == "session_found")
                 _log.info(
                     "call.state_changed",
                     call_sid=self.call_sid,
@@ -253,8 +255,8 @@ class Call:
         action: FindSession | OpenChannel | TellReturned | ReleaseLease | CloseChannel,
     ) -> None:
         match action:
-            case FindSession():
-                self._find_session()
+            case FindSession(asked):
+                self._find_session(asked)
             case OpenChannel():
                 self._open_channel()
             case TellReturned(outcome):
@@ -264,12 +266,17 @@ class Call:
             case CloseChannel(reason):
                 self.session.close(reason)
 
-    def _find_session(self) -> None:
+    def _find_session(self, asked: HandoverReason | None) -> None:
         if self.state is CallState.MOVING:
-            search = self.session.next_search(reason=MOVED)
+            search = self.session.search_beside(asked)
         else:
             search = self.session.next_search(patient=self.session.was_heard)
         self.session.renew(search, None)
+
+    def _count_move(self, *, found: bool) -> None:
+        reason = self.session.search.leg.reason
+        outcome = "moved" if found else "stayed"
+        self.metrics.moves.labels(reason=reason, outcome=outcome).inc()
 
     def _open_channel(self) -> None:
         session = self.session

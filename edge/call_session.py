@@ -9,7 +9,7 @@ from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
 from backhaul.core.checkpoint import VoiceProgress
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.messages import Greeting, Message, Open
+from backhaul.core.messages import Greeting, HandoverReason, Message, Open
 from edge.agent import Agent
 from edge.call_facts import Caller
 from edge.call_help import CallHelp
@@ -21,6 +21,7 @@ from edge.core.call_events import (
     SessionNotFound,
 )
 from edge.core.call_memory import CallMemory
+from edge.core.call_story import UNWELL
 from edge.lease import Lease
 from edge.metrics import EdgeMetrics
 from edge.search import Search
@@ -103,21 +104,32 @@ class CallSession:
         self.search, self.lease = search, lease
         self._search_on()
 
-    def next_search(self, *, patient: bool = False, reason: str = "") -> Search:
+    def next_search(self, *, patient: bool = False) -> Search:
         """Return a search for another session: elsewhere, if this one's agent is lost.
 
         Args:
             patient: See `Search`.
-            reason: Why, if nothing is lost.
         """
-        agent, story = self.agent, self.trace.story
+        return self._search("stream_lost", elsewhere=self._blamed, patient=patient)
+
+    def search_beside(self, asked: HandoverReason | None) -> Search:
+        """Return a search for a session that is to take over from one that works.
+
+        Args:
+            asked: Why its agent asks for that; None: it is the edge's own wish.
+        """
+        elsewhere = asked is not HandoverReason.SESSION_EXPIRING
+        return self._search(asked or UNWELL, elsewhere=elsewhere)
+
+    def _search(self, reason: str, *, elsewhere: bool, patient: bool = False) -> Search:
+        agent = self.agent
         return Search(
             self.search.call_sid,
             self.search.profile,
             self.search.epoch + 1,
-            frozenset((agent.address,) if agent and (reason or self._blamed) else ()),
+            frozenset((agent.address,) if agent and elsewhere else ()),
             patient,
-            leg=story.next_leg(reason or "stream_lost", now=monotonic_s()),
+            leg=self.trace.story.next_leg(reason, now=monotonic_s()),
         )
 
     def stop_search(self) -> None:
@@ -211,6 +223,8 @@ class CallSession:
         metrics = self._metrics
         count = metrics.sessions_lost if self.spoken else metrics.session_retries
         count.labels(reason=reason.value).inc()
+        # If another session is searched already, it is needed by now.
+        self.search.patient = self.search.patient or self.was_heard
         self._feed(ChannelClosed(reason))
 
     def close(self, reason: CloseReason) -> None:

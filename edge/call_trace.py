@@ -11,7 +11,7 @@ from backhaul.core.close_reason import CloseReason
 from backhaul.core.span_names import Attributes, SpanName
 from backhaul.tracing import Trace, Tracer, traceparent_of
 from edge.core.call_spans import StorySpan, spans_of
-from edge.core.call_story import MOVED, CallStory, Leg
+from edge.core.call_story import CallStory, Leg
 
 __all__ = ["CallDelays", "CallTrace", "CallTraces"]
 
@@ -104,7 +104,7 @@ class CallDelays:
             self._attach.labels(leg.place.region).observe(leg.attach_s)
         if leg.first_audio_s is not None:
             self._first_audio.labels(leg.source.value).observe(leg.first_audio_s)
-        if leg.number > 1 and leg.reason != MOVED:
+        if leg.number > 1 and not leg.planned:
             self._observe_failover(leg)
 
     def _observe_failover(self, leg: Leg) -> None:

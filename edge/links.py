@@ -45,6 +45,8 @@ from edge.settings import EdgeSettings
 __all__ = ["Agent", "AgentLinks", "Lease", "LinksListener"]
 
 _CHECK_EVERY_S: Final = 0.1
+_IDLE_ROUNDS: Final = 5
+"""An agent without calls of ours is looked at once in so many checks."""
 _MAX_BACKOFF_S: Final = 0.25
 """Beside the patience with a dial: a link is back within a second after its peer or its
 path is, where a round trip takes 80 ms or less; elsewhere within 12 round trips."""
@@ -128,6 +130,7 @@ class AgentLinks:
         self._leaving: dict[Agent, float] = {}
         """Those that get no more calls, and until when one may still begin."""
         self._checked_at = 0.0
+        self._round = 0
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
         self._closed = False
@@ -349,9 +352,11 @@ class AgentLinks:
         late_s, self._checked_at = now - self._checked_at, now
         if late_s > 2 * _CHECK_EVERY_S:
             return  # our own loop stood still: answers wait unread, nobody stalled
-        for agent in self.all_agents():
-            # Each in its own turn: what goes wrong with one keeps no other waiting.
-            loop.call_soon(self._check_agent, agent, now)
+        self._round += 1
+        for number, agent in enumerate(self.all_agents()):
+            if agent.seats or (self._round + number) % _IDLE_ROUNDS == 0:
+                # Each in its own turn: what goes wrong with one keeps no other waiting.
+                loop.call_soon(self._check_agent, agent, now)
         self._let_go(now)
 
     def _check_agent(self, agent: Agent, now: float) -> None:

@@ -72,8 +72,8 @@ class EdgeMetrics:
         self.moves = Counter(
             "edge_calls_moved",
             "Calls that another session was searched for while theirs still worked, by "
-            "whether one took over.",
-            ["outcome"],
+            "why, and whether one took over.",
+            ["reason", "outcome"],
             registry=self.registry,
         )
         self.hold_seconds = Histogram(

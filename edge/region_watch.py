@@ -157,7 +157,6 @@ class RegionWatch:
             # Answers wait unread: what is seen now says more of us than of others.
             for driver in self._drivers.values():
                 driver.feed(Stalled())
-            return
         agents: dict[str, list[Agent]] = {}
         for agent in self._links.agents.values():
             agents.setdefault(agent.region, []).append(agent)

@@ -166,6 +166,14 @@ class RealtimeServer:
         """Let the *count* oldest live sessions expire; return how many did."""
         return self._strike(ExpireNow(), count)
 
+    def expire_session(self, session_id: str) -> None:
+        """Let one live session expire.
+
+        Raises:
+            KeyError: If it is not live.
+        """
+        self._live[session_id].feed(ExpireNow())
+
     def silence_sessions(self, count: int) -> int:
         """Let the *count* oldest live sessions answer no more; return how many did."""
         return self._strike(BecomeZombie(), count)

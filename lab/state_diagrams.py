@@ -7,7 +7,7 @@ from typing import Any
 
 from backhaul.core import circuit_breaker, link, task_protection, warm_pool_events
 from edge.core import call_machine, region_health, transport_choice
-from region_agent.core import outbox, session_ladder, turns
+from region_agent.core import departure, outbox, session_ladder, turns
 
 __all__ = ["render"]
 
@@ -45,6 +45,11 @@ def render() -> str:
             "The caller in a conversation",
             "region_agent/core/turns.py",
             turns.CALLER_TRANSITIONS,
+        ),
+        (
+            "A call that leaves for another session",
+            "region_agent/core/departure.py",
+            departure.TRANSITIONS,
         ),
         (
             "A link in its pool, and a connection to a tool",

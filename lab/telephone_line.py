@@ -96,6 +96,7 @@ async def open_line(
     *,
     environ: Mapping[str, str] | None = None,
     latency: RealtimeLatency = BRISK,
+    session_lifetime_s: float = 3600.0,
 ) -> AsyncGenerator[TelephoneLine]:
     """Start a line; leaving the context closes it.
 
@@ -104,13 +105,16 @@ async def open_line(
         profile: What ``[profiles.desk]`` says beside its instructions (TOML).
         environ: What the agent finds in its environment.
         latency: Of the model.
+        session_lifetime_s: After which the model ends a session (s).
     """
     ports = {name: _free_port() for name in ("http_port", "media_port", "link_port")}
     path = directory / "warmline.toml"
     await asyncio.to_thread(_prepare, path, _config(profile, **ports))
     deployment = read_deployment(path)
     async with contextlib.AsyncExitStack() as stack:
-        settings = RealtimeServerSettings(latency=latency)
+        settings = RealtimeServerSettings(
+            latency=latency, session_lifetime_s=session_lifetime_s
+        )
         model = await stack.enter_async_context(RealtimeServer(settings))
         known = {
             "OPENAI_API_KEY": "sk-lab",

@@ -1,8 +1,9 @@
 """One call: binds the channel of a link to a Realtime session."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backhaul.channels import Channel
 from backhaul.clock import monotonic_s
@@ -12,6 +13,8 @@ from backhaul.core.messages import (
     CloseReason,
     Digit,
     Flow,
+    Handover,
+    HandoverReason,
     Message,
     Open,
     Opened,
@@ -36,6 +39,7 @@ from region_agent.core.conversation_events import (
     EndCall,
     FalselyStarted,
     Interrupted,
+    LeaveWanted,
     ModelSaid,
     ResponseRetried,
     SendAudio,
@@ -81,6 +85,10 @@ class BridgeCounters:
     """Keys beyond what one message holds."""
     audio_overflowed_bytes: int = 0
     """Model audio beyond what may wait for a caller."""
+    handovers_asked: Counter[HandoverReason] = field(
+        default_factory=Counter[HandoverReason]
+    )
+    """Times that an edge was asked to take a call to another session."""
 
 
 class Bridge:
@@ -148,6 +156,9 @@ class Bridge:
             message.voice,
         )
         self._driver.feed(began)
+        ends_at = self._session.expires_at
+        begin_at = ends_at - self._services.rollover_lead_s
+        self.leave(LeaveWanted(HandoverReason.SESSION_EXPIRING, begin_at, ends_at))
 
     def _greeting(self) -> bytes:
         """Return what the edge plays; unknown audio is silence of the same length."""
@@ -155,6 +166,10 @@ class Bridge:
         known = self._services.phrases.audio(message.profile, message.greeting_text)
         length = message.greeting_bytes
         return (known or b"")[:length].ljust(length, SILENCE)
+
+    def leave(self, wanted: LeaveWanted) -> None:
+        """Have the call go on in another session."""
+        self._driver.feed(wanted)
 
     def close(self, reason: CloseReason) -> None:
         """End the call from our side, or leave it to another agent."""
@@ -230,6 +245,8 @@ class Bridge:
             case SendEvent(event):
                 self._session.send(event)
             case SendMessage(message):
+                if isinstance(message, Handover):
+                    self._on_leaving(message.reason)
                 self._channel.send(message)
             case SendAudio(audio):
                 self._forward(audio)
@@ -241,6 +258,10 @@ class Bridge:
                 self.close(reason)
             case _:
                 self._note(action)
+
+    def _on_leaving(self, reason: HandoverReason) -> None:
+        self._counters.handovers_asked[reason] += 1
+        self._send_checkpoint()  # from here on the next agent goes on
 
     def _call_tool(self, called: CallTool) -> None:
         message = self._message
@@ -271,8 +292,11 @@ class Bridge:
         self._keeping = False
         version = self.conversation.transcript.version
         if not self._over and version != self._kept_version:
-            self._kept_version = version
-            self._channel.send(self.conversation.checkpoint(now=monotonic_s()))
+            self._send_checkpoint()
+
+    def _send_checkpoint(self) -> None:
+        self._kept_version = self.conversation.transcript.version
+        self._channel.send(self.conversation.checkpoint(now=monotonic_s()))
 
     def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:
         """Return position and heard of *cleared* without what other agents sent."""

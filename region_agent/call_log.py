@@ -1,6 +1,6 @@
 """Writes one call down: its events for the feed, and its record."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -29,6 +29,9 @@ from region_agent.tools import ToolResult
 
 __all__ = ["CallLog"]
 
+_EVENTS_PER_EPOCH: Final = 1_000_000
+"""More than any agent tells of one call."""
+
 _log = structlog.get_logger()
 
 
@@ -54,9 +57,8 @@ class CallLog:
             message.profile,
             started_unix_s=unix_s(),
             started_at=now,
-            # An agent before may have told the beginning of the call: its numbers,
-            # which nobody knows here, are lower.
-            first_number=int(unix_s()) if resumed or message.epoch > 1 else 1,
+            # Agents before have told the beginning of the call, with lower numbers.
+            first_number=1 + (message.epoch - 1) * _EVENTS_PER_EPOCH,
         )
         self._record = CallRecord(
             model=model, prices=services.prices.get(model), started_at=now

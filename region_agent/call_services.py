@@ -28,3 +28,5 @@ class CallServices:
     """The model of profiles that name none."""
     tracer: Tracer
     metrics: CallMetrics
+    rollover_lead_s: float
+    """See `region_agent.settings.RegionAgentSettings`."""

@@ -16,6 +16,7 @@ from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     CloseReason,
     Greeting,
+    HandoverReason,
     Hello,
     LeaseRelease,
     LeaseRequest,
@@ -37,6 +38,8 @@ from backhaul.transports.quic_admission import QuicCounters
 from backhaul.transports.quic_listener import QuicListener
 from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
+from region_agent.core.conversation_events import LeaveWanted
+from region_agent.core.departure import drained
 from region_agent.core.edge_roster import EdgeRoster
 from region_agent.greetings import push_greetings
 from region_agent.leases import Leases
@@ -70,6 +73,8 @@ class LinkListener:
         self.counters = BridgeCounters()
         self.calls_ended: Counter[CloseReason] = Counter()
         self.draining = False
+        self._leave_by = 0.0
+        """When a drain ends (monotonic s)."""
         self._hello = hello
         self._config = config
         self._stock_interval_s = stock_interval_s
@@ -149,10 +154,16 @@ class LinkListener:
         self._tasks.spawn(self._push_stock_forever(), name="stock")
 
     async def drain(self, timeout_s: float) -> None:
-        """Grant no more leases and wait until the calls have ended, within limits."""
+        """Grant no more leases and have the calls go elsewhere, within limits."""
         self.draining = True
         self._sessions.drain()
         self._push_stock()
+        now = monotonic_s()
+        self._leave_by = now + timeout_s
+        bridges = list(self._bridges)
+        leaving = drained(len(bridges), timeout_s=timeout_s, now=now)
+        for bridge, wanted in zip(bridges, leaving, strict=True):
+            bridge.leave(wanted)
         self._idle.clear()
         self._note_idle()
         with contextlib.suppress(TimeoutError):
@@ -250,6 +261,9 @@ class LinkListener:
         )
         self._bridges[bridge] = None
         bridge.start()
+        if self.draining:  # its lease is from before
+            now, by = monotonic_s(), self._leave_by
+            bridge.leave(LeaveWanted(HandoverReason.DRAINING, now, by))
         self.on_stock_changed()
         return bridge
 

@@ -83,6 +83,14 @@ class AgentCollector(Collector):
             (((reason,), count) for reason, count in listener.calls_ended.items()),
         )
 
+        asked = listener.counters.handovers_asked
+        yield counter(
+            "handovers_asked",
+            "Times that an edge was asked to take a call to another session, by why.",
+            ("reason",),
+            (((reason,), count) for reason, count in asked.items()),
+        )
+
     def _audio(self) -> Iterator[Metric]:
         seen = self._listener.counters
         directions = (

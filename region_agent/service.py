@@ -156,7 +156,7 @@ class RegionAgent:
         )
 
     async def drain(self) -> None:
-        """Take no more calls and wait until the live ones have ended, within limits."""
+        """Take no more calls and have the live ones go elsewhere, within limits."""
         await self.listener.drain(self._settings.drain_timeout_s)
         _log.info("agent.drained", agent=self._settings.agent_id)
 
@@ -227,6 +227,7 @@ class RegionAgent:
             model=settings.model,
             tracer=self._tracer(),
             metrics=CallMetrics(self._news),
+            rollover_lead_s=settings.rollover_lead_s,
         )
 
     def _tracer(self) -> Tracer:

@@ -83,8 +83,12 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """A session in stock is replaced before it is this old (s). Too low opens sessions
     for nothing; too high leaves calls little of the session's hour."""
     min_call_time_left_s: _Positive = 1800.0
-    """Never start a call on a session with less time left (s). Too low cuts long calls
-    off; too high leaves no time in which a session may be used."""
+    """Never start a call on a session with less time left (s). Too low makes calls
+    change sessions often; too high leaves no time in which a session may be used."""
+    rollover_lead_s: Annotated[float, Meta(ge=0)] = 120.0
+    """So long before the server ends a session (s) its call begins to look for a quiet
+    moment to go on in another one; shorter than `min_call_time_left_s`. Too low moves
+    callers in mid-sentence, or too late; too high moves long calls more often."""
     miss_probability: Annotated[float, Meta(gt=0, le=0.5)] = 0.01
     """Share of calls that may find no session ready, by the rate at which they came
     lately. Too low keeps many sessions that nobody uses; too high makes calls wait
@@ -131,7 +135,9 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """How long a call waits, when its link is gone, for its edge to come on another
     one (s). Too high keeps sessions busy for an edge that is gone."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
-    """How long calls may go on after SIGTERM (s)."""
+    """How long calls may take after SIGTERM to go on at other agents (s), each at a
+    quiet moment. Too low lets them lose their session, in mid-sentence; the process is
+    gone as soon as the last one is."""
     events_flush_s: Annotated[float, Meta(ge=0)] = 5.0
     """How long events of calls may take to be delivered when the agent stops (s);
     what is left then is lost."""
@@ -190,6 +196,8 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             found.append(
                 f"proof_timeout_s: more than {_MAX_PROOF_SHARE:g} of proof_interval_s"
             )
+        if self.rollover_lead_s >= self.min_call_time_left_s:
+            found.append("rollover_lead_s: not below min_call_time_left_s")
         if self.lease_wait_s >= self.lease_ttl_s:
             found.append("lease_wait_s: not below lease_ttl_s")
         return found

@@ -18,6 +18,7 @@ from backhaul.core.checkpoint import (
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.control_message import ControlMessage
 from backhaul.core.errands import Returned, SendDigits, Transfer, TransferKind
+from backhaul.core.handover import Handover, HandoverReason
 from backhaul.core.receipt import Arrived, Receipt
 from backhaul.core.surge import Surge
 from backhaul.errors import RemoteProtocolError
@@ -34,6 +35,8 @@ __all__ = [
     "Digit",
     "Flow",
     "Greeting",
+    "Handover",
+    "HandoverReason",
     "Heartbeat",
     "HeartbeatReply",
     "Hello",
@@ -63,7 +66,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 4
+PROTOCOL_VERSION: Final = 5
 """Version of the link protocol; peers of another version are refused at hello."""
 
 
@@ -352,6 +355,7 @@ Message = (
     | Played
     | Digit
     | Flow
+    | Handover
     | Transfer
     | SendDigits
     | Returned

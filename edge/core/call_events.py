@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from backhaul.core.messages import CloseReason
+from backhaul.core.messages import CloseReason, HandoverReason
 
 __all__ = [
     "CallAction",
@@ -99,6 +99,9 @@ class SessionNotFound:
 class MoveWanted:
     """The call would be better off elsewhere; its session still works."""
 
+    asked: HandoverReason | None = None
+    """Why its agent asks for that; None: it is the edge's own wish."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScriptPlayed:
@@ -174,6 +177,9 @@ class HoldCaller:
 @dataclass(frozen=True, slots=True)
 class FindSession:
     """Look for another session, under a new epoch; an open channel stays open."""
+
+    asked: HandoverReason | None = None
+    """See `MoveWanted`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from edge.core.call_events import (
     TellReturned,
 )
 from edge.core.call_table import TRANSITIONS
-from edge.core.move_budget import MoveBudget
+from edge.core.move_budget import MoveBudget, MoveKind
 
 __all__ = ["ENDED_BY_AGENT", "TRANSITIONS", "CallConfig", "CallMachine"]
 
@@ -60,6 +60,8 @@ class CallConfig:
     """... once in so long (s) beyond that, or when its session still works ..."""
     max_moves: int = 12
     """... and in all. Then the caller hears the script."""
+    handover_every_s: float = 5.0
+    """After any move, so long (s) no agent can have it moved."""
 
 
 ENDED_BY_AGENT = frozenset(
@@ -91,6 +93,7 @@ class CallMachine:
             at_once=config.moves_at_once,
             every_s=config.move_every_s,
             at_most=config.max_moves,
+            asked_every_s=config.handover_every_s,
             now=now,
         )
         self._deadline: float | None = now + config.token_ttl_s
@@ -146,14 +149,13 @@ class CallMachine:
         if isinstance(event, ChannelClosed) and event.reason in ENDED_BY_AGENT:
             return CallState.ENDED
         new = TRANSITIONS[self.state, type(event)]
-        lost = isinstance(event, ChannelClosed)
-        moves = lost or isinstance(event, MoveWanted)
-        if moves and self.state is CallState.BRIDGED:
-            if self._moves.take(lost=lost, now=now):
-                return new
-            # What only would be better elsewhere stays.
-            return CallState.FALLBACK if lost else CallState.BRIDGED
-        return new
+        kind = _kind_of_move(event)
+        if kind is None or self.state is not CallState.BRIDGED:
+            return new
+        if self._moves.take(kind, now=now):
+            return new
+        # What only would be better elsewhere stays.
+        return CallState.FALLBACK if kind is MoveKind.LOST else CallState.BRIDGED
 
     def _recall(self, event: Recalled, *, now: float) -> None:
         if self.state is CallState.AWAY:
@@ -186,7 +188,7 @@ class CallMachine:
             case CallState.HOLDING:
                 effects = (*_undo(old, reason), *self._hold(old))
             case CallState.BRIDGED | CallState.MOVING:
-                effects = self._talk(old, found=isinstance(event, SessionFound))
+                effects = self._talk(old, event)
             case CallState.FALLBACK:
                 self.fell_back = True
                 effects = (*_undo(old, reason), PlayScript())
@@ -233,14 +235,14 @@ class CallMachine:
             return (PlayGreeting(), HoldCaller())
         return (HoldCaller(),)
 
-    def _talk(self, old: CallState, *, found: bool) -> tuple[CallAction, ...]:
-        if self.state is CallState.MOVING:
-            return (FindSession(),)
+    def _talk(self, old: CallState, event: CallEvent | None) -> tuple[CallAction, ...]:
+        if isinstance(event, MoveWanted):
+            return (FindSession(event.asked),)
         if old is CallState.AWAY:
             return (TellReturned(self._outcome),)
         if old is CallState.MOVING:
             moved = (CloseChannel(CloseReason.HANDED_OVER), OpenChannel())
-            return moved if found else ()
+            return moved if isinstance(event, SessionFound) else ()
         if old is CallState.RINGING and self._reconnects == 0:
             return (PlayGreeting(), OpenChannel())
         return (OpenChannel(),)
@@ -257,6 +259,16 @@ class CallMachine:
                 return self._failure
             case _:
                 return CloseReason.CALLER_HUNG_UP
+
+
+def _kind_of_move(event: CallEvent) -> MoveKind | None:
+    match event:
+        case ChannelClosed():
+            return MoveKind.LOST
+        case MoveWanted(asked):
+            return MoveKind.BETTER if asked is None else MoveKind.ASKED
+        case _:
+            return None
 
 
 def _undo(old: CallState, reason: CloseReason) -> tuple[CallAction, ...]:
@@ -289,5 +301,7 @@ def _label_of(event: CallEvent | None) -> str:
             return reason.value
         case HandedOver():
             return CloseReason.TRANSFERRED.value
+        case MoveWanted(asked) if asked is not None:
+            return asked.value
         case _:
             return _LABELS.get(type(event), CloseReason.CALLER_HUNG_UP.value)

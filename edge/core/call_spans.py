@@ -74,7 +74,8 @@ def _failover(leg: Leg, now: float) -> StorySpan:
     if leg.gap_s is not None:
         attributes["warmline.failover.gap_ms"] = _ms(leg.gap_s)
     end = now if leg.ended_at is None else leg.ended_at
-    error = leg.reason if leg.attached_at is None else ""
+    failed = leg.attached_at is None and not leg.planned
+    error = leg.reason if failed else ""
     name = SpanName.FAILOVER
     return StorySpan(name, leg.number, leg.began_at, end, attributes, error=error)
 

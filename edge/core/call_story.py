@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from backhaul.core.handover import HandoverReason
 from edge.core.routes import RouteDecision
 
 __all__ = [
-    "MOVED",
+    "UNWELL",
     "AudioSource",
     "CallStory",
     "LeaseAttempt",
@@ -20,7 +21,9 @@ __all__ = [
     "SessionPlace",
 ]
 
-MOVED: Final = "moved"
+UNWELL: Final = "unwell"
+"""Why a leg begins when the edge thought ill of a region."""
+_PLANNED: Final = frozenset({UNWELL, *HandoverReason})
 """Why a leg begins when the session before still worked."""
 _MAX_LEGS: Final = 16
 _MAX_ROUTES: Final = 16
@@ -135,9 +138,14 @@ class Leg:
         return self.attached_at - self.attaching_at
 
     @property
+    def planned(self) -> bool:
+        """Whether it was begun while the session before still worked."""
+        return self.reason in _PLANNED
+
+    @property
     def gap_s(self) -> float | None:
         """From the loss of the leg before to the first sound of this one (s)."""
-        if self.number == 1 or self.first_audio_at is None:
+        if self.number == 1 or self.planned or self.first_audio_at is None:
             return None
         return self.first_audio_at - self.began_at
 

@@ -1,51 +1,76 @@
 """How often one call may be given another session."""
 
 import math
+from enum import Enum, auto
 
 from backhaul.core.token_bucket import TokenBucket
 
-__all__ = ["MoveBudget"]
+__all__ = ["MoveBudget", "MoveKind"]
+
+
+class MoveKind(Enum):
+    """Why a call is to have another session."""
+
+    LOST = auto()
+    """It has none any more."""
+    BETTER = auto()
+    """The edge thinks that it would be better off."""
+    ASKED = auto()
+    """Its agent is about to stop, or its session to end."""
 
 
 class MoveBudget:
     """A few moves at short notice after losses, then one in a while, so many in all.
 
     A call that is well moves only when it has not moved for that while, and leaves the
-    few to its losses.
+    few to its losses. What its agent asks for would soon be a loss: to refuse it saves
+    no move and costs the caller a gap, and a deploy or a long call asks often without
+    anything being wrong. So it neither waits for the while nor counts towards the end;
+    an agent that asks on and on is held to one move in a few seconds.
     """
 
     def __init__(
-        self, *, at_once: int, every_s: float, at_most: int, now: float
+        self,
+        *,
+        at_once: int,
+        every_s: float,
+        at_most: int,
+        asked_every_s: float,
+        now: float,
     ) -> None:
         """Begin with all of it.
 
         Args:
             at_once: Moves after losses at short notice, >= 1.
             every_s: Between two moves beyond those (s).
-            at_most: In all.
+            at_most: In all, but for those that agents ask for.
+            asked_every_s: From any move to the next that an agent asks for (s).
             now: Monotonic time (s).
         """
         self.moves = 0
-        """How many there were."""
+        """How many there were, of all kinds."""
+        self._asked = 0
         self._at_most = at_most
         self._every_s = every_s
+        self._asked_every_s = asked_every_s
         self._last_at = -math.inf
         self._losses = TokenBucket(rate_per_s=1 / every_s, burst=at_once, now=now)
 
-    def take(self, *, lost: bool, now: float) -> bool:
-        """Make one move; return whether there may be one.
-
-        Args:
-            lost: Whether the session is lost; else the call could stay.
-            now: Monotonic time (s).
-        """
-        if self.moves >= self._at_most:
+    def take(self, kind: MoveKind, *, now: float) -> bool:
+        """Make one move at *now* (monotonic s); return whether there may be one."""
+        if not self._may(kind, now=now):
             return False
-        if lost:
-            may = self._losses.try_take(now=now)
-        else:
-            may = now - self._last_at >= self._every_s
-        if may:
-            self.moves += 1
-            self._last_at = now
-        return may
+        self.moves += 1
+        self._asked += kind is MoveKind.ASKED
+        self._last_at = now
+        return True
+
+    def _may(self, kind: MoveKind, *, now: float) -> bool:
+        since_s = now - self._last_at
+        if kind is MoveKind.ASKED:
+            return since_s >= self._asked_every_s
+        if self.moves - self._asked >= self._at_most:
+            return False
+        if kind is MoveKind.BETTER:
+            return since_s >= self._every_s
+        return self._losses.try_take(now=now)

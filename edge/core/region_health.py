@@ -90,7 +90,9 @@ class HealthConfig:
     step_s: float = 15.0
     """How long each step lasts (s)."""
     self_doubt_s: float = 1.0
-    """For so long after a stall of this process nobody is accused (s)."""
+    """For so long after a stall of this process nobody is accused (s) ..."""
+    max_self_doubt_s: float = 5.0
+    """... but however often it stalls, no accusation waits longer than this (s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,8 @@ class RegionHealth:
         if not self._may_eject():
             failed_at = math.inf
         at, why = min((gone_at, _I.UNREACHABLE), (failed_at, _I.FAILING), key=_first)
-        return max(at, self._doubt_until), why
+        doubt_until = min(self._doubt_until, at + config.max_self_doubt_s)
+        return max(at, doubt_until), why
 
     def _judge(self, now: float) -> tuple[HealthAction, ...]:
         well = self._well_since < math.inf

@@ -9,6 +9,7 @@ from backhaul.core.messages import (
     Cleared,
     Digit,
     Flow,
+    Handover,
     Played,
     Returned,
 )
@@ -27,6 +28,7 @@ from region_agent.core.conversation_events import (
     EndCall,
     FalselyStarted,
     KeysPressed,
+    LeaveWanted,
     ModelSaid,
     ResponseBegan,
     ResponseEnded,
@@ -41,6 +43,7 @@ from region_agent.core.conversation_events import (
     TranscriptGrew,
     TurnCommitted,
 )
+from region_agent.core.departure import Departure
 from region_agent.core.key_presses import KeyPresses
 from region_agent.core.last_words import LastWords, Pending
 from region_agent.core.realtime_protocol import apologise, caller_said, keys_in_words
@@ -94,6 +97,7 @@ class Conversation:
         self.tools = ToolCalls(profile, self.transcript, call_sid=call_sid)
         self._limits = CallLimits(profile, now=now)
         self._last_words = LastWords()
+        self._departure = Departure()
         self._told_version = 0
         self._falsely_started = False
         self._ended = False
@@ -138,6 +142,7 @@ class Conversation:
             self.tools.next_deadline(),
             self._limits.next_deadline(),
             self._last_words.next_deadline(),
+            self._departure.next_deadline(),
             self.voice.next_deadline(),
         )
         return min((at for at in deadlines if at is not None), default=None)
@@ -190,12 +195,17 @@ class Conversation:
             ToolAnswered: lambda event, now: self._react(
                 self.tools.answered(event.call_id, event.output), now
             ),
+            LeaveWanted: self._on_leave_wanted,
             Played: self._on_played,
             Cleared: self._on_cleared,
             Flow: self._on_flow,
             Digit: self._on_digit,
             Returned: self._on_returned,
         }
+
+    def _on_leave_wanted(self, event: LeaveWanted, _: float) -> _Actions:
+        self._departure.want(event)
+        return ()
 
     def _on_played(self, event: Played, _: float) -> _Actions:
         return (*self.voice.played(event.position), *self._speech.release())
@@ -343,10 +353,19 @@ class Conversation:
         quiet = not self._speech.busy and pending is None and self._awaits_caller()
         self._limits.silence.observe(quiet=quiet, now=now)
         self.voice.observe(now=now)
-        return (*actions, *self._on_growth())
+        return (*actions, *self._on_growth(), *self._leave(quiet=quiet, now=now))
+
+    def _leave(self, *, quiet: bool, now: float) -> _Actions:
+        """Ask the edge to take the call elsewhere, if it is time for that."""
+        if self._ended:
+            return ()
+        transcribed = bool(self._profile.transcription_model)
+        told = not (transcribed and self.transcript.awaits_words)
+        reason = self._departure.ask(quiet=quiet and told, now=now)
+        return () if reason is None else (SendMessage(Handover(reason)),)
 
     def _on_growth(self) -> _Actions:
-        if self.transcript.version == self._told_version:
+        if self._ended or self.transcript.version == self._told_version:
             return ()
         self._told_version = self.transcript.version
         return (TranscriptGrew(),)

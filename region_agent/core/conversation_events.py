@@ -8,6 +8,7 @@ from backhaul.core.messages import (
     CloseReason,
     Digit,
     Flow,
+    HandoverReason,
     Message,
     Played,
     Returned,
@@ -29,6 +30,7 @@ __all__ = [
     "FalselyStarted",
     "Interrupted",
     "KeysPressed",
+    "LeaveWanted",
     "ModelSaid",
     "ResponseBegan",
     "ResponseEnded",
@@ -163,6 +165,17 @@ class ToolAnswered:
     output: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class LeaveWanted:
+    """The call is to go on in another session; times are monotonic seconds."""
+
+    reason: HandoverReason
+    begin_at: float
+    """From here on, at a quiet moment."""
+    by: float
+    """This one ends here."""
+
+
 ConversationEvent = (
     CallBegan
     | SpeechStarted
@@ -178,6 +191,7 @@ ConversationEvent = (
     | CallerUnheard
     | ToolCalled
     | ToolAnswered
+    | LeaveWanted
     | Played
     | Cleared
     | Digit

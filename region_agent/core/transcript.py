@@ -1,5 +1,6 @@
 """What was said in a call, by both sides and as heard: it outlives the agent."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,6 +78,12 @@ class Transcript:
         self.errand = ""
         self._entries: list[_Entry] = []
         self._covered = 0
+
+    @property
+    def awaits_words(self) -> bool:
+        """Whether the caller's last turn has not been written down yet."""
+        turns = (one for one in reversed(self._entries) if isinstance(one, _Turn))
+        return any(turn.pending for turn in itertools.islice(turns, 1))
 
     def resume(self, kept: Checkpoint) -> None:
         """Begin where another agent left off; its items are added one by one."""

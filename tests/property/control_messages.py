@@ -23,6 +23,8 @@ from backhaul.core.messages import (
     Digit,
     Flow,
     Greeting,
+    Handover,
+    HandoverReason,
     Heartbeat,
     HeartbeatReply,
     Hello,
@@ -129,6 +131,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Flow, st.booleans()),
     st.builds(Transfer, st.sampled_from(TransferKind), words, words, counts),
     st.builds(SendDigits, words),
+    st.builds(Handover, st.sampled_from(HandoverReason)),
     st.builds(Returned, words),
     st.builds(Close, reasons, numbers),
 )

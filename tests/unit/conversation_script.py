@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from backhaul.core.messages import Clear, SendDigits, Transfer
+from backhaul.core.messages import Clear, Handover, SendDigits, Transfer
 from backhaul.core.profile import Profile, Silence
 from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
@@ -93,6 +93,8 @@ def in_words(action: ConversationAction) -> str:  # noqa: C901, PLR0911
             return _event_in_words(json.loads(event))
         case SendMessage(Clear()):
             return "clear"
+        case SendMessage(Handover(reason)):
+            return f"hand over: {reason}"
         case SendMessage(Transfer() as transfer):
             return f"transfer {transfer.target}"
         case SendMessage(SendDigits(digits)):

@@ -214,16 +214,18 @@ async def test_a_call_is_moved_without_a_gap(
         await wait(lambda: call.session.memory.checkpoint is not None)
         call.move()
         if refused:
-            await wait(lambda: bench.metric(MOVES, outcome="stayed") == 1)
+            await wait(
+                lambda: bench.metric(MOVES, reason="unwell", outcome="stayed") == 1
+            )
             assert before.closed is None
             return
         after = await next_call(bench, wait)
         await wait(lambda: before.closed is CloseReason.HANDED_OVER)
         assert after.message.checkpoint == KEPT
-    assert bench.metric(MOVES, outcome="moved") == 1
+    assert bench.metric(MOVES, **UNWELL, outcome="moved") == 1
 
 
-MOVES = "edge_calls_moved_total"
+MOVES, UNWELL = "edge_calls_moved_total", {"reason": "unwell"}
 
 
 async def test_an_agent_that_answers_nowhere_loses_its_calls(

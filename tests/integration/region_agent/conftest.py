@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from tests.integration.region_agent.bench import (
     StartBench,
     running,
 )
+
+Regions = Callable[..., Awaitable[tuple[Bench, Bench]]]
 
 
 def pytest_asyncio_loop_factories(
@@ -45,3 +47,23 @@ async def bench(start: StartBench) -> Bench:
     bench = await start()
     await bench.wait_warm()
     return bench
+
+
+@pytest.fixture
+async def regions(tmp_path: Path) -> AsyncIterator[Regions]:
+    """Start two agents with a model each, which know nothing of each other."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(
+            latency: RealtimeLatency = PACED, config: str = CONFIG
+        ) -> tuple[Bench, Bench]:
+            benches: list[Bench] = []
+            for name in ("first", "second"):
+                directory = tmp_path / name
+                directory.mkdir()
+                started = running(directory, latency, {}, config)
+                benches.append(await stack.enter_async_context(started))
+                await benches[-1].wait_warm()
+            return benches[0], benches[1]
+
+        yield start

@@ -1,10 +1,8 @@
 """Calls that lose their agent or session go on at another one, as they were heard."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +17,6 @@ from backhaul.core.checkpoint import (
 )
 from backhaul.core.messages import CloseReason, encode_message
 from lab.model_script import ModelCall, ModelScript, ModelTurn
-from lab.realtime import RealtimeLatency
 from lab.realtime_faults import Fault
 from lab.realtime_record import SessionRecord
 from lab.speech_files import load_line
@@ -30,8 +27,8 @@ from tests.integration.region_agent.bench import (
     Bench,
     EdgeEnd,
     eventually,
-    running,
 )
+from tests.integration.region_agent.conftest import Regions
 from tests.integration.region_agent.moving_call import Leg, MovingCall
 from tests.integration.region_agent.tool_server import Serving, ToolServer
 
@@ -40,28 +37,6 @@ REPLY, LONG = load_line("reply-1"), load_line("long-1")
 SILENCE = b"\xff" * 8000
 REAL_TIME = replace(PACED, audio_speed=1.0)
 SLOW_WORDS = replace(PACED, transcription_s=(50.0, 50.0))
-
-Regions = Callable[..., Awaitable[tuple[Bench, Bench]]]
-
-
-@pytest.fixture
-async def regions(tmp_path: Path) -> AsyncIterator[Regions]:
-    """Start two agents with a model each, which know nothing of each other."""
-    async with AsyncExitStack() as stack:
-
-        async def start(
-            latency: RealtimeLatency = PACED, config: str = CONFIG
-        ) -> tuple[Bench, Bench]:
-            benches: list[Bench] = []
-            for name in ("first", "second"):
-                directory = tmp_path / name
-                directory.mkdir()
-                started = running(directory, latency, {}, config)
-                benches.append(await stack.enter_async_context(started))
-                await benches[-1].wait_warm()
-            return benches[0], benches[1]
-
-        yield start
 
 
 async def lose(edge: EdgeEnd, call: MovingCall) -> None:

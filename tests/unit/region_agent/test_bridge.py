@@ -6,12 +6,15 @@ from typing import Any, cast
 import pytest
 
 from backhaul.channels import Channel
+from backhaul.clock import monotonic_s
 from backhaul.core.checkpoint import Called, CallerSaid, ModelSaid, VoiceProgress
 from backhaul.core.messages import (
     Checkpoint,
     Clear,
     Cleared,
     CloseReason,
+    Handover,
+    HandoverReason,
     Message,
     Open,
     Opened,
@@ -23,6 +26,7 @@ from region_agent.bridge import Bridge, BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
 from region_agent.core.call_events import CallEvent
+from region_agent.core.conversation_events import LeaveWanted
 from region_agent.core.realtime_events import ServerEvent, decode_event
 from region_agent.core.realtime_protocol import create_response, function_output
 from region_agent.realtime import RealtimeSession
@@ -51,6 +55,7 @@ class FakeChannel:
 @dataclass
 class FakeSession:
     session_id: str = "sess_1"
+    expires_at: float = 1e12
     sent: list[bytes] = field(default_factory=list)
 
     def bind(self, handler: object) -> None:
@@ -73,6 +78,7 @@ class FakeServices:
     recorded: list[tuple[str, Any]] = field(default_factory=list)
     prices: dict[str, Any] = field(default_factory=dict)
     model: str = "gpt-realtime-2.1"
+    rollover_lead_s: float = 120.0
     told: list[Callable[[ToolResult], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -143,8 +149,7 @@ class Stage:
             on_ended=lambda _, reason: self.ended.append(reason),
         )
         self.bridge.start()
-        assert self.channel.sent == [Opened("sess_1")]
-        self.channel.sent.clear()
+        assert self.channel.sent.pop(0) == Opened("sess_1")
 
     def hears(self, *events: str) -> None:
         for event in events:
@@ -378,3 +383,20 @@ async def test_a_call_goes_on_from_a_checkpoint(make_stage: MakeStage) -> None:
     assert (started.resumed, started.epoch) == (True, 2)
     stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
     assert [event.epoch for event in stage.told("CallEnded")] == [2]
+
+
+async def test_who_takes_the_call_gets_the_latest_checkpoint(stage: Stage) -> None:
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", bytes(8))
+    stage.hears(WORDS % "much")
+    stage.bridge.leave(LeaveWanted(HandoverReason.DRAINING, 0.0, 0.0))
+    kinds = [type(one) for one in stage.channel.sent[1:]]
+    assert kinds == [Checkpoint, Handover]
+    assert stage.counters.handovers_asked == {HandoverReason.DRAINING: 1}
+
+
+async def test_a_session_that_ends_soon_is_left(make_stage: MakeStage) -> None:
+    stage = make_stage(session=FakeSession(expires_at=monotonic_s() + 60.0))
+    checkpoint, asked = stage.channel.sent
+    assert isinstance(checkpoint, Checkpoint)
+    assert asked == Handover(HandoverReason.SESSION_EXPIRING)

@@ -84,6 +84,7 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
         ({"REGION_AGENT_STOCK_FACTOR": "0.9"}, "stock_factor: "),
         ({"REGION_AGENT_TARGET_CALLS": "0"}, "target_calls: "),
         ({"REGION_AGENT_LEASE_WAIT_S": "40"}, "lease_wait_s: not below"),
+        ({"REGION_AGENT_ROLLOVER_LEAD_S": "1800"}, "rollover_lead_s: not below"),
         ({"REGION_AGENT_HEARTBEAT_TIMEOUT_S": "0.4"}, "heartbeat_timeout_s: "),
         ({"REGION_AGENT_REALTIME_URL": "https://x/v1"}, "is not a wss:// URL"),
         ({"REGION_AGENT_REALTIME_URL": "wss://x:99999"}, "realtime_url: not a URL"),

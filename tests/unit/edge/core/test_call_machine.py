@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from backhaul.core.messages import CloseReason
+from backhaul.core.messages import CloseReason, HandoverReason
 from edge.core.call_events import (
     CallAction,
     CallCompleted,
@@ -361,6 +361,26 @@ def test_a_call_that_may_not_move_stays_where_it_is() -> None:
     )
     assert machine.handle(MoveWanted(), now=61.9) == ()
     assert machine.state is CallState.BRIDGED
+
+
+def test_an_agent_that_goes_may_have_its_calls_moved_sooner() -> None:
+    asked = HandoverReason.DRAINING
+    machine, actions = play(
+        (1.0, StreamStarted()), (2.0, MoveWanted()), (2.5, SessionFound())
+    )
+    assert machine.handle(MoveWanted(asked), now=6.9) == ()
+    assert machine.handle(MoveWanted(asked), now=7.0) == (
+        CallStateChanged(CallState.BRIDGED, CallState.MOVING, "draining"),
+        FindSession(asked),
+    )
+    assert actions[2] == FindSession(None)
+
+
+def test_a_call_that_moves_already_is_not_moved_twice() -> None:
+    machine, _ = play((1.0, StreamStarted()), (2.0, MoveWanted()))
+    asked = MoveWanted(HandoverReason.SESSION_EXPIRING)
+    assert machine.handle(asked, now=20.0) == ()
+    assert machine.moves == 1
 
 
 def test_a_stream_that_is_lost_on_hold_may_be_resumed() -> None:

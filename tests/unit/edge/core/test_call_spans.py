@@ -155,6 +155,23 @@ def test_a_failover() -> None:
     }
 
 
+def test_a_call_that_was_to_move_and_stayed_is_no_failure() -> None:
+    story = talking()
+    story.next_leg("draining", now=30.0)
+    failover = spans(story)[2, SpanName.FAILOVER]
+    assert failover.error == ""
+    assert failover.attributes["warmline.failover.reason"] == "draining"
+
+
+def test_a_call_that_was_moved_had_no_gap() -> None:
+    story = talking()
+    story.next_leg("session_expiring", now=30.0)
+    story.attached(now=30.1)
+    story.audio(AudioSource.MODEL, now=38.0)
+    failover = spans(story)[2, SpanName.FAILOVER]
+    assert "warmline.failover.gap_ms" not in failover.attributes
+
+
 def test_another_session_while_the_stream_goes_on() -> None:
     story = talking()
     story.lost("link_lost", now=30.0)

@@ -121,6 +121,14 @@ def test_doubt_of_oneself_ends() -> None:
     assert health.state is DOWN
 
 
+def test_an_edge_that_always_stumbles_accuses_after_all() -> None:
+    health = seen((0.0, WELL), (5.0, GONE))
+    for tenths in range(51, 120):
+        health.handle(Stalled(), now=tenths / 10)
+        assert run(health, tenths / 10) == [] or tenths == 110
+        assert health.state is (DOWN if tenths >= 110 else RegionState.SUSPECT)
+
+
 def test_a_region_comes_back_with_more_stock_and_without_calls() -> None:
     health = down(10.0)
     assert health.handle(WELL, now=20.0) == ()

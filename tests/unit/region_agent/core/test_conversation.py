@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from backhaul.core import checkpoint as kept
-from backhaul.core.messages import Cleared, Digit, Flow, Played, Returned
+from backhaul.core.messages import (
+    Cleared,
+    Digit,
+    Flow,
+    HandoverReason,
+    Played,
+    Returned,
+)
 from backhaul.core.profile import CallLength, Profile, Silence, TurnDetection
 from backhaul.core.tools import Tool, TransferTarget
 from region_agent.core.conversation_events import (
@@ -14,6 +21,7 @@ from region_agent.core.conversation_events import (
     CallerSaid,
     CallerUnheard,
     CallerVoiced,
+    LeaveWanted,
     ModelSaid,
     ResponseBegan,
     ResponseEnded,
@@ -29,6 +37,7 @@ from tests.unit.conversation_script import (
     Step,
     Voice,
     conversation_of,
+    in_words,
     play,
     quiet_profile,
 )
@@ -789,6 +798,14 @@ def test_the_model_hangs_up_when_its_last_words_were_heard() -> None:
     )
 
 
+def test_nothing_follows_the_end_of_a_call() -> None:
+    conversation = conversation_of(quiet_profile(), {})
+    play(conversation, goodbye(0.0))
+    # That these words were heard is worth a checkpoint, if anything were to follow.
+    (end,) = conversation.handle(Played(8000), now=1.0)
+    assert in_words(end) == "end model_hung_up"
+
+
 def test_a_caller_who_speaks_first_is_not_hung_up_on() -> None:
     run(
         [
@@ -1359,3 +1376,69 @@ def test_a_conversation_of_which_nothing_is_expected_sets_no_timer() -> None:
 @pytest.mark.parametrize("status", ["completed", "cancelled", "incomplete"])
 def test_only_failures_are_retried(status: str) -> None:
     run([(0.0, ResponseBegan("r1"), []), (0.1, ResponseEnded("r1", status), [])])
+
+
+# Leaving for another session
+
+
+def leave(begin_at: float, by: float) -> LeaveWanted:
+    return LeaveWanted(HandoverReason.DRAINING, begin_at, by)
+
+
+def test_a_call_leaves_when_the_voice_was_heard() -> None:
+    run(
+        [
+            (0.0, CallBegan("Hello.", 8000), ["write assistant phrase_1: Hello."]),
+            (0.5, leave(0.5, 30.5), []),
+            (1.0, Played(8000), ["model: Hello.", "hand over: draining"]),
+        ],
+        quiet_profile(greeting="Hello."),
+    )
+
+
+@pytest.mark.parametrize("transcribed", [True, False])
+def test_a_call_leaves_when_it_is_known_what_was_said(*, transcribed: bool) -> None:
+    handed = ["hand over: draining"]
+    run(
+        [
+            (0.0, CallBegan(), []),
+            (1.0, SpeechStarted(), []),
+            (1.5, leave(1.5, 61.5), []),
+            (2.0, SpeechStopped(), ["turn"]),
+            (2.1, TurnCommitted("u1", 8000), []),
+            *says(2.5, "r1", "i1", 8000),
+            (3.6, Played(8000), [] if transcribed else handed),
+            (
+                3.7,
+                CallerSaid("u1", "Hello?"),
+                ["caller: Hello?", *(handed if transcribed else [])],
+            ),
+        ],
+        quiet_profile(transcription_model="some" if transcribed else ""),
+    )
+
+
+def test_a_call_in_which_somebody_always_speaks_leaves_all_the_same() -> None:
+    run(
+        [
+            (0.0, CallBegan(), []),
+            (1.0, SpeechStarted(), []),
+            (1.0, leave(2.0, 12.0), []),
+            (6.9, None, []),
+            (7.0, None, ["hand over: draining"]),
+            (11.9, None, []),
+            (12.0, None, ["hand over: draining"]),
+        ]
+    )
+
+
+def test_a_call_that_ends_does_not_leave() -> None:
+    run(
+        [
+            (0.0, CallBegan(), []),
+            (0.1, ResponseBegan("r1"), []),
+            (0.2, ToolCalled("c1", "hang_up", "{}"), []),
+            (0.2, leave(5.0, 5.0), []),
+            (5.0, ResponseEnded("r1", "completed"), ["end model_hung_up"]),
+        ]
+    )

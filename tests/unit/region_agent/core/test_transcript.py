@@ -218,6 +218,20 @@ def test_a_long_text_is_cut() -> None:
     )
 
 
+# Words that are still to come
+
+
+def test_only_the_caller_s_last_turn_is_waited_for() -> None:
+    transcript = Transcript()
+    assert not transcript.awaits_words
+    transcript.turn("u1", 160)
+    transcript.add(Noted("1"))
+    assert transcript.awaits_words
+    transcript.turn("u2", 320)
+    transcript.caller_said("u2", "Hello?")
+    assert not transcript.awaits_words
+
+
 # From agent to agent
 
 
