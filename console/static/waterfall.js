@@ -99,7 +99,7 @@ function routesOf(call, open) {
     element("td", {}, route.leg > 1 ? `leg ${route.leg}` : "first"),
     element("td", {}, one.region),
     element("td", { class: `state ${one.reason === "chosen" ? "good" : ""}` }, one.reason.replaceAll("_", " ")),
-    ...["predicted_ms", "rtt_ms", "open_ms", "model_ms", "load_ms"].map((name) => element("td", { class: "n" }, ms(one[name]))),
+    ...["predicted_ms", "rtt_ms", "open_ms", "model_ms", "load_ms"].map((name) => element("td", { class: "n" }, one.predicted_ms === null ? "" : ms(one[name]))),
     element("td", { class: "n" }, String(one.free)),
   )));
   if (!rows.length) return "";
