@@ -16,7 +16,7 @@ from lab.breakage import FabricBreaker
 from lab.fabric import Fabric
 from lab.fabric_file import recall_fabric
 from lab.softphone import LocalPhone
-from lab.terminal import interrupted
+from lab.terminal import told_to_stop
 
 __all__ = ["console_of", "run_console", "sources_of"]
 
@@ -97,9 +97,10 @@ async def _serve(
     console = Console(settings, find, phone=phone)
     try:
         await console.start()
+        stopped = told_to_stop()
         sys.stdout.write(f"{console.url}\n")
         sys.stdout.flush()
-        await interrupted()
+        await stopped.wait()
     finally:
         await console.aclose()
         if phone is not None:

@@ -13,7 +13,7 @@ from backhaul.settings import read_deployment
 from lab.console import console_of
 from lab.fabric import Fabric, FabricOptions
 from lab.fabric_file import forget_fabric, remember_fabric
-from lab.terminal import interrupted, show_progress
+from lab.terminal import show_progress, told_to_stop
 
 __all__ = ["run_up"]
 
@@ -37,6 +37,8 @@ async def _up(options: FabricOptions, *, json: bool) -> int:
             Fabric(options, on_progress=show_progress()) as fabric,
             console_of(fabric) as console,
         ):
+            # Whoever reads the line may end this at once.
+            stopped = told_to_stop()
             described = {**fabric.describe(), "console_url": console.url}
             line = orjson.dumps(described).decode()
             sys.stdout.write(line + "\n")
@@ -44,7 +46,7 @@ async def _up(options: FabricOptions, *, json: bool) -> int:
             remember_fabric(described)
             if not json:
                 _explain(described)
-            await interrupted()
+            await stopped.wait()
     except WarmlineError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
