@@ -91,6 +91,8 @@ class Call:
     errand: CallErrand = field(init=False)
     last_action: tuple[str, int] | None = None
     """Endpoint and stream number of the last request that `twiml` answered."""
+    refuge: str = ""
+    """Base URL of the edge that takes the call when its stream has ended."""
     script_heard: bool = False
     """Whether the caller has heard the profile's script."""
     session_ids: list[str] = field(default_factory=list[str])
@@ -176,7 +178,7 @@ class Call:
             case Transfer() | SendDigits():
                 self._send_away(message)
             case Checkpoint():
-                self.session.memory.keep(message)
+                self.session.keep(message)
             case Handover(reason):
                 self.feed(MoveWanted(reason))
             case _:
@@ -306,6 +308,8 @@ class Call:
         return self.session.was_heard or self.machine.streams > 1 or not greeted
 
     def _play_greeting(self) -> None:
+        if self.session.was_heard:
+            return  # another edge has greeted them
         lease = self.session.lease
         own = lease.agent.greetings if lease is not None else {}
         kept = self.help.phrasebook.greetings

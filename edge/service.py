@@ -1,7 +1,6 @@
 """Composition root of the edge: builds every part; start, drain, stop."""
 
 import asyncio
-import contextlib
 import random
 import ssl
 from pathlib import Path
@@ -32,6 +31,7 @@ from edge.core.call_events import StreamLost
 from edge.desk import Desk
 from edge.fabric_collector import FabricCollector
 from edge.geo_database import GeoDatabase, GeoDatabaseCollector
+from edge.leaving import LeavingCalls
 from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
 from edge.live import EdgeLive
@@ -102,12 +102,7 @@ class Edge:
         self._webhook = Webhook(
             settings, desk=self._desk, calls=self.calls, metrics=self.metrics
         )
-        self.metrics.registry.register(FabricCollector(self.calls, self.links))
-        self.metrics.registry.register(LinkCollector(self.links))
-        self.metrics.registry.register(RegionCollector(self.watch))
-        self.metrics.registry.register(AgentFinderCollector(self._finder))
-        self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
-        self.metrics.registry.register(self._tracer.collector)
+        self._register_collectors()
         public = web.Application(
             client_max_size=settings.max_message_bytes,
             middlewares=[self._webhook.count_refusals],
@@ -118,6 +113,12 @@ class Edge:
             settings, calls=self.calls, metrics=self.metrics, rng=rng
         )
         self._leaving = False
+        self._leaving_calls = LeavingCalls(
+            settings,
+            calls=self.calls,
+            hand_over=self._desk.hand_over,
+            metrics=self.metrics,
+        )
         views = EdgeViews(
             settings,
             links=self.links,
@@ -186,9 +187,7 @@ class Edge:
             # Others have written tickets until now, and these calls are still to come.
             self._desk.neighbours.tell()
             await asyncio.sleep(min(_STILL_TO_COME_S, left_s))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left_s):
-                await self.calls.wait_empty()
+        await self._leaving_calls.run(left_s)
         _log.info("edge.drained", calls_left=len(self.calls))
 
     async def stop(self) -> None:
@@ -206,6 +205,17 @@ class Edge:
         await self._geo_database.aclose()
         self._runtime.close()
         await self._tracer.aclose()
+
+    def _register_collectors(self) -> None:
+        for collector in (
+            FabricCollector(self.calls, self.links),
+            LinkCollector(self.links),
+            RegionCollector(self.watch),
+            AgentFinderCollector(self._finder),
+            GeoDatabaseCollector(self._geo_database),
+            self._tracer.collector,
+        ):
+            self.metrics.registry.register(collector)
 
     def _live_view(self) -> LiveView:
         shown = EdgeLive(

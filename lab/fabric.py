@@ -174,11 +174,13 @@ class Fabric:
         self._issue_certificates()
         self._on_progress("model stand-in")
         latency = "realistic" if self._options.realistic else "none"
-        for name in dict.fromkeys(map(self._model_of, self.regions)):
+        models = dict.fromkeys(map(self._model_of, self.regions))
+        for seed, name in enumerate(models, start=1):
             await self._processes.run(
                 name,
                 "lab.realtime",
-                *("--latency", latency, *self._options.model_arguments),
+                *("--latency", latency, "--seed", str(seed)),
+                *self._options.model_arguments,
                 *(("--voice",) if self._options.voice else ()),
                 environment={"LAB_API_KEYS": self._api_key},
             )

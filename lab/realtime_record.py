@@ -105,6 +105,7 @@ class SessionRecord:
     Attributes:
         state: ``connecting``, ``open`` or ``closed``.
         opened_at: When it was accepted, monotonic seconds.
+        closing_at: When the server began to close it, monotonic seconds.
         closed_at: When its socket closed, monotonic seconds.
         close_code: The WebSocket close code, None while it is open.
         heard_from: When it heard its caller for the first time, monotonic seconds.
@@ -129,6 +130,7 @@ class SessionRecord:
     config: Json = field(default_factory=dict[str, object])
     errors: list[str] = field(default_factory=list[str])
     state: str = "connecting"
+    closing_at: float | None = None
     closed_at: float | None = None
     close_code: int | None = None
     heard_from: float | None = None
@@ -153,6 +155,7 @@ class SessionRecord:
             "model": self.model,
             "state": self.state,
             "opened_at": self.opened_at,
+            "closing_at": self.closing_at,
             "closed_at": self.closed_at,
             "close_code": self.close_code,
             "heard_from": self.heard_from,

@@ -294,7 +294,7 @@ class RealtimeServer:
         driver.start()
         try:
             async with asyncio.TaskGroup() as group:
-                writer = group.create_task(self._write(connection, outgoing))
+                writer = group.create_task(self._write(connection, outgoing, record))
                 await self._read(connection, driver)
                 writer.cancel()
         finally:
@@ -311,12 +311,16 @@ class RealtimeServer:
             return
 
     async def _write(
-        self, connection: ServerConnection, outgoing: asyncio.Queue[Action]
+        self,
+        connection: ServerConnection,
+        outgoing: asyncio.Queue[Action],
+        record: SessionRecord,
     ) -> None:
         try:
             while True:
                 action = await outgoing.get()
                 if not isinstance(action, SendText):
+                    record.closing_at = monotonic_s()
                     await connection.close(action.code, action.reason)
                     return
                 async with asyncio.timeout(self.settings.send_timeout_s):

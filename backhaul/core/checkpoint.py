@@ -19,6 +19,7 @@ __all__ = [
     "CallerSaid",
     "Checkpoint",
     "Item",
+    "Kept",
     "ModelSaid",
     "Noted",
     "Position",
@@ -105,6 +106,13 @@ class Checkpoint(ControlMessage, tag="checkpoint", frozen=True):
     errand: _Text = ""
     """The call of a tool for which the caller left the line; empty for none. The edge
     tells the next agent `Returned`, too, should that have gone astray."""
+
+
+class Kept(ControlMessage, tag="kept", frozen=True):
+    """The edge keeps a checkpoint of the call: the next agent will know it."""
+
+    version: Annotated[int, Meta(ge=0)]
+    """`Checkpoint.version`."""
 
 
 class VoiceProgress(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """What an agent that takes a call over must be told of it."""
 
 from backhaul.core.checkpoint import Called, CallerSaid, Checkpoint, Noted, Saying
+from backhaul.core.finding import KeptCall
 from edge.core.audio_ring import AudioRing
 
 __all__ = ["CallMemory"]
@@ -19,6 +20,11 @@ class CallMemory:
         self.checkpoint: Checkpoint | None = None
         self.audio = AudioRing()
         self.lost = 0
+
+    def resume(self, kept: KeptCall) -> None:
+        """Begin where another edge was lost."""
+        self.checkpoint = kept.checkpoint
+        self.audio.resume(kept.caller_position)
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Take note of a checkpoint; an older one than the last counts no more."""

@@ -38,8 +38,18 @@ class CallerPosition:
     @property
     def turn_end(self) -> int:
         """Where the turn ends that stopped last."""
-        now = self._begin + self._received + self._missing
+        now = self.now
         if self._turn_end_ms is None:
             return now
         behind = self._appended - int(self._turn_end_ms * _BYTES_PER_MS)
         return min(max(now - behind, self._begin), now)
+
+    @property
+    def now(self) -> int:
+        """Where the caller's audio has come to."""
+        return self._begin + self._received + self._missing
+
+    def renew(self) -> None:
+        """What comes now is on another channel, which counts anew what is missing."""
+        self._received += self._missing
+        self._missing = 0

@@ -33,7 +33,9 @@ class Client:
         self,
         latency: RealtimeLatency | None = None,
         refusal: RefusedEventError | None = None,
+        *,
         mind: Mind | None = None,
+        recalls: bool = False,
     ) -> None:
         rng = random.Random(1)
         ids = Ids(rng)
@@ -54,6 +56,7 @@ class Client:
             scripts=self.scripts,
             refusal=refusal,
             mind=mind,
+            recalls=recalls,
             now=0.0,
         )
         self.hello = self._take(self.session.expire(now=0.0))
