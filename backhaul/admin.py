@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from backhaul.live import LiveView, add_live_view
 from backhaul.settings import Secret
 
 __all__ = ["View", "admin_application"]
@@ -25,7 +26,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def admin_application(
-    *, token: Secret, registry: CollectorRegistry, views: Mapping[str, View]
+    *,
+    token: Secret,
+    registry: CollectorRegistry,
+    views: Mapping[str, View],
+    live: LiveView | None = None,
 ) -> web.Application:
     """Return an application with /livez, /metrics and *views*.
 
@@ -34,6 +39,7 @@ def admin_application(
             other path, known or not, answers 401. So do they to a wrong one.
         registry: What /metrics shows, in Prometheus's text format.
         views: By path, for example ``/readyz``.
+        live: What to show as it changes; see `add_live_view`.
     """
     wanted = f"Bearer {token.reveal()}".encode()
 
@@ -57,6 +63,8 @@ def admin_application(
     application.router.add_get("/metrics", show_metrics)
     for path, view in {"/livez": _live, **views}.items():
         application.router.add_get(path, _handler_of(view))
+    if live is not None:
+        add_live_view(application, live)
     return application
 
 

@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(masked(settings).decode() + "\n")
         return 0
     return run_service(
-        lambda: Edge(settings), announce=options.announce, log_json=settings.log_json
+        lambda news: Edge(settings, news=news),
+        announce=options.announce,
+        log_json=settings.log_json,
     )
 
 

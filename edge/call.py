@@ -213,9 +213,15 @@ class Call:
     def _on_first_words(self) -> None:
         self.session.spoken = self.session.was_heard = True
         self.story.audio(AudioSource.MODEL, now=monotonic_s())
+        self._note_gap()
         self.hold.end()
         if self.times.first_audio_at is None:
             self._note_first_audio()
+
+    def _note_gap(self) -> None:
+        leg = self.story.leg
+        if leg.gap_s is not None:
+            self.metrics.news.measured("gap", leg.gap_s, leg.reason)
 
     # What the machine orders
 

@@ -13,6 +13,8 @@ from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
+from backhaul.live import LiveView
+from backhaul.news import News
 from backhaul.otlp_target import OtlpTarget
 from backhaul.pki import Role, TlsFiles
 from backhaul.runtime_metrics import RuntimeMetrics
@@ -32,6 +34,7 @@ from edge.geo_database import GeoDatabase, GeoDatabaseCollector
 from edge.leaving import LeavingCalls
 from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
+from edge.live import EdgeLive
 from edge.locate import CallerLocator
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
@@ -51,7 +54,8 @@ _log = structlog.get_logger()
 class Edge:
     """One edge node."""
 
-    def __init__(self, settings: EdgeSettings) -> None:
+    def __init__(self, settings: EdgeSettings, *, news: News | None = None) -> None:
+        """Build every part; *news* may hold lines of the log already."""
         rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._settings = settings
         self._public_context = _public_context(
@@ -59,7 +63,7 @@ class Edge:
         )
         files = TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
         self.calls = Calls()
-        self.metrics = EdgeMetrics()
+        self.metrics = EdgeMetrics(news)
         self.links = AgentLinks(
             settings,
             connectors={
@@ -98,12 +102,7 @@ class Edge:
         self._webhook = Webhook(
             settings, desk=self._desk, calls=self.calls, metrics=self.metrics
         )
-        self.metrics.registry.register(FabricCollector(self.calls, self.links))
-        self.metrics.registry.register(LinkCollector(self.links))
-        self.metrics.registry.register(RegionCollector(self.watch))
-        self.metrics.registry.register(AgentFinderCollector(self._finder))
-        self.metrics.registry.register(GeoDatabaseCollector(self._geo_database))
-        self.metrics.registry.register(self._tracer.collector)
+        self._register_collectors()
         public = web.Application(
             client_max_size=settings.max_message_bytes,
             middlewares=[self._webhook.count_refusals],
@@ -134,6 +133,7 @@ class Edge:
                 token=settings.admin_token,
                 registry=self.metrics.registry,
                 views=views.by_path(),
+                live=self._live_view(),
             )
         )
 
@@ -205,6 +205,27 @@ class Edge:
         await self._geo_database.aclose()
         self._runtime.close()
         await self._tracer.aclose()
+
+    def _register_collectors(self) -> None:
+        for collector in (
+            FabricCollector(self.calls, self.links),
+            LinkCollector(self.links),
+            RegionCollector(self.watch),
+            AgentFinderCollector(self._finder),
+            GeoDatabaseCollector(self._geo_database),
+            self._tracer.collector,
+        ):
+            self.metrics.registry.register(collector)
+
+    def _live_view(self) -> LiveView:
+        shown = EdgeLive(
+            self._settings,
+            links=self.links,
+            calls=self.calls,
+            region_row=self.watch.row,
+            is_draining=lambda: self._leaving,
+        )
+        return LiveView(shown.snapshot, self.metrics.news, shown.call)
 
     def announcement(self) -> dict[str, object]:
         """Return the edge's name and ports."""

@@ -16,13 +16,14 @@ from rich.live import Live
 from rich.table import Table
 
 from backhaul.errors import WarmlineError
+from lab.console import console_of
 from lab.fabric import Fabric, FabricOptions
 from lab.fabric_file import forget_fabric, remember_fabric
 from lab.figures import percentiles
 from lab.places import Place
 from lab.speech_files import caller_lines, greeting_line
+from lab.terminal import interrupted, show_progress
 from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
-from lab.up import interrupted, show_progress
 
 __all__ = ["CallOutcome", "DemoOptions", "is_exact", "run_demo", "summarize"]
 
@@ -53,6 +54,7 @@ class DemoOptions:
             agents=self.agents,
             edges=self.edges,
             warm_sessions=max(6, round(per_agent * _SPARE_SESSIONS) + 2),
+            cold_line=True,
         )
 
     def problems(self) -> tuple[str, ...]:
@@ -95,9 +97,13 @@ def run_demo(options: DemoOptions, *, json: bool) -> int:
 
 
 async def _demo(options: DemoOptions, *, json: bool) -> int:
-    async with Fabric(options.fabric(), on_progress=show_progress()) as fabric:
+    async with (
+        Fabric(options.fabric(), on_progress=show_progress()) as fabric,
+        console_of(fabric) as console,
+    ):
+        sys.stderr.write(f"See it while it runs: {console.url}\n")
         if options.keep:
-            remember_fabric(fabric.describe())
+            remember_fabric({**fabric.describe(), "console_url": console.url})
         try:
             outcomes = await _Demo(options, fabric).run()
             figures = summarize(outcomes)
@@ -108,7 +114,10 @@ async def _demo(options: DemoOptions, *, json: bool) -> int:
                 Console().print(_places(figures))
             sys.stdout.flush()
             if options.keep:
-                sys.stderr.write("The fabric goes on; Ctrl-C stops it.\n")
+                sys.stderr.write(
+                    "The fabric goes on; Ctrl-C stops it. Talk to it, and break it:\n"
+                    f"  {console.url}\n"
+                )
                 await interrupted()
         finally:
             forget_fabric()

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import shutil
 import socket
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -50,7 +49,7 @@ class Fabric:
         self._stores: dict[str, Store] = {}
         self._directory = make_owned_directory("warmline-fabric-")
         self._processes = FabricProcesses(self._directory)
-        self._config: dict[str, Any] = tomllib.loads(options.config.read_text())
+        self._config: dict[str, Any] = options.deployment()
         self.admin_token = secrets.token_urlsafe(16)
         self.auth_token = secrets.token_hex(16)
         self._api_key = "sk-" + secrets.token_hex(16)
@@ -159,6 +158,7 @@ class Fabric:
             "twilio_auth_token": self.auth_token,
             "account_sid": self.account_sid,
             "numbers": [name for name in self._config["numbers"] if name != "*"],
+            "profiles": self._config["numbers"],
         }
 
     async def aclose(self) -> None:
@@ -181,6 +181,7 @@ class Fabric:
                 "lab.realtime",
                 *("--latency", latency, "--seed", str(seed)),
                 *self._options.model_arguments,
+                *(("--voice",) if self._options.voice else ()),
                 environment={"LAB_API_KEYS": self._api_key},
             )
         for region in self.regions:
@@ -207,10 +208,6 @@ class Fabric:
             issue(pki, Role.EDGE, edge.name)
 
     async def _start_agents(self) -> None:
-        profiles = self._config["profiles"]
-        if self._options.warm_sessions is not None:
-            for profile in profiles.values():
-                profile["warm_sessions"] = self._options.warm_sessions
         config = self._write_config("agents", edges={}, regions=self._no_agents())
         await asyncio.gather(
             *(

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(masked(settings).decode() + "\n")
         return 0
     return run_service(
-        lambda: RegionAgent(settings, deployment, environ=os.environ),
+        lambda news: RegionAgent(settings, deployment, environ=os.environ, news=news),
         announce=options.announce,
         log_json=settings.log_json,
     )

@@ -217,6 +217,8 @@ def check_description(fabric: Up) -> None:
         "twilio_auth_token",
         "account_sid",
         "numbers",
+        "profiles",
+        "console_url",
     }
     assert set(fabric.edge) == {
         "name",
