@@ -217,6 +217,10 @@ class Bridge:
         if event.type == "response.done" and response is not None:
             self._log.response_done(response)
             self._counters.responses_failed += response.status == "failed"
+        elif event.type == "input_audio_buffer.speech_started":
+            self._caller.turn_began()
+        elif event.type == "input_audio_buffer.committed":
+            self._caller.turn_committed()
         elif event.type == "input_audio_buffer.speech_stopped":
             self._caller.turn_stopped(event.audio_end_ms)
         elif event.type == MODEL_TEXT:
@@ -296,7 +300,11 @@ class Bridge:
 
     def _send_checkpoint(self) -> None:
         self._kept_version = self.conversation.transcript.version
-        self._channel.send(self.conversation.checkpoint(now=monotonic_s()))
+        now = monotonic_s()
+        silent_until = self._caller.silent_until(now=now)
+        self._channel.send(
+            self.conversation.checkpoint(now=now, silent_until=silent_until)
+        )
 
     def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:
         """Return position and heard of *cleared* without what other agents sent."""

@@ -122,10 +122,12 @@ class Conversation:
         """Take text as the model writes it; tell whether that is worth a checkpoint."""
         return self.voice.wrote(item_id, text)
 
-    def checkpoint(self, *, now: float) -> Checkpoint:
-        """Return what another agent must know to go on."""
+    def checkpoint(self, *, now: float, silent_until: int = 0) -> Checkpoint:
+        """Return what another agent must know to go on; see `Transcript.checkpoint`."""
         elapsed_s = self._limits.elapsed_s(now=now)
-        return self.transcript.checkpoint(elapsed_s=elapsed_s)
+        return self.transcript.checkpoint(
+            elapsed_s=elapsed_s, silent_until=silent_until
+        )
 
     def handle(self, event: ConversationEvent, *, now: float) -> _Actions:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""

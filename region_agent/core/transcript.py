@@ -64,9 +64,9 @@ _Entry = _Turn | _Voice | Item
 class Transcript:
     """Everything in the order in which it began, bounded; the oldest gives way.
 
-    A turn of the caller covers their audio up to its end. One whose text is not known
-    yet covers nothing, so that the next agent hears it again, unless something came of
-    it already: then it is kept without words.
+    A turn of the caller covers their audio up to its end, and silence behind it. One
+    whose text is not known yet covers nothing, so that the next agent hears it again,
+    unless something came of it already: then it is kept without words.
 
     Attributes:
         version: Grows with everything worth a checkpoint.
@@ -135,25 +135,32 @@ class Transcript:
                 self.grew()
                 return
 
-    def checkpoint(self, *, elapsed_s: float) -> Checkpoint:
-        """Return what the next agent must know, *elapsed_s* (s) after the call began.
+    def checkpoint(self, *, elapsed_s: float, silent_until: int = 0) -> Checkpoint:
+        """Return what the next agent must know.
 
         It takes at most MAX_CHECKPOINT_BYTES, packed.
+
+        Args:
+            elapsed_s: How long the call has lasted (s).
+            silent_until: Position up to which the caller said nothing but in turns.
         """
         return Checkpoint(
             self.version,
-            self._fitting(self._cover()),
+            self._fitting(self._cover(silent_until)),
             caller_position=self._covered,
             elapsed_s=elapsed_s,
             errand=self.errand,
         )
 
-    def _cover(self) -> list[tuple[_Entry, Item]]:
+    def _cover(self, silent_until: int) -> list[tuple[_Entry, Item]]:
         """Return what is to be kept, and take note of how far that covers."""
         self._entries = [one for one in map(_settled, self._entries) if one is not None]
         kept: list[tuple[_Entry, Item]] = []
         silent: list[_Entry] = []
-        for entry in self._entries[: _first_uncovered(self._entries)]:
+        first_uncovered = _first_uncovered(self._entries)
+        if first_uncovered == len(self._entries):
+            self._covered = max(self._covered, silent_until)
+        for entry in self._entries[:first_uncovered]:
             item = _item(entry)
             if isinstance(entry, _Turn):
                 self._covered = max(self._covered, entry.position)

@@ -37,6 +37,29 @@ def test_what_went_astray_and_what_was_not_appended_counts() -> None:
     assert caller.turn_end == 4 * 160
 
 
+def test_silence_is_known_when_no_turn_has_begun_for_a_while() -> None:
+    caller = CallerPosition(800)
+    assert caller.silent_until(now=1.0) == 0
+    hear(caller, 10)
+    assert caller.silent_until(now=3.9) == 0
+    assert caller.silent_until(now=4.0) == 800
+    hear(caller, 10)
+    assert caller.silent_until(now=6.9) == 0
+    assert caller.silent_until(now=7.0) == 2400
+
+
+def test_what_may_be_a_turn_is_no_silence_until_it_is_committed() -> None:
+    caller = CallerPosition(0)
+    hear(caller, 10)
+    caller.silent_until(now=0.0)
+    caller.turn_began()
+    assert caller.silent_until(now=9.0) == 0
+    caller.turn_committed()
+    assert caller.silent_until(now=10.0) == 1600
+    hear(caller, 1, appended=False)
+    assert caller.silent_until(now=20.0) == 0
+
+
 def test_no_turn_ends_before_the_beginning_or_in_the_future() -> None:
     caller = CallerPosition(800)
     hear(caller, 1)
