@@ -8,6 +8,7 @@ no clocks that agree.
 import struct
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from operator import add
 from typing import Final
 
 from backhaul.core.messages import Receipt
@@ -78,13 +79,19 @@ class ArrivalEstimator:
 
     def receipt(self) -> Receipt | None:
         """Return how things arrive lately, None before anything did."""
-        if self._present is None:
+        present, past = self._present, self._past
+        if present is None:
             return None
-        windows = self._windows()
+        sent = present.highest - present.first + 1
+        arrived, late = present.arrived, present.late
+        if past is not None:
+            sent += past.highest - past.first + 1
+            arrived += past.arrived
+            late = list(map(add, past.late, late))
         return Receipt(
-            loss=_loss(windows),
-            late_p50_s=_late(windows, 0.50),
-            late_p99_s=_late(windows, 0.99),
+            loss=max(1.0 - arrived / sent, 0.0),
+            late_p50_s=_late(late, 0.50 * arrived),
+            late_p99_s=_late(late, 0.99 * arrived),
         )
 
     def _window(self, number: int, delay: int, now: float) -> _Window:
@@ -96,9 +103,6 @@ class ArrivalEstimator:
         self._past, self._present = window, _Window(now, first, number, delay)
         return self._present
 
-    def _windows(self) -> list[_Window]:
-        return [one for one in (self._past, self._present) if one is not None]
-
     def _shortest(self, window: _Window) -> int:
         past = self._past
         return window.shortest if past is None else min(past.shortest, window.shortest)
@@ -108,14 +112,8 @@ def _ticks(now: float) -> int:
     return int(now * _TICKS_PER_S) % _CLOCK_MODULUS
 
 
-def _loss(windows: list[_Window]) -> float:
-    sent = sum(window.highest - window.first + 1 for window in windows)
-    return max(1.0 - sum(window.arrived for window in windows) / sent, 0.0)
-
-
-def _late(windows: list[_Window], share: float) -> float:
-    counts = [sum(bucket) for bucket in zip(*(w.late for w in windows), strict=True)]
-    wanted = share * sum(counts)
+def _late(counts: list[int], wanted: float) -> float:
+    """Return the bound below which *wanted* of the arrivals lie."""
     for bound_s, count in zip(_BOUNDS_S, counts, strict=False):
         wanted -= count
         if wanted <= 0:
