@@ -20,6 +20,7 @@ from backhaul.core.messages import (
     Opened,
     Played,
     Returned,
+    Silent,
 )
 from backhaul.core.profile import Profile
 from backhaul.driver import LoopDriver
@@ -185,7 +186,8 @@ class Bridge:
         self._counters.audio_bytes_in += len(audio)
         appended = self._session.append_audio(audio)
         missing = self._channel.audio_missing
-        self._caller.received(len(audio), missing_frames=missing, appended=appended)
+        if self._caller.received(len(audio), missing_frames=missing, appended=appended):
+            self._look_for_silence()
         if self._recorder is not None:
             self._recorder.caller(audio)
         if self.conversation.judging:
@@ -300,11 +302,13 @@ class Bridge:
 
     def _send_checkpoint(self) -> None:
         self._kept_version = self.conversation.transcript.version
-        now = monotonic_s()
-        silent_until = self._caller.silent_until(now=now)
-        self._channel.send(
-            self.conversation.checkpoint(now=now, silent_until=silent_until)
-        )
+        self._channel.send(self.conversation.checkpoint(now=monotonic_s()))
+
+    def _look_for_silence(self) -> None:
+        """Tell the edge what of the caller's audio nobody will want to hear again."""
+        position = self._caller.silent_until(now=monotonic_s())
+        if position and self.conversation.transcript.silent(position):
+            self._channel.send(Silent(position))
 
     def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:
         """Return position and heard of *cleared* without what other agents sent."""

@@ -13,6 +13,7 @@ from backhaul.core.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
     Position,
+    Silent,
     VoiceProgress,
 )
 from backhaul.core.close_reason import CloseReason
@@ -58,6 +59,7 @@ __all__ = [
     "Returned",
     "Script",
     "SendDigits",
+    "Silent",
     "Stock",
     "Surge",
     "Transfer",
@@ -66,7 +68,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 5
+PROTOCOL_VERSION: Final = 6
 """Version of the link protocol; peers of another version are refused at hello."""
 
 
@@ -350,6 +352,7 @@ Message = (
     | Open
     | Opened
     | Checkpoint
+    | Silent
     | Clear
     | Cleared
     | Played

@@ -9,6 +9,8 @@ __all__ = ["CallerPosition"]
 _BYTES_PER_MS = MULAW_RATE_HZ // 1000
 _SURE_S: Final = 3.0
 """A session that has not said by then that a turn began heard nothing (s)."""
+_LOOK_EVERY_BYTES: Final = 3 * MULAW_RATE_HZ + MULAW_RATE_HZ // 5
+"""Audio between two looks for silence: a little more than _SURE_S."""
 
 
 class CallerPosition:
@@ -26,9 +28,10 @@ class CallerPosition:
         """Whether something was said, or not heard, that no turn covers yet."""
         self._mark: tuple[float, int] | None = None
         """Where the caller was at a time (s) without any such doubt."""
+        self._look_at = 0
 
-    def received(self, size: int, *, missing_frames: int, appended: bool) -> None:
-        """Take note of the next frame.
+    def received(self, size: int, *, missing_frames: int, appended: bool) -> bool:
+        """Take note of the next frame; tell whether to ask for `silent_until`.
 
         Args:
             size: Its length (bytes).
@@ -41,6 +44,7 @@ class CallerPosition:
             self._appended += size
         else:
             self._in_doubt = True
+        return self._received >= self._look_at
 
     def turn_began(self) -> None:
         """The caller began to speak."""
@@ -66,9 +70,9 @@ class CallerPosition:
     def silent_until(self, *, now: float) -> int:
         """Return up to where nothing was said but in turns; 0 when it is in doubt.
 
-        *now* is in seconds. The answer is the position at an earlier call, so it is
-        worth more the oftener it is asked for, down to every three seconds.
+        It is the position at an earlier call. *now* is in seconds.
         """
+        self._look_at = self._received + _LOOK_EVERY_BYTES
         if self._in_doubt:
             return 0
         at, position = self._mark or (now, 0)

@@ -122,12 +122,10 @@ class Conversation:
         """Take text as the model writes it; tell whether that is worth a checkpoint."""
         return self.voice.wrote(item_id, text)
 
-    def checkpoint(self, *, now: float, silent_until: int = 0) -> Checkpoint:
-        """Return what another agent must know to go on; see `Transcript.checkpoint`."""
+    def checkpoint(self, *, now: float) -> Checkpoint:
+        """Return what another agent must know to go on."""
         elapsed_s = self._limits.elapsed_s(now=now)
-        return self.transcript.checkpoint(
-            elapsed_s=elapsed_s, silent_until=silent_until
-        )
+        return self.transcript.checkpoint(elapsed_s=elapsed_s)
 
     def handle(self, event: ConversationEvent, *, now: float) -> _Actions:
         """Take note of *event*; see `backhaul.core.machine.Machine`."""

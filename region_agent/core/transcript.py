@@ -135,32 +135,35 @@ class Transcript:
                 self.grew()
                 return
 
-    def checkpoint(self, *, elapsed_s: float, silent_until: int = 0) -> Checkpoint:
-        """Return what the next agent must know.
+    def silent(self, position: int) -> bool:
+        """The caller said nothing but in turns up to *position*.
+
+        Tell whether all before it is covered: no turn is to be heard again.
+        """
+        if _first_uncovered(self._entries) < len(self._entries):
+            return False
+        self._covered = max(self._covered, position)
+        return True
+
+    def checkpoint(self, *, elapsed_s: float) -> Checkpoint:
+        """Return what the next agent must know, *elapsed_s* (s) after the call began.
 
         It takes at most MAX_CHECKPOINT_BYTES, packed.
-
-        Args:
-            elapsed_s: How long the call has lasted (s).
-            silent_until: Position up to which the caller said nothing but in turns.
         """
         return Checkpoint(
             self.version,
-            self._fitting(self._cover(silent_until)),
+            self._fitting(self._cover()),
             caller_position=self._covered,
             elapsed_s=elapsed_s,
             errand=self.errand,
         )
 
-    def _cover(self, silent_until: int) -> list[tuple[_Entry, Item]]:
+    def _cover(self) -> list[tuple[_Entry, Item]]:
         """Return what is to be kept, and take note of how far that covers."""
         self._entries = [one for one in map(_settled, self._entries) if one is not None]
         kept: list[tuple[_Entry, Item]] = []
         silent: list[_Entry] = []
-        first_uncovered = _first_uncovered(self._entries)
-        if first_uncovered == len(self._entries):
-            self._covered = max(self._covered, silent_until)
-        for entry in self._entries[:first_uncovered]:
+        for entry in self._entries[: _first_uncovered(self._entries)]:
             item = _item(entry)
             if isinstance(entry, _Turn):
                 self._covered = max(self._covered, entry.position)

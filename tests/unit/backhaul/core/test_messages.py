@@ -51,6 +51,7 @@ from backhaul.core.messages import (
     Returned,
     Script,
     SendDigits,
+    Silent,
     Stock,
     Surge,
     Transfer,
@@ -109,6 +110,7 @@ MESSAGES: list[Message] = [
     Transfer(TransferKind.SIP, "sip:a@example.com", "Cake.", 20),
     Handover(HandoverReason.SESSION_EXPIRING),
     SendDigits("1w2"),
+    Silent(80_000),
     Returned("no-answer"),
     Close(CloseReason.SESSION_LOST, audio=150),
 ]

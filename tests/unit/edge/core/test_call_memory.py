@@ -43,6 +43,16 @@ def test_what_nobody_gets_is_counted() -> None:
     assert memory.lost == 160
 
 
+def test_silence_is_forgotten_and_not_lost() -> None:
+    memory = CallMemory()
+    memory.audio.append(bytes(160) + b"rest")
+    memory.cover(160)
+    assert memory.audio.size == 4
+    memory.keep(Checkpoint(1, caller_position=80))
+    assert memory.unheard() == (160, (b"rest",))
+    assert memory.lost == 0
+
+
 def test_an_older_checkpoint_changes_nothing() -> None:
     memory = CallMemory()
     memory.keep(Checkpoint(3, caller_position=160))

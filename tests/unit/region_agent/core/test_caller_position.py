@@ -48,6 +48,16 @@ def test_silence_is_known_when_no_turn_has_begun_for_a_while() -> None:
     assert caller.silent_until(now=7.0) == 2400
 
 
+def test_silence_is_looked_for_every_three_seconds() -> None:
+    caller = CallerPosition(0)
+    due = []
+    for number in range(400):  # 20 ms each
+        if caller.received(160, missing_frames=0, appended=True):
+            caller.silent_until(now=number / 50)
+            due.append(number)
+    assert due == [0, 160, 320]
+
+
 def test_what_may_be_a_turn_is_no_silence_until_it_is_committed() -> None:
     caller = CallerPosition(0)
     hear(caller, 10)

@@ -100,17 +100,15 @@ def test_a_turn_without_a_word_covers_their_audio() -> None:
 
 def test_silence_is_covered_when_no_turn_is_left_open() -> None:
     transcript = Transcript()
-    assert transcript.checkpoint(elapsed_s=1.5, silent_until=4000).caller_position == (
-        4000
-    )
+    assert transcript.silent(4000)
+    assert kept(transcript).caller_position == 4000
     transcript.turn("u1", 8000)
-    assert transcript.checkpoint(elapsed_s=1.5, silent_until=9000).caller_position == (
-        4000
-    )
+    assert not transcript.silent(9000)
+    assert kept(transcript).caller_position == 4000
     transcript.caller_said("u1", "Hello?")
-    assert transcript.checkpoint(elapsed_s=1.5, silent_until=7000).caller_position == (
-        8000
-    )
+    assert transcript.silent(9000)
+    assert transcript.silent(7000)
+    assert kept(transcript).caller_position == 9000
 
 
 # The voice
