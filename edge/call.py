@@ -92,6 +92,8 @@ class Call:
     errand: CallErrand = field(init=False)
     last_action: tuple[str, int] | None = None
     """Endpoint and stream number of the last request that `twiml` answered."""
+    refuge: str = ""
+    """Base URL of the edge that takes the call when its stream has ended."""
     script_heard: bool = False
     """Whether the caller has heard the profile's script."""
     session_ids: list[str] = field(default_factory=list[str])
@@ -177,7 +179,7 @@ class Call:
             case Transfer() | SendDigits():
                 self._send_away(message)
             case Checkpoint():
-                self.session.memory.keep(message)
+                self.session.keep(message)
             case Silent(position):
                 self.session.memory.cover(position)
             case Handover(reason):
@@ -207,7 +209,7 @@ class Call:
         self.times.opened_at = monotonic_s()
         self.story.attached(now=self.times.opened_at)
         self.session_ids.append(session_id)
-        self.session.opened()
+        self.session.opened(session_id)
         if not self._model_opens:
             self.hold.end()  # it is the caller's turn
 
@@ -303,6 +305,8 @@ class Call:
         return self.session.was_heard or self.machine.streams > 1 or not greeted
 
     def _play_greeting(self) -> None:
+        if self.session.was_heard:
+            return  # another edge has greeted them
         lease = self.session.lease
         own = lease.agent.greetings if lease is not None else {}
         kept = self.help.phrasebook.greetings

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from backhaul.channels import Channel, ChannelHandler
 from backhaul.clock import monotonic_s
-from backhaul.core.checkpoint import VoiceProgress
+from backhaul.core.checkpoint import Checkpoint, VoiceProgress
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.messages import Greeting, HandoverReason, Message, Open
+from backhaul.core.messages import Greeting, HandoverReason, Kept, Message, Open
 from edge.agent import Agent
 from edge.call_facts import Caller
 from edge.call_help import CallHelp
@@ -25,6 +27,8 @@ from edge.metrics import EdgeMetrics
 from edge.search import Search
 
 __all__ = ["CallSession"]
+
+_log = structlog.get_logger()
 
 _FAILURES: Final = frozenset(
     {
@@ -44,6 +48,7 @@ class CallSession:
         lease: What it has found, until that is used; None: nothing yet, or at all.
         channel: The channel to the agent, None while there is none.
         seat: Where the channel leads, or the last one led; None: there was none yet.
+        attached: Whether the agent has said that it has the call on the channel.
         spoken: Whether the caller has heard the model on the channel.
         was_heard: Whether the caller has heard a model on any channel.
         memory: What the next agent must be told.
@@ -64,6 +69,7 @@ class CallSession:
         self.lease = lease
         self.channel: Channel | None = None
         self.seat: Lease | None = None
+        self.attached = False
         self.spoken = False
         self.was_heard = False
         self._blamed = False
@@ -142,6 +148,11 @@ class CallSession:
         if self.channel is not None:
             self.channel.send(message)
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep what the next agent must know, and say so."""
+        self.memory.keep(checkpoint)
+        self.tell(Kept(checkpoint.version))
+
     def open(
         self,
         handler: ChannelHandler,
@@ -160,7 +171,8 @@ class CallSession:
         """
         lease, kept = self.lease, self.memory.checkpoint
         assert lease is not None  # noqa: S101 - the machine opens what was found
-        self.lease, self.seat, self.spoken = None, lease, False
+        self.lease, self.seat = None, lease
+        self.attached = self.spoken = False
         known = resumed or kept is not None
         played = None if known else greeted
         start, unheard = self.memory.unheard()
@@ -191,9 +203,20 @@ class CallSession:
         for frame in unheard:
             self.channel.send_audio(frame)
 
-    def opened(self) -> None:
-        """The agent has the call."""
+    def opened(self, session_id: str) -> None:
+        """The agent has the call, in a session of the model's server."""
+        self.attached = True
         self._testify(failed=False)
+        seat = self.seat
+        if seat is not None:
+            _log.info(
+                "call.attached",
+                call_sid=self.search.call_sid,
+                epoch=seat.epoch,
+                region=seat.agent.region,
+                agent=seat.agent.agent_id,
+                session_id=session_id,
+            )
 
     def _testify(self, *, failed: bool) -> None:
         """Say how it goes with this agent's sessions."""

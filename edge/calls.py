@@ -124,7 +124,8 @@ class Calls:
         told = {"call_sid": call.call_sid, **call.summary()}
         self._summaries.append((told, call.session.trace))
         # The caller may live on, and the carrier may ask again.
-        lives_on = reason is CloseReason.TRANSFERRED or call.machine.fell_back
+        elsewhere = reason in {CloseReason.TRANSFERRED, CloseReason.STALE_EPOCH}
+        lives_on = elsewhere or call.machine.fell_back
         self._ended[call.call_sid] = (
             EndedCall(reason, call.last_action, call.twiml)
             if lives_on

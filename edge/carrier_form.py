@@ -54,6 +54,8 @@ class CarrierForm:
     caller_state: str
     finished: bool
     """Whether the call is over."""
+    in_progress: bool
+    """Whether somebody has answered the call before."""
     result: str
     """What came of a <Dial>, <Refer> or <Enqueue>."""
     stream_number: int
@@ -85,6 +87,7 @@ def read_form(values: Mapping[str, str], path: Mapping[str, str]) -> CarrierForm
         caller_country=values.get("FromCountry", ""),
         caller_state=values.get("FromState", ""),
         finished=values.get("CallStatus", "") in _FINISHED,
+        in_progress=values.get("CallStatus", "") == "in-progress",
         result=next((values[name] for name in _RESULTS if name in values), ""),
         stream_number=int(path.get("number", "0")),
         whisper_token=path.get("token", ""),

@@ -24,11 +24,13 @@ from edge.cold_opens import ColdOpens
 from edge.core.call_events import GivenUp, HandedOver, Resumed
 from edge.core.call_machine import CallConfig
 from edge.handover import HandOver
+from edge.lease import Lease
 from edge.links import AgentLinks
 from edge.locate import CallerLocator
 from edge.metrics import EdgeMetrics
 from edge.neighbours import Neighbours
 from edge.placement import COLD_TRIES, Placement
+from edge.rescue import Rescue
 from edge.search import Search
 from edge.settings import EdgeSettings
 from edge.tickets import TicketRefusal
@@ -77,6 +79,7 @@ class Desk:
         self.placement = Placement(
             settings, links=links, cares=self._cares, metrics=metrics
         )
+        self._rescue = Rescue(settings, links=links, metrics=metrics)
         self._cold_opens = ColdOpens(self.placement)
         self._addresses = Addresses(settings.site)
 
@@ -111,27 +114,32 @@ class Desk:
             # Nobody has one for that edge: this one does what it can itself.
             search = Search(form.call_sid, profile, leg=leg)
             lease = await self.placement.warm(search)
-        help_ = self._help(profile)
-        if lease is None and not (search.hopeful or help_.script_audio(profile)):
+        heard = form.failed and form.in_progress
+        call = self._begin(
+            search, lease, caller=caller, times=times, trace=trace, was_heard=heard
+        )
+        return self._turn_away(search, caller, trace) if call is None else call.twiml
+
+    async def rescue(self, form: CarrierForm) -> str | None:
+        """Return TwiML for a call of an edge that is gone; None: nobody knows of it."""
+        times = CallTimes(webhook_at=monotonic_s())
+        trace = self._traces.begin(now=times.webhook_at)
+        rescued = await self._rescue.find(form.call_sid, leg=trace.story.leg)
+        if rescued is None:
+            return None
+        self.hand_over.take_back(form.call_sid)
+        search, lease = rescued.search, rescued.lease
+        if lease is None:
+            lease = await self.placement.warm(search)
+        place = self._locator.locate(form)
+        caller = Caller(form.caller, form.called, over_sip=form.over_sip, place=place)
+        number = form.stream_number + 1
+        call = self._begin(
+            search, lease, caller=caller, times=times, trace=trace, number=number
+        )
+        if call is None:
             return self._turn_away(search, caller, trace)
-        times.leased_at = monotonic_s() if lease is not None else None
-        session = CallSession(
-            search,
-            lease,
-            caller=caller,
-            help=help_,
-            metrics=self._metrics,
-            trace=trace,
-        )
-        call = self._new_call(
-            session,
-            caller=caller,
-            times=times,
-            help_=help_,
-            token=secrets.token_urlsafe(24),
-        )
-        self._calls.add(call)
-        trace.story.answered(now=monotonic_s())
+        rescued.resume(call, number=number)
         return call.twiml
 
     def take_over(self, text: str) -> Call | TicketRefusal:
@@ -166,6 +174,43 @@ class Desk:
         self._calls.take_token(text)  # it is used now
         return call
 
+    def _begin(
+        self,
+        search: Search,
+        lease: Lease | None,
+        *,
+        caller: Caller,
+        times: CallTimes,
+        trace: CallTrace,
+        number: int = 1,
+        was_heard: bool = False,
+    ) -> Call | None:
+        """Return a call that the carrier is told to stream; None: there is no hope."""
+        help_ = self._help(search.profile)
+        if lease is None and not (search.hopeful or help_.script_audio(search.profile)):
+            return None
+        times.leased_at = monotonic_s() if lease is not None else None
+        session = CallSession(
+            search,
+            lease,
+            caller=caller,
+            help=help_,
+            metrics=self._metrics,
+            trace=trace,
+        )
+        session.was_heard = was_heard
+        call = self._new_call(
+            session,
+            caller=caller,
+            times=times,
+            help_=help_,
+            token=secrets.token_urlsafe(24),
+            number=number,
+        )
+        self._calls.add(call)
+        trace.story.answered(now=monotonic_s())
+        return call
+
     def _turn_away(self, search: Search, caller: Caller, trace: CallTrace) -> str:
         """Return TwiML for a new call that is given no session, and none is sought."""
         facts = {
@@ -185,7 +230,7 @@ class Desk:
         """
         if not call.machine.may_resume or self.draining:
             return self._give_up(call, action, number)
-        search = call.session.next_search()
+        search = call.session.next_search(patient=call.session.was_heard)
         call.story.asked(now=monotonic_s())
         lease = await self.placement.warm(search)
         if not call.machine.may_resume:
@@ -222,6 +267,7 @@ class Desk:
         times: CallTimes,
         help_: CallHelp,
         token: str,
+        number: int = 1,
     ) -> Call:
         search = session.search
         return Call(
@@ -230,7 +276,7 @@ class Desk:
             caller=caller,
             session=session,
             token=token,
-            twiml=self._stream_twiml(token, session.trace, number=1),
+            twiml=self._stream_twiml(token, session.trace, number=number),
             config=self._call_config(len(help_.script_audio(search.profile))),
             help=help_,
             metrics=self._metrics,

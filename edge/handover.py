@@ -17,10 +17,11 @@ from edge.call_trace import CallTrace
 from edge.carrier_form import Action, Addresses
 from edge.core.caller_place import CallerPlace
 from edge.core.edge_choice import EdgeOption, choose_edge
+from edge.core.geography import distance_km
 from edge.core.twilio_places import TWILIO_EDGES, TWILIO_REGIONS
 from edge.lease import Lease
 from edge.metrics import EdgeMetrics
-from edge.neighbours import Neighbours
+from edge.neighbours import Neighbours, TellingAgent
 from edge.search import Search
 from edge.settings import EdgeSettings
 from edge.tickets import Redeemed, Ticket, Tickets
@@ -149,6 +150,19 @@ class HandOver:
             return None
         addresses = Addresses(self._neighbours.sites[given.edge])
         return twiml.redirect(addresses.action(action, number))
+
+    def refuge(self, agent: TellingAgent) -> str:
+        """Return the base URL of an edge that can take calls of *agent*, or nothing."""
+        neighbours = self._neighbours
+        options = (
+            (distance_km(self._region, option.place), option.name)
+            for option in neighbours.alive()
+            if neighbours.can_reach(option.name, agent)
+        )
+        nearest = min(options, default=None)
+        if nearest is None:
+            return self._settings.shared_url.rstrip("/")
+        return neighbours.sites[nearest[1]].public_base_url
 
     def call_off(self, call_sid: str) -> None:
         """The call is over: give its session back, unless it was redeemed."""

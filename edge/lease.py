@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backhaul.channels import Channel, ChannelHandler
-from backhaul.core.messages import Open
+from backhaul.core.messages import KeptCall, Open
 from edge.agent import Agent
 
 __all__ = ["Lease"]
@@ -20,6 +20,8 @@ class Lease:
     warm: bool
     epoch: int = 1
     """How often the call was placed, this time included."""
+    kept: KeptCall | None = None
+    """Where the call stands whose session it has been since before; None: it is new."""
 
     def release(self) -> None:
         """Give the session back unused."""

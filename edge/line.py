@@ -72,6 +72,10 @@ class Line:
         self._reported_at = 0.0
         self._attached_at = 0.0
 
+    def resume(self, position: int) -> None:
+        """Begin at *position*, up to which another edge has given the voice."""
+        self._playout.resume(position)
+
     def is_on(self, sink: StreamSink) -> bool:
         """Tell whether *sink* is the present Media Stream."""
         return self._sink is sink

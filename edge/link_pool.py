@@ -39,7 +39,7 @@ from backhaul.transports.base import Connector, LinkTransport
 from edge.core.dial_budget import patience_s
 from edge.core.link_load import PathQuality, good_uses
 from edge.dials import Dials
-from edge.pooled_link import PooledLink
+from edge.pooled_link import PooledLink, telling
 
 __all__ = ["LinkPool", "MakeLink", "PoolOwner"]
 
@@ -178,10 +178,8 @@ class LinkPool:
         return tuple(pooled for pooled in self.links.values() if pooled.usable)
 
     def quality(self) -> PathQuality:
-        """Return how its links behave lately: the median of them."""
-        usable = self.usable
-        grown = [pooled for pooled in usable if pooled.has_carried]
-        seen = [pooled.quality for pooled in grown or usable]
+        """Return how its links behave lately: the median of those that can tell."""
+        seen = [pooled.quality for pooled in telling(self.usable)]
         if not seen:
             return PathQuality()
         middle = (len(seen) - 1) // 2

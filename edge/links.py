@@ -204,6 +204,7 @@ class AgentLinks:
         profile: str,
         epoch: int = 1,
         cold: bool = False,
+        reattach: bool = False,
     ) -> Lease | LeaseRefused:
         """Reserve a session of *agent*, or say why there is none.
 
@@ -213,16 +214,17 @@ class AgentLinks:
             profile: Of the session.
             epoch: How often the call was placed, this time included.
             cold: Whether the agent may open a session for it, which takes longer.
+            reattach: Whether only the one will do that has the call already.
         """
         lease_id = f"{self._settings.name}-{next(self._lease_ids)}"
         settings = self._settings
         answer, instance = await agent.lease(
-            LeaseRequest(lease_id, call_sid, profile, epoch, cold),
+            LeaseRequest(lease_id, call_sid, profile, epoch, cold, reattach),
             timeout_s=settings.open_timeout_s if cold else settings.lease_timeout_s,
         )
         if isinstance(answer, LeaseRefused):
             return answer
-        return Lease(lease_id, agent, instance, answer.warm, epoch)
+        return Lease(lease_id, agent, instance, answer.warm, epoch, answer.kept)
 
     def router_for(self, edge: str) -> Router:
         """Return the router for calls that *edge* should have; nothing: this one."""

@@ -72,6 +72,20 @@ class EdgeMetrics:
             ["reason", "outcome"],
             registry=self.registry,
         )
+        self.rescues = Counter(
+            "edge_calls_rescued",
+            "Calls of other edges that came here, by what was found: the session, a "
+            "copy of what was said, nothing, or a session that was lost meanwhile.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.departures = Counter(
+            "edge_calls_left",
+            "Calls that went to another edge because this one stops, by whether that "
+            "was in a quiet moment.",
+            ["moment"],
+            registry=self.registry,
+        )
         self.hold_seconds = Histogram(
             "edge_hold_seconds",
             "For how long callers heard the hold tone who heard it.",

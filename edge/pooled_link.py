@@ -1,6 +1,7 @@
 """One link in a pool, and how it behaves."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,9 +9,19 @@ from backhaul.core.link import LinkState
 from backhaul.links import Link
 from edge.core.link_load import PathQuality, ShortestLately, is_stalled
 
-__all__ = ["PooledLink"]
+__all__ = ["PooledLink", "telling"]
 
 _YOUNG_S: Final = 2.0
+
+
+def telling(links: Sequence["PooledLink"]) -> Sequence["PooledLink"]:
+    """Return those of *links* that tell most of the path: where calls are.
+
+    What an idle link says, is said again until it arrives: it knows of no loss.
+    """
+    grown = [pooled for pooled in links if pooled.has_carried]
+    busy = [pooled for pooled in grown if pooled.link.channel_count]
+    return busy or grown or links
 
 
 @dataclass(slots=True, eq=False)

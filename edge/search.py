@@ -82,8 +82,13 @@ class Search:
 
     @property
     def hopeful(self) -> bool:
-        """Whether the last decision named somebody."""
-        return self.decision is not None and self.decision.choice is not None
+        """Whether somebody may open a session: who only has no warm one may, too.
+
+        And who is patient does not mind that nobody can be reached for the moment.
+        """
+        if self.patient or (self.decision and self.decision.choice):
+            return True
+        return any(one.outcome == CloseReason.NO_STOCK.value for one in self.attempts)
 
     def story(self) -> list[dict[str, object]]:
         """Return the attempts for people, and the log."""

@@ -1,7 +1,6 @@
 """Composition root of the edge: builds every part; start, drain, stop."""
 
 import asyncio
-import contextlib
 import random
 import ssl
 from pathlib import Path
@@ -30,6 +29,7 @@ from edge.core.call_events import StreamLost
 from edge.desk import Desk
 from edge.fabric_collector import FabricCollector
 from edge.geo_database import GeoDatabase, GeoDatabaseCollector
+from edge.leaving import LeavingCalls
 from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
 from edge.locate import CallerLocator
@@ -114,6 +114,12 @@ class Edge:
             settings, calls=self.calls, metrics=self.metrics, rng=rng
         )
         self._leaving = False
+        self._leaving_calls = LeavingCalls(
+            settings,
+            calls=self.calls,
+            hand_over=self._desk.hand_over,
+            metrics=self.metrics,
+        )
         views = EdgeViews(
             settings,
             links=self.links,
@@ -181,9 +187,7 @@ class Edge:
             # Others have written tickets until now, and these calls are still to come.
             self._desk.neighbours.tell()
             await asyncio.sleep(min(_STILL_TO_COME_S, left_s))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left_s):
-                await self.calls.wait_empty()
+        await self._leaving_calls.run(left_s)
         _log.info("edge.drained", calls_left=len(self.calls))
 
     async def stop(self) -> None:

@@ -152,6 +152,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For all agents together to answer a webhook (s); then the call is answered, and
     a session is opened for it behind the hold tone. Twilio's own patience ends after
     15 s, and then the caller hears Twilio's error."""
+    find_timeout_s: _Positive = 1.0
+    """For all agents to say whether they know of a call whose edge is gone (s). Too low
+    gives up sessions that wait for their callers; too high keeps a caller waiting for
+    an agent that hangs."""
     open_timeout_s: _Positive = 4.0
     """For one agent to open a session for a caller (s); three are tried. Too low gives
     up sessions that are nearly there; too high keeps callers on hold."""
@@ -223,6 +227,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not wait for so long."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
+    handover_s: Annotated[float, Meta(ge=0)] = 20.0
+    """The last part of that time (s): calls that still go on then are handed to other
+    edges, each in a quiet moment, and whoever is left 5 s before the end at once. Too
+    low cuts into what is being said; too high moves calls that would end anyway."""
     drain_notice_s: Annotated[float, Meta(ge=0)] = 0.0
     """How long, of that time, calls are still taken while /readyz says no already (s).
     Too low turns away callers whom a balancer still sends here; too high takes calls

@@ -182,6 +182,10 @@ class Webhook:
         given = self._desk.hand_over.given(form.call_sid)
         if given is not None and not form.failed:
             return given.twiml
+        if form.failed:
+            text = await self._desk.rescue(form)
+            if text is not None:
+                return text
         profile = self._profile_of(form.called)
         if profile is None:
             return self._desk.profile_unknown()
@@ -190,7 +194,7 @@ class Webhook:
     async def _answer_action(self, action: Action, form: CarrierForm) -> str:
         call = self._calls.get(form.call_sid)
         if call is None:
-            return self._answer_late(action, form)
+            return await self._answer_stranger(action, form)
         if form.finished:
             call.feed(CallCompleted())
             return twiml.hang_up()
@@ -199,19 +203,38 @@ class Webhook:
             or (action, form.stream_number) == call.last_action
         ):
             return call.twiml  # this request was answered before
+        if call.refuge and action is Action.RESUME:
+            there = f"{call.refuge}/twilio/{action.value}/{form.stream_number}"
+            call.note_answer(action, form.stream_number, twiml.redirect(there))
+            return call.twiml
         text = self._errands.answer(call, action, form)
         if text is not None:
             return text
         call.feed(StreamLost(CloseReason.MEDIA_STREAM_LOST))
         return await self._desk.take_again(call, action, form.stream_number)
 
-    def _answer_late(self, action: Action, form: CarrierForm) -> str:
-        """Return how a call goes on that is over for this edge, or never was here."""
+    async def _answer_stranger(self, action: Action, form: CarrierForm) -> str:
+        """Return how a call goes on that this edge has not, or not any more."""
         elsewhere = self._desk.hand_over.where_now(
             form.call_sid, action, form.stream_number
         )
         if elsewhere is not None:
             return elsewhere
+        text = await self._desk.rescue(form) if self._goes_on(action, form) else None
+        return text or self._answer_late(action, form)
+
+    def _goes_on(self, action: Action, form: CarrierForm) -> bool:
+        """Tell whether a call may be live that another edge had."""
+        ended = self._calls.ended(form.call_sid)
+        if ended is not None and (
+            ended.reason is not CloseReason.STALE_EPOCH
+            or (action, form.stream_number) == ended.last_action
+        ):
+            return False
+        return not form.finished and form.result not in _ANSWERED
+
+    def _answer_late(self, action: Action, form: CarrierForm) -> str:
+        """Return how a call goes on that is over, or of which nobody knows."""
         ended = self._calls.ended(form.call_sid)
         if action is Action.QUEUED or action is Action.FALLBACK:
             failed = form.result in _QUEUE_FAILURES

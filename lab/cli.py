@@ -122,6 +122,32 @@ def call(
 
 
 @app.command()
+def drill(
+    name: Annotated[str, typer.Argument(help="Which one.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Hold every drill.")] = False,
+    calls: Annotated[int, typer.Option(help="Live calls; more than 60: rounds.")] = 0,
+    short: Annotated[
+        bool, typer.Option(help="Few calls; times are told, but not judged.")
+    ] = False,
+    lenient: Annotated[
+        float, typer.Option(help="Times may be so many times as long.")
+    ] = 1.0,
+    json: _Json = False,
+) -> None:
+    """Break something under live calls on a local fabric, and judge what follows.
+
+    Without a name: tells which drills there are.
+    """
+    from lab.drills.runner import DrillOptions, list_drills, run_drills
+
+    if not name and not every:
+        list_drills()
+        raise typer.Exit(0)
+    options = DrillOptions(calls=calls, short=short, leniency=lenient)
+    raise typer.Exit(run_drills([name] if name else [], options, json=json))
+
+
+@app.command()
 def links(
     edge: Annotated[
         str, typer.Option(help="Admin URL of an edge; public URL in the local fabric.")

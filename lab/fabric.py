@@ -1,15 +1,11 @@
 """The local fabric: every service as a real process that can be killed by name."""
 
 import asyncio
-import contextlib
-import os
 import secrets
 import shutil
 import socket
-import sys
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,12 +13,12 @@ import aiohttp
 import orjson
 import tomli_w
 
-from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
 from backhaul.owned_directory import make_owned_directory
 from backhaul.pki import Role, create_authority, issue
 from backhaul.store import Store, open_store
 from lab.fabric_options import FabricError, FabricOptions
+from lab.fabric_processes import FabricProcesses
 from lab.places import (
     EDGE_PLACES,
     REGION_PLACES,
@@ -35,17 +31,6 @@ __all__ = ["Fabric", "FabricError", "FabricOptions"]
 
 _START_TIMEOUT_S = 60.0
 _STOP_GRACE_S = 5.0
-_SETTINGS_OF_ANY_FABRIC = {"EDGE_LINK_TRANSPORT"}
-"""What may be tried out on the local fabric as it is in a real deployment."""
-
-
-@dataclass(slots=True)
-class _Running:
-    """One process and what it said of itself when it was ready."""
-
-    name: str
-    process: asyncio.subprocess.Process
-    ports: dict[str, Any]
 
 
 class Fabric:
@@ -62,9 +47,9 @@ class Fabric:
     ) -> None:
         self._options = options
         self._on_progress = on_progress
-        self._processes: dict[str, _Running] = {}
         self._stores: dict[str, Store] = {}
         self._directory = make_owned_directory("warmline-fabric-")
+        self._processes = FabricProcesses(self._directory)
         self._config: dict[str, Any] = tomllib.loads(options.config.read_text())
         self.admin_token = secrets.token_urlsafe(16)
         self.auth_token = secrets.token_hex(16)
@@ -89,37 +74,67 @@ class Fabric:
 
     def pid(self, name: str) -> int:
         """Return the process id of a part, for example ``us-east-1``."""
-        return self._processes[name].process.pid
+        return self._processes.pid(name)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all processes that were started."""
-        return tuple(self._processes)
+        return self._processes.names()
 
     async def kill(self, name: str) -> None:
         """SIGKILL a part and wait until it is gone."""
-        process = self._processes[name].process
-        process.kill()
-        await process.wait()
+        await self._processes.kill(name)
 
     async def stop(self, name: str, *, grace_s: float) -> int:
         """SIGTERM a part, SIGKILL it after *grace_s*, and return its exit code."""
-        process = self._processes[name].process
-        await stop_child(process, grace_s=grace_s)
-        return await process.wait()
+        return await self._processes.stop(name, grace_s=grace_s)
 
     async def start_again(self, name: str) -> None:
-        """Start an agent that is gone once more, at the address that it had."""
-        port: int = self._processes[name].ports["link_port"]
-        await self._start_agent(name, port=port)
+        """Start an agent or edge that is gone once more, where it was.
+
+        Raises:
+            FabricError: It did not come up.
+        """
+        port = self._processes.ports(name).get("link_port")
+        changes = {"REGION_AGENT_LISTEN_PORT": str(port)} if port else {}
+        await self._processes.run_again(name, changes)
+
+    def log_path(self, name: str) -> Path:
+        """Return where a part writes its log, one JSON object a line."""
+        return self._processes.log_path(name)
+
+    def store_pid(self, region: Place) -> int:
+        """Return the process id of a region's store."""
+        return self._stores[region.name].server_pid
+
+    def wan_control_port(self) -> int:
+        """Return the loopback port that takes `WanOrder`s."""
+        port: int = self._processes.ports("wan")["control_port"]
+        return port
+
+    def routes(self, region: Place) -> tuple[str, ...]:
+        """Return the names of the WAN's routes to a region."""
+        return tuple(
+            f"{edge.name}>{name}"
+            for edge in self.edges
+            for name in self.agent_names(region)
+        )
 
     def public_url(self, edge: Place) -> str:
         """Return where an edge takes webhooks."""
-        return f"http://127.0.0.1:{self._processes[edge.name].ports['http_port']}"
+        return f"http://127.0.0.1:{self._processes.ports(edge.name)['http_port']}"
 
-    def control_url(self) -> str:
-        """Return where the Realtime stand-in is inspected and made to misbehave."""
-        url: str = self._processes["realtime"].ports["control_url"]
+    def control_url(self, region: Place | None = None) -> str:
+        """Return where the Realtime stand-in is inspected and made to misbehave.
+
+        Args:
+            region: Whose, where each region has its own.
+        """
+        url: str = self._processes.ports(self._model_of(region))["control_url"]
         return url
+
+    def control_urls(self) -> tuple[str, ...]:
+        """Return the control URL of every Realtime stand-in."""
+        return tuple(dict.fromkeys(map(self.control_url, self.regions)))
 
     def delay_ms(self, edge: Place, region: Place) -> float:
         """Return the one-way delay (ms) between an edge and a region."""
@@ -133,7 +148,7 @@ class Fabric:
                 {
                     "name": region.name,
                     "agents": [
-                        self._describe_agent(name) for name in self._agent_names(region)
+                        self._describe_agent(name) for name in self.agent_names(region)
                     ],
                 }
                 for region in self.regions
@@ -149,8 +164,7 @@ class Fabric:
     async def aclose(self) -> None:
         """End every process and remove what they wrote."""
         # Edges first, so that their calls end before the agents go.
-        for running in reversed(list(self._processes.values())):
-            await stop_child(running.process, grace_s=_STOP_GRACE_S)
+        await self._processes.aclose(grace_s=_STOP_GRACE_S)
         for store in self._stores.values():
             await store.aclose()
         shutil.rmtree(self._directory, ignore_errors=True)
@@ -160,12 +174,15 @@ class Fabric:
         self._issue_certificates()
         self._on_progress("model stand-in")
         latency = "realistic" if self._options.realistic else "none"
-        await self._run(
-            "realtime",
-            "lab.realtime",
-            *("--latency", latency),
-            environment={"LAB_API_KEYS": self._api_key},
-        )
+        models = dict.fromkeys(map(self._model_of, self.regions))
+        for seed, name in enumerate(models, start=1):
+            await self._processes.run(
+                name,
+                "lab.realtime",
+                *("--latency", latency, "--seed", str(seed)),
+                *self._options.model_arguments,
+                environment={"LAB_API_KEYS": self._api_key},
+            )
         for region in self.regions:
             self._on_progress(f"region {region.name}")
             self._stores[region.name] = await open_store(
@@ -173,7 +190,8 @@ class Fabric:
             )
         await self._start_agents()
         self._on_progress("WAN")
-        await self._run("wan", "lab.wan", "--routes", self._wan_routes())
+        wan = ("lab.wan", "--control-port", "0", "--routes", self._wan_routes())
+        await self._processes.run("wan", *wan)
         for edge in self.edges:
             self._on_progress(edge.name)
         await asyncio.gather(*(self._start_edge(edge) for edge in self.edges))
@@ -193,32 +211,30 @@ class Fabric:
         if self._options.warm_sessions is not None:
             for profile in profiles.values():
                 profile["warm_sessions"] = self._options.warm_sessions
-        self._write_config("agents", edges={}, regions=self._no_agents())
+        config = self._write_config("agents", edges={}, regions=self._no_agents())
         await asyncio.gather(
             *(
-                self._start_agent(name)
+                self._start_agent(config, region, name)
                 for region in self.regions
-                for name in self._agent_names(region)
+                for name in self.agent_names(region)
             )
         )
 
-    async def _start_agent(self, name: str, *, port: int = 0) -> None:
-        region = name.rpartition("-")[0]
-        config = self._directory / "agents.toml"
-        await self._run(
+    async def _start_agent(self, config: Path, region: Place, name: str) -> None:
+        await self._processes.run(
             name,
             "region_agent",
             *("--config", str(config), "--announce"),
             environment={
-                "REGION_AGENT_REGION": region,
+                "REGION_AGENT_REGION": region.name,
                 "REGION_AGENT_AGENT_ID": name,
                 "REGION_AGENT_LISTEN_HOST": "127.0.0.1",
-                "REGION_AGENT_LISTEN_PORT": str(port),
+                "REGION_AGENT_LISTEN_PORT": "0",
                 "REGION_AGENT_ADMIN_PORT": "0",
                 "REGION_AGENT_ADMIN_TOKEN": self.admin_token,
-                "REGION_AGENT_REALTIME_URL": self._realtime_url(),
+                "REGION_AGENT_REALTIME_URL": self._realtime_url(region),
                 "OPENAI_API_KEY": self._api_key,
-                "REDIS_URL": self._stores[region].url,
+                "REDIS_URL": self._stores[region.name].url,
             },
         )
 
@@ -227,7 +243,7 @@ class Fabric:
             region.name: {
                 "agents": [
                     f"127.0.0.1:{self._relay_port(edge, name)}"
-                    for name in self._agent_names(region)
+                    for name in self.agent_names(region)
                 ],
                 "latitude": region.latitude,
                 "longitude": region.longitude,
@@ -248,7 +264,7 @@ class Fabric:
         }
         http_port, media_port = self._edge_ports[edge.name]
         config = self._write_config(edge.name, edges=edges, regions=regions)
-        await self._run(
+        await self._processes.run(
             edge.name,
             "edge",
             *("--config", str(config), "--name", edge.name, "--announce"),
@@ -286,36 +302,6 @@ class Fabric:
             for name, profile in profiles.items()
         )
 
-    async def _run(
-        self,
-        name: str,
-        module: str,
-        *arguments: str,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        process = await start_child(
-            [sys.executable, "-m", module, *arguments],
-            env={**_clean_environment(), **(environment or {})},
-            stdout=asyncio.subprocess.PIPE,
-            log_path=self._directory / f"{name}.log",
-        )
-        # Registered before it is ready, so that a failed start is cleaned up too.
-        running = _Running(name, process, {})
-        self._processes[name] = running
-        assert process.stdout is not None  # noqa: S101 - narrows the type
-        line = b""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                line = await process.stdout.readline()
-        if not line:
-            raise FabricError(name, f"did not start: {self._last_words(name)}")
-        running.ports = orjson.loads(line)
-
-    def _last_words(self, name: str) -> str:
-        log = self._directory / f"{name}.log"
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        return " | ".join(lines[-3:]) or "it said nothing"
-
     def _write_config(
         self, name: str, *, edges: dict[str, Any], regions: dict[str, Any]
     ) -> Path:
@@ -330,7 +316,8 @@ class Fabric:
     def _no_agents(self) -> dict[str, Any]:
         return {region.name: {"agents": []} for region in self.regions}
 
-    def _agent_names(self, region: Place) -> list[str]:
+    def agent_names(self, region: Place) -> list[str]:
+        """Return the names of a region's agents."""
         return [f"{region.name}-{n + 1}" for n in range(self._options.agents)]
 
     def _wan_routes(self) -> str:
@@ -339,51 +326,46 @@ class Fabric:
                 "name": f"{edge.name}>{name}",
                 "listen_port": 0,
                 "target_host": "127.0.0.1",
-                "target_port": self._processes[name].ports["link_port"],
+                "target_port": self._processes.ports(name)["link_port"],
                 "delay_ms": self.delay_ms(edge, region),
             }
             for edge in self.edges
             for region in self.regions
-            for name in self._agent_names(region)
+            for name in self.agent_names(region)
         ]
         return orjson.dumps(routes).decode()
 
     def _relay_port(self, edge: Place, agent: str) -> int:
-        port: int = self._processes["wan"].ports["ports"][f"{edge.name}>{agent}"]
+        port: int = self._processes.ports("wan")["ports"][f"{edge.name}>{agent}"]
         return port
 
-    def _realtime_url(self) -> str:
-        url: str = self._processes["realtime"].ports["url"]
+    def _model_of(self, region: Place | None) -> str:
+        """Return the name of the process that is the model of a region."""
+        own = self._options.own_models
+        return f"realtime-{(region or self.regions[0]).name}" if own else "realtime"
+
+    def _realtime_url(self, region: Place | None = None) -> str:
+        url: str = self._processes.ports(self._model_of(region))["url"]
         return url
 
     def _describe_edge(self, edge: Place) -> dict[str, Any]:
-        running = self._processes[edge.name]
+        port = self._processes.ports(edge.name)["admin_port"]
         return {
             "name": edge.name,
-            "pid": running.process.pid,
+            "pid": self.pid(edge.name),
             "public_url": self.public_url(edge),
-            "admin_url": f"http://127.0.0.1:{running.ports['admin_port']}",
+            "admin_url": f"http://127.0.0.1:{port}",
             "admin_token": self.admin_token,
         }
 
     def _describe_agent(self, name: str) -> dict[str, Any]:
-        running = self._processes[name]
+        port = self._processes.ports(name)["admin_port"]
         return {
             "id": name,
-            "pid": running.process.pid,
-            "admin_url": f"http://127.0.0.1:{running.ports['admin_port']}",
+            "pid": self.pid(name),
+            "admin_url": f"http://127.0.0.1:{port}",
             "admin_token": self.admin_token,
         }
-
-
-def _clean_environment() -> dict[str, str]:
-    """Return the environment without settings meant for a real deployment."""
-    prefixes = ("EDGE_", "REGION_AGENT_", "TWILIO_", "OPENAI_", "REDIS_", "LAB_")
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _SETTINGS_OF_ANY_FABRIC or not name.startswith(prefixes)
-    }
 
 
 def _free_port() -> int:

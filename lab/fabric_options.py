@@ -42,6 +42,10 @@ class FabricOptions:
     """Sessions each agent keeps warm per profile; None: as the profile says."""
     realistic: bool = True
     """Whether the stand-ins and the WAN take the time that the real ones take."""
+    own_models: bool = False
+    """Whether each region has a model stand-in of its own."""
+    model_arguments: tuple[str, ...] = ()
+    """Further arguments of the model stand-ins."""
     overrides: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict[str, Mapping[str, Any]]
     )

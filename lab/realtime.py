@@ -45,6 +45,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--latency", choices=("none", "realistic"), default="realistic")
     parser.add_argument("--session-lifetime-s", type=float, default=3600.0)
+    parser.add_argument(
+        "--recalls", action="store_true", help="reply by what was said before"
+    )
     chosen = parser.parse_args()
     settings = RealtimeServerSettings(
         host=chosen.host,
@@ -54,6 +57,7 @@ def main() -> None:
         latency=RealtimeLatency.none()
         if chosen.latency == "none"
         else RealtimeLatency(),
+        recalls=chosen.recalls,
         session_lifetime_s=chosen.session_lifetime_s,
     )
     # Not an argument: every user of the machine may read those.

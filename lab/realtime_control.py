@@ -18,6 +18,8 @@ class _Misbehave(Struct, frozen=True, forbid_unknown_fields=True):
     kind: Fault
     count: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     seconds: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    every: Annotated[int, Meta(ge=1, le=1000)] = 1
+    sessions: tuple[str, ...] | None = None
 
 
 class _Script(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +82,13 @@ class RealtimeControl:
         elif wish.kind == Fault.ZOMBIE_NOW:
             silenced = self._silence_sessions(wish.count)
         else:
-            self._faults.plan(wish.kind, count=wish.count, seconds=wish.seconds)
+            self._faults.plan(
+                wish.kind,
+                count=wish.count,
+                seconds=wish.seconds,
+                every=wish.every,
+                sessions=wish.sessions,
+            )
         return web.json_response(
             {
                 "pending": self._faults.pending(),

@@ -1,5 +1,6 @@
 """Misbehaviour on demand: which fault is to happen next, and how often."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,10 +40,28 @@ class Fault(StrEnum):
 
 @dataclass(slots=True)
 class Planned:
-    """A fault that is still to happen *count* times."""
+    """A fault that is still to happen *count* times, one time in *every*."""
 
     count: int
     seconds: float
+    every: int = 1
+    sessions: set[str] | None = None
+    """Only to these, once each; None: to whoever comes first."""
+    passed: int = 0
+    """Times that it could have happened since it last did."""
+
+    def strikes(self, session_id: str) -> bool:
+        """Tell whether it happens to a session now, and count it."""
+        if self.sessions is not None and session_id not in self.sessions:
+            return False
+        self.passed += 1
+        if self.passed < self.every:
+            return False
+        self.passed = 0
+        self.count -= 1
+        if self.sessions is not None:
+            self.sessions.discard(session_id)
+        return True
 
 
 class FaultPlan:
@@ -51,21 +70,34 @@ class FaultPlan:
     def __init__(self) -> None:
         self._planned: dict[Fault, Planned] = {}
 
-    def plan(self, fault: Fault, *, count: int, seconds: float) -> None:
-        """Let *fault* happen the next *count* times it can."""
-        self._planned[fault] = Planned(count, seconds)
+    def plan(
+        self,
+        fault: Fault,
+        *,
+        count: int,
+        seconds: float,
+        every: int = 1,
+        sessions: Iterable[str] | None = None,
+    ) -> None:
+        """Let *fault* happen *count* times; see `Planned` for the rest."""
+        only = None if sessions is None else set(sessions)
+        self._planned[fault] = Planned(count, seconds, every, only)
 
     def clear(self) -> None:
         """Let nothing go wrong any more."""
         self._planned.clear()
 
-    def take(self, fault: Fault) -> Planned | None:
-        """Return *fault* when it is to happen now, and count it."""
+    def take(self, fault: Fault, session_id: str = "") -> Planned | None:
+        """Return *fault* when it is to happen now, and count it.
+
+        Args:
+            fault: What could happen.
+            session_id: To whom; empty: to one that has no name yet.
+        """
         planned = self._planned.get(fault)
-        if planned is None:
+        if planned is None or not planned.strikes(session_id):
             return None
-        planned.count -= 1
-        if planned.count <= 0:
+        if planned.count <= 0 or planned.sessions == set():
             del self._planned[fault]
         return planned
 

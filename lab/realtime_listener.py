@@ -85,7 +85,7 @@ class Listener:
         """
         was_silent = not self._input.heard_anything
         events = self._input.append(audio)
-        self._record.heard.add(audio)
+        self._record.hear(audio, now=now)
         if was_silent and self._input.heard_anything:
             self._on_call(now)
         for change in events:

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.model_script import ModelCall, ModelTurn, ScriptRun
+from lab.realtime_conversation import Conversation
 from lab.realtime_events import Json
 from lab.realtime_output import CalledFunction, Output, SpokenMessage
 from lab.realtime_response import COMPLETED, Outcome, Request, ScriptedResponse
 from lab.realtime_timeline import Ids
 from lab.speech_files import SpeechLine
 
-__all__ = ["SERVER_ERROR", "Model", "Plan"]
+__all__ = ["NOTE", "SERVER_ERROR", "Model", "Plan"]
+
+NOTE = "note"
+"""The function by which a model that recalls notes down the number of a turn."""
 
 SERVER_ERROR: Json = {
     "type": "server_error",
@@ -39,10 +43,18 @@ class Model:
     Args:
         lines: All that can be said; ordinary replies are those named ``reply-``.
         ids: Makes the identifiers.
+        recalled: The conversation that ordinary replies follow from; None: they come
+            one after the other, whatever was said.
     """
 
-    def __init__(self, lines: Sequence[SpeechLine], ids: Ids) -> None:
+    def __init__(
+        self,
+        lines: Sequence[SpeechLine],
+        ids: Ids,
+        recalled: Conversation | None = None,
+    ) -> None:
         self._ids = ids
+        self._recalled = recalled
         self._replies = [line for line in lines if line.name.startswith("reply-")]
         self._known = sorted(lines, key=lambda line: -len(line.text))
         self._replied = 0
@@ -66,8 +78,10 @@ class Model:
             turn = self._run.take(response.response_id)
             if turn is not None:
                 return self._follow(turn, self._run, request)
+        if self._recalled is not None and request.conversation_id is not None:
+            return self._recall(self._recalled, request)
         self._replied += 1
-        return Plan([self._replies[(self._replied - 1) % len(self._replies)]])
+        return Plan([self._reply(self._replied)])
 
     def outputs(self, plan: Plan, response: ScriptedResponse) -> list[Output]:
         """Return the output items of *plan*."""
@@ -82,6 +96,26 @@ class Model:
                 CalledFunction(place, item_id, call_id, call.name, call.text())
             )
         return outputs
+
+    def _reply(self, number: int) -> SpeechLine:
+        return self._replies[(number - 1) % len(self._replies)]
+
+    def _recall(self, conversation: Conversation, request: Request) -> Plan:
+        """Reply to the caller's latest turn, by its number; note it down first.
+
+        Only who knows all that the caller has said can tell the number, and only who
+        knows all that was noted does not note it twice.
+        """
+        items = [item.wire for item in conversation.items]
+        turn = max(sum(item.get("role") == "user" for item in items), 1)
+        call = ModelCall(NOTE, {"turn": turn})
+        noted = any(
+            item["type"] == "function_call" and item["arguments"] == call.text()
+            for item in items
+        )
+        if NOTE in request.may_call and not noted:
+            return Plan([], [call])
+        return Plan([self._reply(turn)])
 
     def _asked_for(self, request: Request) -> SpeechLine | None:
         told = request.own_instructions

@@ -105,8 +105,11 @@ class SessionRecord:
     Attributes:
         state: ``connecting``, ``open`` or ``closed``.
         opened_at: When it was accepted, monotonic seconds.
+        closing_at: When the server began to close it, monotonic seconds.
         closed_at: When its socket closed, monotonic seconds.
         close_code: The WebSocket close code, None while it is open.
+        heard_from: When it heard its caller for the first time, monotonic seconds.
+        heard_until: When it did for the last time.
         usage: The usage of every response, in order.
         transcription_usage: The usage of every transcribed turn, in order.
         script: What the model was to do in the call, None when nobody said.
@@ -127,9 +130,19 @@ class SessionRecord:
     config: Json = field(default_factory=dict[str, object])
     errors: list[str] = field(default_factory=list[str])
     state: str = "connecting"
+    closing_at: float | None = None
     closed_at: float | None = None
     close_code: int | None = None
+    heard_from: float | None = None
+    heard_until: float | None = None
     expires_at: int = 0
+
+    def hear(self, audio: bytes, *, now: float) -> None:
+        """Take note of what the caller says."""
+        self.heard.add(audio)
+        self.heard_until = now
+        if self.heard_from is None:
+            self.heard_from = now
 
     def usage_total(self) -> Json:
         """Return what all responses cost: the fields of ``usage``, each summed."""
@@ -142,8 +155,11 @@ class SessionRecord:
             "model": self.model,
             "state": self.state,
             "opened_at": self.opened_at,
+            "closing_at": self.closing_at,
             "closed_at": self.closed_at,
             "close_code": self.close_code,
+            "heard_from": self.heard_from,
+            "heard_until": self.heard_until,
             "expires_at": self.expires_at,
             "audio_in": self.heard.wire(),
             "audio_out": self.said.wire(),

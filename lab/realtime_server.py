@@ -62,6 +62,9 @@ class RealtimeServerSettings:
     """Accepted as ``Authorization: Bearer``; any other is answered 401."""
     models: tuple[str, ...] = _MODELS
     latency: RealtimeLatency = dataclasses.field(default_factory=RealtimeLatency)
+    recalls: bool = False
+    """Whether ordinary replies follow from what was said before, and each turn is noted
+    down by the function `note`, where a session has one."""
     session_lifetime_s: float = 3600.0
     """Until a session expires; the real one has 60 minutes."""
     send_timeout_s: float = 30.0
@@ -233,6 +236,7 @@ class RealtimeServer:
             faults=self.faults,
             scripts=self.scripts,
             refusal=refusal,
+            recalls=self.settings.recalls,
             now=monotonic_s(),
         )
         try:
@@ -285,7 +289,7 @@ class RealtimeServer:
         driver.start()
         try:
             async with asyncio.TaskGroup() as group:
-                writer = group.create_task(self._write(connection, outgoing))
+                writer = group.create_task(self._write(connection, outgoing, record))
                 await self._read(connection, driver)
                 writer.cancel()
         finally:
@@ -302,12 +306,16 @@ class RealtimeServer:
             return
 
     async def _write(
-        self, connection: ServerConnection, outgoing: asyncio.Queue[Action]
+        self,
+        connection: ServerConnection,
+        outgoing: asyncio.Queue[Action],
+        record: SessionRecord,
     ) -> None:
         try:
             while True:
                 action = await outgoing.get()
                 if not isinstance(action, SendText):
+                    record.closing_at = monotonic_s()
                     await connection.close(action.code, action.reason)
                     return
                 async with asyncio.timeout(self.settings.send_timeout_s):

@@ -83,6 +83,7 @@ class RealtimeSession:
         faults: What is to go wrong.
         scripts: What the model is to do in the calls to come.
         refusal: Why the session ends as soon as it began, None when it does not.
+        recalls: Whether ordinary replies follow from what was said before.
         now: Monotonic seconds.
     """
 
@@ -99,9 +100,11 @@ class RealtimeSession:
         faults: FaultPlan,
         scripts: ScriptQueue,
         refusal: RefusedEventError | None,
+        recalls: bool = False,
         now: float,
     ) -> None:
         self._record = record
+        self._recalls = recalls
         self._ids = ids
         self._faults = faults
         self._rng = rng
@@ -160,7 +163,9 @@ class RealtimeSession:
             latency=self._latency,
             config=self._config,
             record=self._record,
-            model=Model(lines, self._ids),
+            model=Model(
+                lines, self._ids, self._conversation if self._recalls else None
+            ),
             faults=faults,
             on_spoken=lambda ends, at: self._listener.await_idle(ends, now=at),
         )

@@ -142,8 +142,9 @@ class Speaker:
         record = ResponseRecord(response.response_id, now, asked_by)
         if response.in_conversation:
             record.missing_outputs = self._record.calls.missing()
-        faults = frozenset(f for f in _RESPONSE_FAULTS if self._faults.take(f))
-        slow = self._faults.take(Fault.SLOW_FIRST_AUDIO)
+        own = self._record.session_id
+        faults = frozenset(f for f in _RESPONSE_FAULTS if self._faults.take(f, own))
+        slow = self._faults.take(Fault.SLOW_FIRST_AUDIO, own)
         active = _Active(response, record, faults, now, slow.seconds if slow else 0.0)
         self._active[response.response_id] = active
         self._record.responses.append(record)

@@ -11,7 +11,7 @@ import msgspec
 from backhaul.clock import monotonic_s
 from lab.conversation_script import ConversationScript, ScriptError
 from lab.model_expectations import judge_model, judge_script
-from lab.speech_files import all_lines
+from lab.speech_files import lines_in
 from lab.twilio import TwilioStandIn
 from lab.twilio_report import CallReport, StepReport
 
@@ -164,17 +164,7 @@ def _judge(
     return ScriptResult(
         name=script.name,
         steps=(*report.steps, *judged),
-        heard=_lines_in(report.voice),
+        heard=lines_in(report.voice),
         call=report,
         sessions=sessions,
     )
-
-
-def _lines_in(voice: bytes) -> tuple[str, ...]:
-    found: list[tuple[int, str]] = []
-    for line in all_lines():
-        start = voice.find(line.audio)
-        while start >= 0:
-            found.append((start, line.name))
-            start = voice.find(line.audio, start + len(line.audio))
-    return tuple(name for _, name in sorted(found))

@@ -13,6 +13,7 @@ __all__ = [
     "caller_lines",
     "cough",
     "greeting_line",
+    "lines_in",
     "load_line",
     "reply_lines",
 ]
@@ -86,6 +87,17 @@ def caller_lines() -> tuple[SpeechLine, ...]:
 def reply_lines() -> tuple[SpeechLine, ...]:
     """Return what the assistant replies in ordinary talk."""
     return tuple(line for line in all_lines() if _is_numbered(line.name, "reply"))
+
+
+def lines_in(voice: bytes) -> tuple[str, ...]:
+    """Return the names of the lines that are in *voice* whole, in order."""
+    found: list[tuple[int, str]] = []
+    for line in all_lines():
+        start = voice.find(line.audio)
+        while start >= 0:
+            found.append((start, line.name))
+            start = voice.find(line.audio, start + len(line.audio))
+    return tuple(name for _, name in sorted(found))
 
 
 def cough(duration_s: float) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from backhaul.core import circuit_breaker, link, task_protection, warm_pool_events
 from edge.core import call_machine, region_health, transport_choice
-from region_agent.core import departure, outbox, session_ladder, turns
+from region_agent.core import attachment, departure, outbox, session_ladder, turns
 
 __all__ = ["render"]
 
@@ -35,6 +35,11 @@ def render() -> str:
             "A circuit breaker",
             "backhaul/core/circuit_breaker.py",
             circuit_breaker.TRANSITIONS,
+        ),
+        (
+            "A call and its edge, at the agent",
+            "region_agent/core/attachment.py",
+            attachment.TRANSITIONS,
         ),
         (
             "The model in a conversation",

@@ -49,7 +49,7 @@ EndedBy = Literal["caller", "twiml", "rejected", "error"]
 
 
 class _CallFailedError(Exception):
-    """No TwiML could be had: the caller hears an application error."""
+    """The caller hears an application error: no TwiML could be had, or no stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,8 @@ class Call:
         self._note("Connect")
         end = await self._stream(verb.stream, notices)
         self._log.note(f"media stream {end.name.lower()}")
+        if end is LegEnd.VANISHED and self._plan.after_lost_stream == "end":
+            raise _CallFailedError
         if not verb.action:
             return
         await self._go_on(verb.action, verb.method, hung_up=end is LegEnd.HUNG_UP)

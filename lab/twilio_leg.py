@@ -19,7 +19,7 @@ __all__ = ["LegEnd", "MarkFact", "MediaLeg"]
 _OPEN_TIMEOUT_S = 5.0
 _CONGESTED, _OVERRUN, _BINARY, _INVALID = 31930, 31931, 31950, 31951
 _MAX_MARK_FACTS = 10_000
-_NORMAL, _UNSUPPORTED, _POLICY = 1000, 1003, 1008
+_NORMAL, _UNSUPPORTED, _POLICY, _NO_CLOSE_FRAME = 1000, 1003, 1008, 1006
 """Twilio does not document the close codes it uses."""
 
 
@@ -28,6 +28,8 @@ class LegEnd(Enum):
 
     HUNG_UP = auto()
     CLOSED = auto()
+    VANISHED = auto()
+    """The connection broke, without a word of the peer."""
     NOT_OPENED = auto()
 
 
@@ -157,7 +159,10 @@ class MediaLeg:
         self.close_code = end.close_code
         if end.twilio_code and not self.failure:
             self._fail(end.twilio_code, f"socket ended with {end.close_code}")
-        return LegEnd.HUNG_UP if hung_up else LegEnd.CLOSED
+        if hung_up:
+            return LegEnd.HUNG_UP
+        vanished = self.close_code == _NO_CLOSE_FRAME
+        return LegEnd.VANISHED if vanished else LegEnd.CLOSED
 
     def _on_message(self, message: bytes, is_text: bool) -> None:
         if self.failure in {_BINARY, _INVALID}:

@@ -146,6 +146,7 @@ class CallerLine:
             clock_late_ms_p99=self._late_ms_p99(),
             timeline=self._timeline(caller.turns),
             received_audio=bytes(player.received),
+            sent_audio=bytes(self._sent),
             heard=player.heard(now=ended_at),
             voice=player.voice(now=ended_at),
         )

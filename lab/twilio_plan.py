@@ -206,6 +206,9 @@ class CallPlan:
         over_sip: The call reaches the carrier at a SIP domain: both numbers become
             SIP URIs.
         fallback_url: Asked once when fetching or running TwiML fails.
+        after_lost_stream: What follows a Media Stream whose connection broke: what the
+            TwiML says (its action, or the next verb), or the end of the call. Twilio
+            does not say which it is.
         status_callback: Told at the end of the call.
         extra_parameters: Added to, or put in place of, webhook parameters.
     """
@@ -226,5 +229,6 @@ class CallPlan:
     refer: ReferOutcome = field(default_factory=ReferOutcome)
     read_pause: ReadPause | None = None
     fallback_url: str = ""
+    after_lost_stream: Literal["go on", "end"] = "go on"
     status_callback: str = ""
     extra_parameters: Mapping[str, str] = field(default_factory=dict[str, str])

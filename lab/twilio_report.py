@@ -155,6 +155,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
         clock_late_ms_p99: How late the stand-in itself was with its own frames.
         timeline: (ms since the call began, event).
         received_audio: Every payload byte received, in order.
+        sent_audio: Every payload byte sent, in order.
         heard: All the caller heard since the call began, 8 kHz mu-law.
         voice: What of the received audio the caller heard, pauses left out.
     """
@@ -192,13 +193,15 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     clock_late_ms_p99: float
     timeline: tuple[tuple[float, str], ...]
     received_audio: bytes
+    sent_audio: bytes = b""
     heard: bytes
     voice: bytes = b""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the audio, ready for JSON."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
-        del fields["heard"], fields["received_audio"], fields["voice"]
+        for name in ("heard", "received_audio", "sent_audio", "voice"):
+            del fields[name]
         return fields
 
     def to_json(self) -> str:

@@ -3,8 +3,9 @@
 Every route listens on one port number for both protocols. Delay is added to bytes, not
 to connection set-up: the kernel accepts a TCP connection at once, and the target is
 dialled a round trip later instead, when a real handshake would be done. Order, bytes,
-half-closes and resets are preserved. A blocked route loses datagrams and holds TCP,
-whose real ends would retransmit.
+half-closes and resets are preserved. A blocked direction loses datagrams and holds TCP,
+whose real ends would retransmit. Where nobody listens any more, the kernel says so to
+those who send datagrams (ICMP), as it would without a relay.
 
 ``python -m lab.wan --routes JSON`` prints its ports as one JSON line when it is ready.
 """
@@ -12,7 +13,6 @@ whose real ends would retransmit.
 import argparse
 import asyncio
 import signal
-import socket
 import sys
 
 import msgspec
@@ -21,13 +21,11 @@ import uvloop
 
 from backhaul.tasks import TaskOwner
 from lab.wan_control import WanControl
-from lab.wan_line import Path, Route
+from lab.wan_line import Direction, Path, Route
 from lab.wan_tcp import TcpEnd, reset
 from lab.wan_udp import UdpNear
 
 __all__ = ["Route", "WanRelay", "main"]
-
-_UDP_BUFFER_BYTES = 4 * 1024 * 1024
 
 
 class WanRelay:
@@ -52,19 +50,31 @@ class WanRelay:
 
     def set_delay(self, name: str, delay_ms: float) -> None:
         """Change the one-way delay of a route (ms)."""
-        self._paths[name].delay_s = delay_ms / 1000
+        for direction in self.directions(name):
+            direction.delay_s = delay_ms / 1000
 
     def block(self, name: str) -> None:
         """Lose datagrams and hold TCP on a route, both ways, closing nothing."""
-        path = self._paths[name]
-        path.blocked = True
-        for line in path.tcp_lines:
-            line.hold()
+        for direction in self.directions(name):
+            self.set_blocked(direction, blocked=True)
 
     def unblock(self, name: str) -> None:
         """Let a route carry again, first of all what TCP was holding."""
+        for direction in self.directions(name):
+            self.set_blocked(direction, blocked=False)
+
+    def directions(self, name: str) -> tuple[Direction, Direction]:
+        """Return both directions of a route; see Adjustable."""
         path = self._paths[name]
-        path.blocked = False
+        return path.there, path.back
+
+    def set_blocked(self, direction: Direction, *, blocked: bool) -> None:
+        """Block one direction, or let it carry again; see Adjustable."""
+        direction.blocked = blocked
+        if blocked:
+            for line in direction.tcp_lines:
+                line.hold()
+            return
         for end in self._ends:
             if end.other is not None:
                 end.start()
@@ -98,25 +108,21 @@ class WanRelay:
         self._servers.append(server)
         path.port = server.sockets[0].getsockname()[1]
         near = UdpNear(path, self._tasks)
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.setblocking(False)
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER_BYTES)
-        udp.bind(("127.0.0.1", path.port))
-        await loop.create_datagram_endpoint(lambda: near, sock=udp)
+        await near.open()
         self._udp.append(near)
 
     def _accept(self, path: Path) -> TcpEnd:
-        near = TcpEnd(path, self._ends.discard)
+        near = TcpEnd(path.there, self._ends.discard)
         self._ends.add(near)
         self._tasks.spawn(self._connect(path, near), name="wan:tcp")
         return near
 
     async def _connect(self, path: Path, near: TcpEnd) -> None:
-        far = TcpEnd(path, self._ends.discard)
+        far = TcpEnd(path.back, self._ends.discard)
         far.other = near
         self._ends.add(far)
         route = path.route
-        await asyncio.sleep(2 * path.delay_s)
+        await asyncio.sleep(path.rtt_s)
         try:
             await asyncio.get_running_loop().create_connection(
                 lambda: far, route.target_host, route.target_port

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
-from lab.wan_line import DelayLine, Path
+from lab.wan_line import DelayLine, Direction
 
 __all__ = ["TcpEnd", "reset"]
 
@@ -18,20 +18,22 @@ _EOF, _RESET = object(), object()
 class TcpEnd(asyncio.Protocol):
     """One end of a relayed connection; what it reads leaves at the other end."""
 
-    def __init__(self, path: Path, on_lost: Callable[["TcpEnd"], None]) -> None:
+    def __init__(
+        self, direction: Direction, on_lost: Callable[["TcpEnd"], None]
+    ) -> None:
         self.other: TcpEnd | None = None
         self.transport: asyncio.Transport | None = None
-        self._path = path
+        self._direction = direction
         self._on_lost = on_lost
-        self._line = DelayLine(path, self._leave)
+        self._line = DelayLine(direction, self._leave)
         self._held_bytes = 0
         self._passed_eof = False
-        path.tcp_lines.add(self._line)
+        direction.tcp_lines.add(self._line)
         self._line.hold()  # until both ends are there
 
     def start(self) -> None:
         """Let through what was read, now that the other end is there."""
-        if not self._path.blocked:
+        if not self._direction.blocked:
             self._line.release()
         self._pace()
 
@@ -44,7 +46,7 @@ class TcpEnd(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Put what was read on its way."""
         self._held_bytes += len(data)
-        self._line.put(data)
+        self._line.put(data, late_s=self._direction.retransmission_s())
         self._pace()
 
     def eof_received(self) -> bool:
@@ -90,7 +92,7 @@ class TcpEnd(asyncio.Protocol):
 
     def _finish(self) -> None:
         self._line.close()
-        self._path.tcp_lines.discard(self._line)
+        self._direction.tcp_lines.discard(self._line)
 
     def _pace(self) -> None:
         if self.transport is None or self.transport.is_closing():

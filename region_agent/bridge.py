@@ -1,12 +1,13 @@
 """One call: binds the channel of a link to a Realtime session."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from backhaul.channels import Channel
 from backhaul.clock import monotonic_s
+from backhaul.core.checkpoint import Checkpoint
 from backhaul.core.g711 import SILENCE
 from backhaul.core.messages import (
     Cleared,
@@ -15,6 +16,9 @@ from backhaul.core.messages import (
     Flow,
     Handover,
     HandoverReason,
+    Hello,
+    Kept,
+    KeptCall,
     Message,
     Open,
     Opened,
@@ -24,6 +28,7 @@ from backhaul.core.messages import (
 )
 from backhaul.core.profile import Profile
 from backhaul.driver import LoopDriver
+from region_agent.bridge_counters import BridgeCounters
 from region_agent.call_log import CallLog
 from region_agent.call_services import CallServices
 from region_agent.caller_voice import CallerVoice
@@ -34,9 +39,13 @@ from region_agent.core.conversation_events import (
     CallerSaid,
     CallerTurnEnded,
     CallerVoiced,
+    CallReserved,
+    CallTaken,
     CallTool,
     ConversationAction,
     ConversationEvent,
+    EdgeBack,
+    EdgeLost,
     EndCall,
     FalselyStarted,
     Interrupted,
@@ -53,43 +62,10 @@ from region_agent.core.heard_events import heard
 from region_agent.core.pool_events import SessionReport
 from region_agent.core.realtime_events import MODEL_TEXT, ServerEvent
 from region_agent.realtime import RealtimeSession
-from region_agent.tools import ToolRequest, ToolResult
+from region_agent.tool_caller import ToolCaller
+from region_agent.tools import ToolResult
 
-__all__ = ["Bridge", "BridgeCounters"]
-
-
-@dataclass(slots=True)
-class BridgeCounters:
-    """What all bridges of an agent saw."""
-
-    audio_frames_in: int = 0
-    """Frames from callers."""
-    audio_frames_out: int = 0
-    """Frames to callers."""
-    audio_bytes_in: int = 0
-    audio_bytes_out: int = 0
-    interruptions: int = 0
-    """Times a caller cut the voice."""
-    false_starts: int = 0
-    """Sounds of callers that were too short to cut it."""
-    stale_deltas: int = 0
-    """Model audio of a response that was interrupted, over or not the current one."""
-    overlapping_responses: int = 0
-    responses_failed: int = 0
-    responses_retried: int = 0
-    transcripts_caller: int = 0
-    transcripts_model: int = 0
-    """Items written down."""
-    tool_calls_repeated: int = 0
-    """Calls of functions that came a second time and were not made again."""
-    digits_dropped: int = 0
-    """Keys beyond what one message holds."""
-    audio_overflowed_bytes: int = 0
-    """Model audio beyond what may wait for a caller."""
-    handovers_asked: Counter[HandoverReason] = field(
-        default_factory=Counter[HandoverReason]
-    )
-    """Times that an edge was asked to take a call to another session."""
+__all__ = ["Bridge"]
 
 
 class Bridge:
@@ -120,8 +96,15 @@ class Bridge:
         self._voice = CallerVoice()
         self._caller = CallerPosition(message.caller_position)
         self._loop = asyncio.get_running_loop()
+        self._voice_before = message.voice.position
+        """What other agents sent of it, in a session that is lost."""
+        self._kept: Checkpoint | None = message.checkpoint
+        """The last one."""
         self._kept_version = 0
         self._keeping = False
+        self._tools = ToolCaller(
+            message, services.tools, on_answered=self._on_tool_answered
+        )
         self._over = False
         self._log = CallLog(
             message,
@@ -195,6 +178,8 @@ class Bridge:
 
     def on_message(self, message: Message) -> None:
         """A message of the edge arrived; see ChannelHandler."""
+        if isinstance(message, Kept):
+            self._tools.kept(message.version)
         if isinstance(message, Played | Cleared | Digit | Flow | Returned):
             if isinstance(message, Cleared) and self._recorder is not None:
                 self._recorder.cleared(*self._on_this_channel(message))
@@ -203,6 +188,71 @@ class Bridge:
     def on_channel_closed(self, reason: CloseReason) -> None:
         """The call is over; see ChannelHandler."""
         self._end(reason)
+
+    # When the edge is lost
+
+    @property
+    def call_sid(self) -> str:
+        """Whose call it is."""
+        return self._message.call_sid
+
+    @property
+    def epoch(self) -> int:
+        """How often it was placed when its present edge got it."""
+        return self._message.epoch
+
+    @property
+    def edge(self) -> Hello | None:
+        """The process of the edge that has the caller; None between two edges."""
+        return None if self._channel.closed else self._channel.peer
+
+    def on_edge_lost(self) -> None:
+        """No link leads to the edge; another one may come, or the call be taken."""
+        self._driver.feed(EdgeLost())
+
+    def on_edge_back(self) -> None:
+        """A link leads to it again."""
+        self._driver.feed(EdgeBack())
+
+    def kept(self) -> KeptCall:
+        """Return what is known of the call, for an agent that has to take it over."""
+        message, kept = self._message, self._kept
+        return KeptCall(
+            message.epoch,
+            message.profile,
+            checkpoint=kept,
+            caller_position=0 if kept is None else kept.caller_position,
+            voice_position=self.conversation.playback.played,
+        )
+
+    def reserve(self) -> KeptCall:
+        """Leave the edge, for another that takes the call; return where it goes on."""
+        self._channel.close(CloseReason.STALE_EPOCH)
+        playback = self.conversation.playback
+        if self._recorder is not None:
+            lost = Cleared(playback.forwarded, playback.played)
+            self._recorder.cleared(*self._on_this_channel(lost))
+        self._driver.feed(CallReserved())
+        kept = self.conversation.checkpoint(now=monotonic_s())
+        # The session has heard all that came: nothing need be sent to it again.
+        begin = self._caller.now
+        return KeptCall(
+            self._message.epoch,
+            self._message.profile,
+            here=True,
+            checkpoint=replace(kept, caller_position=begin),
+            caller_position=begin,
+            voice_position=playback.forwarded,
+        )
+
+    def take(self, channel: Channel, message: Open) -> None:
+        """Go on at the edge that has opened *channel*."""
+        self._channel, self._message = channel, message
+        self._caller.renew()
+        channel.bind(self)
+        channel.send(Opened(self._session.session_id))
+        self._driver.feed(CallTaken())
+        self._send_checkpoint()
 
     # SessionHandler
 
@@ -257,7 +307,8 @@ class Bridge:
             case SendAudio(audio):
                 self._forward(audio)
             case CallTool():
-                self._call_tool(action)
+                version = self.conversation.transcript.version
+                self._tools.called(action, version=version)
             case TranscriptGrew():
                 self._keep_soon()
             case EndCall(reason):
@@ -269,24 +320,9 @@ class Bridge:
         self._counters.handovers_asked[reason] += 1
         self._send_checkpoint()  # from here on the next agent goes on
 
-    def _call_tool(self, called: CallTool) -> None:
-        message = self._message
-        request = ToolRequest(
-            profile=message.profile,
-            name=called.name,
-            arguments=called.arguments,
-            call_id=called.call_id,
-            key=called.key,
-            call_sid=message.call_sid,
-            caller=message.caller,
-        )
-
-        def answered(result: ToolResult) -> None:
-            self._log.tool_called(called, result)
-            self._driver.feed(ToolAnswered(called.call_id, result.output))
-
-        # A caller who hangs up has still ordered what was ordered: it is seen through.
-        self._services.tools.begin(request, answered)
+    def _on_tool_answered(self, called: CallTool, result: ToolResult) -> None:
+        self._log.tool_called(called, result)
+        self._driver.feed(ToolAnswered(called.call_id, result.output))
 
     def _keep_soon(self) -> None:
         """Send a checkpoint, one for all that happens in this turn of the loop."""
@@ -302,7 +338,8 @@ class Bridge:
 
     def _send_checkpoint(self) -> None:
         self._kept_version = self.conversation.transcript.version
-        self._channel.send(self.conversation.checkpoint(now=monotonic_s()))
+        self._kept = self.conversation.checkpoint(now=monotonic_s())
+        self._channel.send(self._kept)
 
     def _look_for_silence(self) -> None:
         """Tell the edge what of the caller's audio nobody will want to hear again."""
@@ -312,7 +349,7 @@ class Bridge:
 
     def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:
         """Return position and heard of *cleared* without what other agents sent."""
-        before = self._message.voice.position
+        before = self._voice_before
         return max(cleared.position - before, 0), max(cleared.heard - before, 0)
 
     def _count(self, event: ConversationEvent) -> None:

@@ -12,6 +12,7 @@ from backhaul.clock import monotonic_s
 from backhaul.core.messages import (
     CloseReason,
     Hello,
+    KeptCall,
     LeaseGranted,
     LeaseRefused,
     LeaseRequest,
@@ -70,6 +71,9 @@ class Leases:
         orphan_grace_s: float,
         is_linked: Callable[[Hello], bool],
         on_ended: Callable[[], None],
+        reserve: Callable[[str, LeaseRequest], KeptCall | None],
+        give_back: Callable[[str], None],
+        fence: EpochFence,
     ) -> None:
         """Make it.
 
@@ -77,6 +81,9 @@ class Leases:
             orphan_grace_s: How long a lease outlives its edge's links (s).
             is_linked: Tells whether an edge has any link.
             on_ended: Called when a lease is over.
+            reserve: Takes a live call from its edge for another; see `Orphans.reserve`.
+            give_back: Hears of leases that are not redeemed.
+            fence: Refuses who comes too late.
         """
         self.refused: Counter[CloseReason] = Counter()
         self.acquired = Recent()
@@ -90,8 +97,10 @@ class Leases:
         self._orphan_grace_s = orphan_grace_s
         self._is_linked = is_linked
         self._on_ended = on_ended
+        self._reserve = reserve
+        self._give_back = give_back
         self._sessions: Sessions
-        self._fence = EpochFence()
+        self._fence = fence
         self._leases: dict[str, _Lease] = {}
         self._timers: dict[Hello, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
@@ -117,6 +126,9 @@ class Leases:
             self._refuse(link, request.lease_id, CloseReason.STALE_EPOCH)
             return
         self._release_earlier(request)
+        if request.reattach:
+            self._reattach(link, request)
+            return
         if sessions is None:
             self._refuse(link, request.lease_id, CloseReason.UNKNOWN_PROFILE)
             return
@@ -127,7 +139,9 @@ class Leases:
 
     def release(self, peer: Hello, lease_id: str) -> None:
         """Take back what *peer* asked for; an unknown lease is no error."""
-        self._release(_key(peer, lease_id))
+        key = _key(peer, lease_id)
+        self._release(key)
+        self._give_back(key)
 
     def redeem(self, peer: Hello, message: Open) -> RedeemedLease | CloseReason:
         """Return the session for the call that *message* opens, or why there is none.
@@ -181,6 +195,13 @@ class Leases:
         """A lease is void; see LeaseAnswers."""
         self._leases.pop(lease_id, None)
         self._on_ended()
+
+    def _reattach(self, link: Link, request: LeaseRequest) -> None:
+        kept = self._reserve(_key(link.peer, request.lease_id), request)
+        if kept is None:
+            self._refuse(link, request.lease_id, CloseReason.LEASE_UNKNOWN)
+        else:
+            link.send(LeaseGranted(request.lease_id, warm=True, kept=kept))
 
     def _find(self, peer: Hello, message: Open) -> str | None:
         own = _key(peer, message.lease_id)

@@ -15,6 +15,7 @@ from backhaul.core.audio_receiver import ChannelCounters
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     CloseReason,
+    Find,
     Greeting,
     HandoverReason,
     Hello,
@@ -36,13 +37,16 @@ from backhaul.tasks import TaskOwner
 from backhaul.transports.ports import listen_everywhere
 from backhaul.transports.quic_admission import QuicCounters
 from backhaul.transports.quic_listener import QuicListener
-from region_agent.bridge import Bridge, BridgeCounters
+from region_agent.bridge import Bridge
+from region_agent.bridge_counters import BridgeCounters
+from region_agent.call_copies import CallCopies
 from region_agent.call_services import CallServices
 from region_agent.core.conversation_events import LeaveWanted
 from region_agent.core.departure import drained
 from region_agent.core.edge_roster import EdgeRoster
 from region_agent.greetings import push_greetings
 from region_agent.leases import Leases
+from region_agent.orphans import Orphans
 from region_agent.sessions import Sessions
 
 __all__ = ["LinkListener"]
@@ -57,6 +61,8 @@ class LinkListener:
 
     Attributes:
         leases: What edges hold of its sessions.
+        orphans: Which edge has which call.
+        copies: What the region's store knows of the calls.
     """
 
     def __init__(
@@ -66,10 +72,27 @@ class LinkListener:
         config: LinkConfig,
         stock_interval_s: float,
         orphan_grace_s: float,
+        lease_ttl_s: float,
         on_surge: Callable[[Surge], None],
+        copies: CallCopies,
     ) -> None:
-        """Make it; calls and leases wait *orphan_grace_s* (s) for a new link."""
+        """Make it.
+
+        Args:
+            hello: Who we are.
+            config: Of the links.
+            stock_interval_s: Between two reports of the stock (s).
+            orphan_grace_s: How long calls and leases wait for a link or an edge (s).
+            lease_ttl_s: How long a call waits for an edge that has announced itself
+                (s).
+            on_surge: Hears of every surge.
+            copies: Hears how calls end, and knows of those of other agents.
+        """
         self._on_surge = on_surge
+        self.copies = copies
+        self.orphans = Orphans(
+            grace_s=orphan_grace_s, reserved_s=lease_ttl_s, recall=copies.recall
+        )
         self.counters = BridgeCounters()
         self.calls_ended: Counter[CloseReason] = Counter()
         self.draining = False
@@ -88,6 +111,9 @@ class LinkListener:
             orphan_grace_s=orphan_grace_s,
             is_linked=self._is_linked,
             on_ended=self._note_idle,
+            reserve=self.orphans.reserve,
+            give_back=self.orphans.release,
+            fence=self.orphans.fence,
         )
         self._tasks = TaskOwner()
         self._loop = asyncio.get_running_loop()
@@ -124,6 +150,10 @@ class LinkListener:
     def active_calls(self) -> int:
         """Calls being talked on."""
         return len(self._bridges)
+
+    def bridges(self) -> tuple[Bridge, ...]:
+        """Return the live calls."""
+        return tuple(self._bridges)
 
     async def start(
         self,
@@ -175,6 +205,7 @@ class LinkListener:
     async def aclose(self) -> None:
         """Close the listener, every call and every link."""
         await self._tasks.aclose()
+        await self.orphans.aclose()
         self.leases.close()
         if self._server is not None:
             self._server.close()
@@ -218,6 +249,7 @@ class LinkListener:
     def on_link_ready(self, link: Link) -> None:
         """An edge said hello; see LinkOwner."""
         self._links[link] = None
+        self.orphans.on_edge_ready(link.peer)
         phrases = self._services.phrases
         ready: deque[Greeting | Script] = deque(phrases.ready.values())
         ready.extend(phrases.scripts.values())
@@ -234,13 +266,18 @@ class LinkListener:
             case Surge():
                 self._on_surge(message)
                 self.on_stock_changed()
+            case Find():
+                self.orphans.find(link, message)
             case Presence(accepting):
                 self._answer_presence(link, accepting=accepting)
             case _:
                 pass
 
     def on_channel_opened(self, channel: Channel, message: Open) -> ChannelHandler:
-        """A call begins; see LinkOwner."""
+        """A call begins, or comes from a lost edge; see LinkOwner."""
+        kept = self.orphans.take(channel, message)
+        if kept is not None:
+            return kept
         lease = self.leases.redeem(channel.peer, message)
         if isinstance(lease, CloseReason):
             return self._refuse_channel(channel, lease)
@@ -260,6 +297,7 @@ class LinkListener:
             report=lease.sessions.report(lease.number),
         )
         self._bridges[bridge] = None
+        self.orphans.begin(bridge)
         bridge.start()
         if self.draining:  # its lease is from before
             now, by = monotonic_s(), self._leave_by
@@ -274,6 +312,7 @@ class LinkListener:
         del self._links[link]
         if not self._is_linked(link.peer):
             self.leases.on_link_lost(link.peer)
+            self.orphans.on_edge_lost(link.peer)
             self._roster.lose(link.peer.name)
 
     def _is_linked(self, peer: Hello) -> bool:
@@ -296,6 +335,8 @@ class LinkListener:
     def _on_call_ended(self, bridge: Bridge, reason: CloseReason) -> None:
         del self._bridges[bridge]
         self.calls_ended[reason] += 1
+        self.orphans.end(bridge)
+        self.copies.end(bridge.call_sid, reason)
         self.on_stock_changed()
         self._note_idle()
 

@@ -7,8 +7,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from region_agent.call_services import CallServices
+from region_agent.core.attachment import AttachmentState
 from region_agent.listener import LinkListener
-from region_agent.metric_families import counter
+from region_agent.metric_families import counter, gauge
 from region_agent.pool_metrics import PoolCollector
 from region_agent.service_metrics import ServiceCollector
 from region_agent.sessions import Sessions
@@ -33,6 +34,7 @@ class AgentCollector(Collector):
         yield from self._quic()
         yield from self._realtime()
         yield from self._calls()
+        yield from self._orphans()
         yield from self._audio()
         yield from self._conversations()
         yield from self._services.collect()
@@ -82,13 +84,40 @@ class AgentCollector(Collector):
             ("reason",),
             (((reason,), count) for reason, count in listener.calls_ended.items()),
         )
-
         asked = listener.counters.handovers_asked
         yield counter(
             "handovers_asked",
             "Times that an edge was asked to take a call to another session, by why.",
             ("reason",),
             (((reason,), count) for reason, count in asked.items()),
+        )
+
+    def _orphans(self) -> Iterator[Metric]:
+        orphans, copies = self._listener.orphans, self._listener.copies
+        states = orphans.states()
+        yield gauge(
+            "call_attachments",
+            "Calls by whether an edge has them.",
+            ("state",),
+            (((one.value,), states[one]) for one in AttachmentState),
+        )
+        yield counter(
+            "call_attachments_changed",
+            "How often calls lost their edge, were reserved by one, or got one back.",
+            ("state",),
+            (((one.value,), count) for one, count in orphans.changes.items()),
+        )
+        yield counter(
+            "call_searches",
+            "Searches of edges for calls whose edge is gone, by what was known.",
+            ("outcome",),
+            (((outcome,), count) for outcome, count in orphans.found.items()),
+        )
+        yield counter(
+            "call_copies",
+            "Copies of calls that the region's store took, and times it took none.",
+            ("outcome",),
+            ((("written",), copies.written), (("failed",), copies.failed)),
         )
 
     def _audio(self) -> Iterator[Metric]:

@@ -23,6 +23,7 @@ from backhaul.store import AgentRecord
 from backhaul.tracing import Tracer
 from backhaul.version import VERSION
 from region_agent.admin import AgentViews
+from region_agent.call_copies import CallCopies
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
 from region_agent.cloud import AgentCloud
@@ -73,7 +74,8 @@ class RegionAgent:
         files = TlsFiles.of(settings.pki_dir, Role.REGION_AGENT, settings.region)
         self._context = server_context(files)
         self._credentials = LinkCredentials.load(files)
-        self.listener = _listener(settings, on_surge=self._on_surge)
+        self.copies = CallCopies(settings.region)
+        self.listener = _listener(settings, on_surge=self._on_surge, copies=self.copies)
         endpoint = _endpoint(settings)
         self.sessions = Sessions(
             deployment.profiles,
@@ -139,6 +141,7 @@ class RegionAgent:
         self.sessions.start()
         services.phrases.start()
         self.registration.start(self._record, on_open=self.surges.recall)
+        self.copies.start(lambda: self.registration.store, self.listener.bridges)
         self.membership.start()
         self._cloud.start()
         _log.info(
@@ -171,6 +174,7 @@ class RegionAgent:
             group.create_task(services.tracer.aclose(), name="traces:close")
         await self.membership.aclose()
         await self.surges.aclose()
+        await self.copies.aclose()
         await self.registration.aclose()
         await self._admin.aclose()
 
@@ -277,7 +281,10 @@ class RegionAgent:
 
 
 def _listener(
-    settings: RegionAgentSettings, *, on_surge: Callable[[Surge], None]
+    settings: RegionAgentSettings,
+    *,
+    on_surge: Callable[[Surge], None],
+    copies: CallCopies,
 ) -> LinkListener:
     return LinkListener(
         hello=Hello(
@@ -292,7 +299,9 @@ def _listener(
         ),
         stock_interval_s=settings.stock_interval_s,
         orphan_grace_s=settings.orphan_grace_s,
+        lease_ttl_s=settings.lease_ttl_s,
         on_surge=on_surge,
+        copies=copies,
     )
 
 

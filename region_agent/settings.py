@@ -131,9 +131,11 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     heartbeat_timeout_s: _Positive = 2.0
     """Silence after which a link is given up (s). Too low drops calls when a host
     stalls; too high keeps sessions busy for an edge that is gone."""
-    orphan_grace_s: _Positive = 5.0
-    """How long a call waits, when its link is gone, for its edge to come on another
-    one (s). Too high keeps sessions busy for an edge that is gone."""
+    orphan_grace_s: _Positive = 15.0
+    """How long a call waits, when its edge is gone, for that or another edge (s); its
+    model says nothing meanwhile. Twilio tries twice for 5 s to reach a host that does
+    not answer, before it asks elsewhere: less loses the session of such calls. Too
+    high keeps sessions for callers who are gone."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long calls may take after SIGTERM to go on at other agents (s), each at a
     quiet moment. Too low lets them lose their session, in mid-sentence; the process is

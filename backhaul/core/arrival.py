@@ -7,6 +7,7 @@ no clocks that agree.
 
 import struct
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import add
 from typing import Final
@@ -22,6 +23,12 @@ _STAMP: Final = struct.Struct("!I")
 _CLOCK_MODULUS: Final = 1 << 32
 _WINDOW_S: Final = 10.0
 """Figures are of the last one or two windows (s): short, since clocks drift apart."""
+_BRIEF_S: Final = 0.6
+"""Loss that sets in is seen in the last one or two of these (s) ..."""
+_BRIEF_COUNT: Final = 40
+"""... once so many batches should have come: fewer say nothing of a share ..."""
+_SUDDEN_LOSS: Final = 0.1
+"""... and is told if it is at least this; the rest is a matter of the long windows."""
 _BOUNDS_S: Final = tuple(
     bound / 1000
     for bound in (0.5, 1, 2, 3, 5, 8, 12, 20, 30, 45, 70, 100, 150, 250, 500, 1000)
@@ -47,12 +54,26 @@ def unpack_stamp(payload: bytes) -> int:
 
 
 @dataclass(slots=True)
-class _Window:
+class _Count:
+    """What came of the batches of some time."""
+
     began_at: float
     first: int
     highest: int
-    shortest: int
     arrived: int = 0
+
+    def add(self, number: int) -> None:
+        self.arrived += 1
+        self.highest = max(self.highest, number)
+
+    @property
+    def sent(self) -> int:
+        return self.highest - self.first + 1
+
+
+@dataclass(slots=True)
+class _Window(_Count):
+    shortest: int = 0
     late: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDS_S) + 1))
 
 
@@ -66,13 +87,15 @@ class ArrivalEstimator:
     def __init__(self) -> None:
         self._present: _Window | None = None
         self._past: _Window | None = None
+        self._brief: _Count | None = None
+        self._brief_past: _Count | None = None
 
     def on_stamp(self, number: int, ticks: int, *, now: float) -> None:
         """Take note of the stamp on a batch that has just arrived."""
         delay = _signed(_ticks(now) - ticks)
         window = self._window(number, delay, now)
-        window.arrived += 1
-        window.highest = max(window.highest, number)
+        window.add(number)
+        self._brief_count(number, now).add(number)
         window.shortest = min(window.shortest, delay)
         late_s = (delay - self._shortest(window)) / _TICKS_PER_S
         window.late[bisect_left(_BOUNDS_S, late_s)] += 1
@@ -82,14 +105,13 @@ class ArrivalEstimator:
         present, past = self._present, self._past
         if present is None:
             return None
-        sent = present.highest - present.first + 1
-        arrived, late = present.arrived, present.late
+        windows, arrived, late = [present], present.arrived, present.late
         if past is not None:
-            sent += past.highest - past.first + 1
+            windows.append(past)
             arrived += past.arrived
             late = list(map(add, past.late, late))
         return Receipt(
-            loss=max(1.0 - arrived / sent, 0.0),
+            loss=max(_loss(windows), self._sudden_loss()),
             late_p50_s=_late(late, 0.50 * arrived),
             late_p99_s=_late(late, 0.99 * arrived),
         )
@@ -100,8 +122,26 @@ class ArrivalEstimator:
             return window
         # What overtook the turn of a window must not count as lost in the next one.
         first = number if window is None else min(window.highest + 1, number)
-        self._past, self._present = window, _Window(now, first, number, delay)
-        return self._present
+        opened = _Window(now, first, number, shortest=delay)
+        self._past, self._present = window, opened
+        return opened
+
+    def _brief_count(self, number: int, now: float) -> _Count:
+        brief = self._brief
+        if brief is not None and now - brief.began_at < _BRIEF_S:
+            return brief
+        first = number if brief is None else min(brief.highest + 1, number)
+        opened = _Count(now, first, number)
+        self._brief_past, self._brief = brief, opened
+        return opened
+
+    def _sudden_loss(self) -> float:
+        """Return the loss of this moment, 0 if it is nothing out of the common."""
+        counts = [one for one in (self._brief_past, self._brief) if one is not None]
+        if sum(one.sent for one in counts) < _BRIEF_COUNT:
+            return 0.0
+        loss = _loss(counts)
+        return loss if loss >= _SUDDEN_LOSS else 0.0
 
     def _shortest(self, window: _Window) -> int:
         past = self._past
@@ -110,6 +150,11 @@ class ArrivalEstimator:
 
 def _ticks(now: float) -> int:
     return int(now * _TICKS_PER_S) % _CLOCK_MODULUS
+
+
+def _loss(counts: Sequence[_Count]) -> float:
+    sent = sum(count.sent for count in counts)
+    return max(1.0 - sum(count.arrived for count in counts) / sent, 0.0)
 
 
 def _late(counts: list[int], wanted: float) -> float:

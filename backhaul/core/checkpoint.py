@@ -19,6 +19,7 @@ __all__ = [
     "CallerSaid",
     "Checkpoint",
     "Item",
+    "Kept",
     "ModelSaid",
     "Noted",
     "Position",
@@ -115,6 +116,13 @@ class Silent(ControlMessage, tag="silent", frozen=True):
     """
 
     position: Position
+
+
+class Kept(ControlMessage, tag="kept", frozen=True):
+    """The edge keeps a checkpoint of the call: the next agent will know it."""
+
+    version: Annotated[int, Meta(ge=0)]
+    """`Checkpoint.version`."""
 
 
 class VoiceProgress(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from msgspec import Meta
 from backhaul.core.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
+    Kept,
     Position,
     Silent,
     VoiceProgress,
@@ -19,7 +20,14 @@ from backhaul.core.checkpoint import (
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.control_message import ControlMessage
 from backhaul.core.errands import Returned, SendDigits, Transfer, TransferKind
+from backhaul.core.finding import Find, Found, KeptCall
 from backhaul.core.handover import Handover, HandoverReason
+from backhaul.core.leasing import (
+    LeaseGranted,
+    LeaseRefused,
+    LeaseRelease,
+    LeaseRequest,
+)
 from backhaul.core.receipt import Arrived, Receipt
 from backhaul.core.surge import Surge
 from backhaul.errors import RemoteProtocolError
@@ -34,13 +42,17 @@ __all__ = [
     "Close",
     "CloseReason",
     "Digit",
+    "Find",
     "Flow",
+    "Found",
     "Greeting",
     "Handover",
     "HandoverReason",
     "Heartbeat",
     "HeartbeatReply",
     "Hello",
+    "Kept",
+    "KeptCall",
     "LeaseGranted",
     "LeaseRefused",
     "LeaseRelease",
@@ -68,7 +80,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 6
+PROTOCOL_VERSION: Final = 7
 """Version of the link protocol; peers of another version are refused at hello."""
 
 
@@ -108,39 +120,6 @@ class HeartbeatReply(ControlMessage, tag="hbr", frozen=True):
     number: int
     """Of the heartbeat that this answers."""
     received: int
-
-
-class LeaseRequest(ControlMessage, tag="lease", frozen=True):
-    """Reserve one session of *profile* for a call that is ringing."""
-
-    lease_id: str
-    call_sid: str
-    profile: str
-    epoch: _Epoch = 1
-    """How often the call was placed, this time included: an agent serves the latest
-    epoch that it has heard of, and no earlier one."""
-    cold: bool = False
-    """Whether a session may be opened for it. If not, the answer comes at once."""
-
-
-class LeaseGranted(ControlMessage, tag="granted", frozen=True):
-    """A session is reserved; *warm* tells whether it was ready beforehand."""
-
-    lease_id: str
-    warm: bool
-
-
-class LeaseRefused(ControlMessage, tag="refused", frozen=True):
-    """No session can be had here now."""
-
-    lease_id: str
-    reason: CloseReason
-
-
-class LeaseRelease(ControlMessage, tag="release", frozen=True):
-    """The call behind the lease did not start; take the session back."""
-
-    lease_id: str
 
 
 class Greeting(ControlMessage, tag="greeting", frozen=True):
@@ -347,6 +326,8 @@ Message = (
     | Members
     | Presence
     | PresentEdges
+    | Find
+    | Found
     | Moved
     | ChannelUnknown
     | Open
@@ -356,6 +337,7 @@ Message = (
     | Clear
     | Cleared
     | Played
+    | Kept
     | Digit
     | Flow
     | Handover
@@ -393,5 +375,7 @@ def decode_message(payload: bytes) -> Message:
 
 def _is_too_large(message: Message, size: int) -> bool:
     if isinstance(message, Open) and message.checkpoint is not None:
+        return size > _MAX_OPEN_BYTES
+    if isinstance(message, Found | LeaseGranted):
         return size > _MAX_OPEN_BYTES
     return isinstance(message, Checkpoint)

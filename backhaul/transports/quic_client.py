@@ -19,10 +19,10 @@ from backhaul.transports.sockets import SocketAddress, udp_socket
 
 __all__ = ["QuicClient"]
 
-_PROBE_TIMEOUTS: Final = 2
+_PROBE_TIMEOUTS: Final = 1
 """Silence after a refusal that proves it true, in QUIC's own probe timeouts: a living
 peer has two packets to answer in that time. Source: RFC 9002, section 6.2.1."""
-_LEAST_PATIENCE_S: Final = 0.25
+_LEAST_PATIENCE_S: Final = 0.1
 """Between near hosts a probe timeout is shorter than a busy one takes to answer (s)."""
 _REFUSED: Final = "nobody listens at the other end"
 _LEAST_BETWEEN_MOVES_S: Final = 1.0

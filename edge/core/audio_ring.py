@@ -31,6 +31,10 @@ class AudioRing:
         """Bytes that are kept."""
         return len(self._audio)
 
+    def resume(self, position: int) -> None:
+        """Begin at *position*: another edge had what came before."""
+        self.end = position
+
     def append(self, audio: bytes) -> None:
         """Keep one frame."""
         kept = self._audio

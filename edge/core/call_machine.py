@@ -65,9 +65,14 @@ class CallConfig:
 
 
 ENDED_BY_AGENT = frozenset(
-    {CloseReason.MODEL_HUNG_UP, CloseReason.SILENCE, CloseReason.MAX_DURATION}
+    {
+        CloseReason.MODEL_HUNG_UP,
+        CloseReason.SILENCE,
+        CloseReason.MAX_DURATION,
+        CloseReason.STALE_EPOCH,
+    }
 )
-"""The last words were heard, and nothing is to follow."""
+"""The last words were heard, and nothing is to follow; or another edge has the call."""
 
 
 class CallMachine:

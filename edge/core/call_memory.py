@@ -1,6 +1,7 @@
 """What an agent that takes a call over must be told of it."""
 
 from backhaul.core.checkpoint import Called, CallerSaid, Checkpoint, Noted, Saying
+from backhaul.core.finding import KeptCall
 from edge.core.audio_ring import AudioRing
 
 __all__ = ["CallMemory"]
@@ -21,6 +22,12 @@ class CallMemory:
         self.lost = 0
         self._covered = 0
         """What comes before this position of the caller's audio is wanted no more."""
+
+    def resume(self, kept: KeptCall) -> None:
+        """Begin where another edge was lost."""
+        if kept.checkpoint is not None:
+            self.keep(kept.checkpoint)
+        self.audio.resume(kept.caller_position)
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Take note of a checkpoint; an older one than the last counts no more."""

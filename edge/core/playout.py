@@ -79,6 +79,10 @@ class Playout:
         is_alone = self._proven == self._marked
         return unmarked >= MARK_EVERY_BYTES or (unmarked > 0 and is_alone)
 
+    def resume(self, position: int) -> None:
+        """Begin at *position*: so much was given by another edge, and is settled."""
+        self._sent = self._marked = self._proven = self._anchor = position
+
     def sent(self, size: int, *, now: float) -> None:
         """Take note that *size* bytes more were given to the caller."""
         if self.position(now=now) == self._sent:  # the queue was dry: it plays at once

@@ -61,7 +61,7 @@ class CallerPosition:
     @property
     def turn_end(self) -> int:
         """Where the turn ends that stopped last."""
-        now = self._position
+        now = self.now
         if self._turn_end_ms is None:
             return now
         behind = self._appended - int(self._turn_end_ms * _BYTES_PER_MS)
@@ -77,10 +77,16 @@ class CallerPosition:
             return 0
         at, position = self._mark or (now, 0)
         if self._mark is None or now - at >= _SURE_S:
-            self._mark = now, self._position
+            self._mark = now, self.now
             return position
         return 0
 
     @property
-    def _position(self) -> int:
+    def now(self) -> int:
+        """Where the caller's audio has come to."""
         return self._begin + self._received + self._missing
+
+    def renew(self) -> None:
+        """What comes now is on another channel, which counts anew what is missing."""
+        self._received += self._missing
+        self._missing = 0

@@ -23,8 +23,12 @@ from region_agent.core.conversation_events import (
     CallerTurnEnded,
     CallerUnheard,
     CallerVoiced,
+    CallReserved,
+    CallTaken,
     ConversationAction,
     ConversationEvent,
+    EdgeBack,
+    EdgeLost,
     EndCall,
     FalselyStarted,
     KeysPressed,
@@ -49,6 +53,7 @@ from region_agent.core.last_words import LastWords, Pending
 from region_agent.core.realtime_protocol import apologise, caller_said, keys_in_words
 from region_agent.core.resumption import Resumption, resumption, seed
 from region_agent.core.speech import Speech
+from region_agent.core.stranding import Stranding
 from region_agent.core.tool_calls import Reaction, ToolCalls
 from region_agent.core.transcript import Transcript
 from region_agent.core.turns import CallerState
@@ -90,6 +95,7 @@ class Conversation:
             phrases=phrases,
             interrupted=self._on_interrupted,
         )
+        self._stranding = Stranding(profile, self._speech)
         self.playback = self._speech.playback
         self.turns = self._speech.turns
         self.voice = self._speech.items
@@ -202,6 +208,10 @@ class Conversation:
             Flow: self._on_flow,
             Digit: self._on_digit,
             Returned: self._on_returned,
+            EdgeLost: lambda _, __: self._stranding.lost(),
+            EdgeBack: lambda _, now: self._stranding.back(now),
+            CallReserved: lambda _, now: self._stranding.reserved(now),
+            CallTaken: lambda _, now: self._stranding.taken(now),
         }
 
     def _on_leave_wanted(self, event: LeaveWanted, _: float) -> _Actions:

@@ -19,6 +19,8 @@ from region_agent.core.call_events import Speaker
 __all__ = [
     "AudioEnded",
     "CallBegan",
+    "CallReserved",
+    "CallTaken",
     "CallTool",
     "CallerSaid",
     "CallerTurnEnded",
@@ -26,6 +28,8 @@ __all__ = [
     "CallerVoiced",
     "ConversationAction",
     "ConversationEvent",
+    "EdgeBack",
+    "EdgeLost",
     "EndCall",
     "FalselyStarted",
     "Interrupted",
@@ -69,6 +73,26 @@ class CallBegan:
     """What is known of that; None for nothing."""
     voice: VoiceProgress = field(default_factory=VoiceProgress)
     """How far the voice had come by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLost:
+    """No edge has the call for the moment: nobody hears anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeBack:
+    """The edge is there again, and nothing was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallReserved:
+    """Another edge is about to have the call; what was not heard by now is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallTaken:
+    """It has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +221,10 @@ ConversationEvent = (
     | Digit
     | Flow
     | Returned
+    | EdgeLost
+    | EdgeBack
+    | CallReserved
+    | CallTaken
 )
 
 # What is to be done.

@@ -17,9 +17,13 @@ class EpochFence:
         self._max_calls = max_calls
         self._epochs: OrderedDict[str, int] = OrderedDict()
 
+    def latest(self, call_sid: str, epoch: int) -> int:
+        """Return the latest epoch of a call that was heard of; *epoch*, if no later."""
+        return max(epoch, self._epochs.get(call_sid, epoch))
+
     def is_stale(self, call_sid: str, epoch: int) -> bool:
         """Tell whether the call was placed anew since *epoch*."""
-        return epoch < self._epochs.get(call_sid, epoch)
+        return epoch < self.latest(call_sid, epoch)
 
     def admit(self, call_sid: str, epoch: int) -> bool:
         """Remember that a call is placed; return whether its epoch is not stale."""

@@ -72,7 +72,8 @@ class Speech:
     @property
     def busy(self) -> bool:
         """Whether anything is being said, or about to be, or nobody could hear it."""
-        return self.playback.audible or self.turns.away or not self.turns.idle
+        nobody = self.turns.away or self.turns.stranded
+        return self.playback.audible or nobody or not self.turns.idle
 
     def respond(self, now: float, instructions: str = "") -> _Actions:
         """Let the model speak as soon as it may; empty *instructions*: its own."""

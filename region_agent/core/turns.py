@@ -189,8 +189,9 @@ class Turns:
         self.false_starts = 0
         self.alive = False
         """Set whenever the response brings audio."""
-        self.away = False
-        """Whether the caller is off the line; nothing is said meanwhile."""
+        self.away = self.stranded = False
+        """Whether the caller is off the line, or no edge has the call: nothing is said
+        meanwhile."""
         self._config = config
         self._wishes: deque[Wish] = deque()
         self._asked: Wish | None = None
@@ -380,7 +381,8 @@ class Turns:
     def _may_speak(self, *, now: float) -> bool:
         free = self.floor is FloorState.FREE and self.caller is not CallerState.SPEAKING
         pausing = self._pause_until is not None and now < self._pause_until
-        return free and not pausing and not self.away and bool(self._wishes)
+        here = not self.away and not self.stranded
+        return free and not pausing and here and bool(self._wishes)
 
     def _expect(self, *, now: float) -> None:
         self._cancel_next = False

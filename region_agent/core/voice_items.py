@@ -173,6 +173,19 @@ class VoiceItems:
         report: _Actions = (Interrupted(cut[0].heard_ms),) if cut else ()
         return (*report, *self._settle(settled))
 
+    def lose(self) -> tuple[tuple[Utterance, ...], _Actions]:
+        """What was not heard by now is lost on its way.
+
+        Returns:
+            What lacks its end by that, and how the model learns of it.
+        """
+        playback = self._playback
+        heard = playback.played
+        playback.interrupt()
+        settled = playback.on_cleared(playback.forwarded, heard)
+        cut = (one for one in settled if one.item_id and not one.heard_whole)
+        return tuple(cut), self._settle(settled)
+
     def observe(self, *, now: float) -> None:
         """Take note of how far the voice is; call it after every event."""
         self._watch.observe(now=now)

@@ -20,8 +20,11 @@ from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
     CloseReason,
+    Find,
+    Found,
     Greeting,
     Hello,
+    KeptCall,
     LeaseGranted,
     LeaseRefused,
     LeaseRelease,
@@ -112,6 +115,8 @@ class ScriptedAgent:
     deaf_to: set[str] = field(default_factory=set)
     """Edges that it does not tell others of."""
     instance: str = "the agent's process"
+    knows: dict[str, KeptCall] = field(default_factory=dict)
+    """Calls of edges that are gone; those that are here can be had."""
 
     def accept(self) -> Link:
         link = Link(
@@ -151,16 +156,27 @@ class ScriptedAgent:
             link.send(self.stock())
 
     def on_link_message(self, link: Link, message: Message) -> None:
-        if isinstance(message, LeaseRelease):
-            self.released.append(message.lease_id)
-        if isinstance(message, Surge):
-            self.surges.append(message)
-        if isinstance(message, Presence):
-            link.send(PresentEdges(self.hear(link.peer.name, message)))
-        if not isinstance(message, LeaseRequest):
-            return
+        match message:
+            case LeaseRelease(lease_id):
+                self.released.append(lease_id)
+            case Surge():
+                self.surges.append(message)
+            case Presence():
+                link.send(PresentEdges(self.hear(link.peer.name, message)))
+            case Find(call_sid):
+                if not self.silent:
+                    link.send(Found(call_sid, self.knows.get(call_sid)))
+            case LeaseRequest():
+                self.answer(link, message)
+            case _:
+                pass
+
+    def answer(self, link: Link, message: LeaseRequest) -> None:
         self.requests.append(message)
         if self.silent:
+            return
+        if message.reattach:
+            self.reattach(link, message)
             return
         refusal = self.refuse_cold_with if message.cold else self.refuse_with
         if refusal:
@@ -171,6 +187,13 @@ class ScriptedAgent:
         else:
             link.send(LeaseGranted(message.lease_id, warm=True))
 
+    def reattach(self, link: Link, message: LeaseRequest) -> None:
+        kept = self.knows[message.call_sid]
+        if self.refuse_with:
+            link.send(LeaseRefused(message.lease_id, self.refuse_with))
+        else:
+            link.send(LeaseGranted(message.lease_id, warm=True, kept=kept))
+
     def hear(self, edge: str, presence: Presence) -> dict[str, float]:
         accepting = presence.accepting and edge not in self.deaf_to
         return self.roster.hear(
@@ -180,7 +203,8 @@ class ScriptedAgent:
     def on_channel_opened(self, channel: Channel, message: Open) -> ScriptedCall:
         call = ScriptedCall(channel, message)
         self.calls.append(call)
-        channel.send(Opened(f"sess_{len(self.calls)}"))
+        if not self.silent:
+            channel.send(Opened(f"sess_{len(self.calls)}"))
         return call
 
     def on_link_closed(self, link: Link, reason: str) -> None:  # noqa: ARG002

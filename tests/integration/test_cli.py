@@ -15,6 +15,7 @@ import tomli_w
 
 from backhaul.clock import unix_s
 from backhaul.pki import Role, TlsFiles, certificate_problems, create_authority, issue
+from lab.drills.catalogue import DRILLS
 from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
 from tests.integration.edge_double import EdgeDouble
 
@@ -22,6 +23,7 @@ DEADLINE_S = 50
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "warmline.toml"
 COMMANDS = (
+    "drill",
     *("up", "demo", "call", "links", "edge", "agent", "pki", "doctor"),
     "twilio",
 )
@@ -92,6 +94,32 @@ async def test_impossible_numbers_start_nothing(
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert line.startswith(problem)
+
+
+# Drills
+
+
+async def test_drills_are_listed(environ: dict[str, str]) -> None:
+    code, out, err = await warmline(environ, "drill")
+    assert (code, err) == (0, "")
+    names = [line.split()[0] for line in out.splitlines()]
+    assert names == list(DRILLS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("no-such",), "no-such: no such drill"),
+        (("flap", "--calls", "-1"), "--calls: must be"),
+        (("flap", "--lenient", "0.5"), "--lenient: must be"),
+    ],
+)
+async def test_impossible_drills_are_not_held(
+    environ: dict[str, str], arguments: tuple[str, ...], problem: str
+) -> None:
+    code, out, err = await warmline(environ, "drill", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(problem)
 
 
 # Calls

@@ -17,6 +17,7 @@ import uvloop
 
 from backhaul.child import start_child, stop_child
 from backhaul.clock import monotonic_s
+from backhaul.core.finding import KeptCall
 from backhaul.core.surge import Surge
 from backhaul.errors import SettingsError, StoreError
 from backhaul.store import AgentRecord, Store, open_store
@@ -326,3 +327,21 @@ async def test_a_surge_that_makes_no_sense_is_none(store: Store, value: str) -> 
     installed("redis-cli", package="redis-tools")
     command_line(store, "SET", "warmline:surge:us-east", value, "EX", "60")
     assert await store.surge("us-east") is None
+
+
+async def test_calls_are_remembered_for_a_while(store: Store) -> None:
+    one, two = KeptCall(1, "desk"), KeptCall(2, "desk", voice_position=800)
+    await store.save_calls("home", {"CA1": one, "CA2": two}, ttl_s=60.0)
+    assert await store.call("home", "CA1") == one
+    assert await store.call("home", "CA2") == two
+    assert await store.call("elsewhere", "CA1") is None
+    assert 0 < int(command_line(store, "PTTL", "warmline:call:home:CA1")) <= 60_000
+    await store.forget_calls("home", ("CA1", "CA3"))
+    assert await store.call("home", "CA1") is None
+    assert await store.call("home", "CA2") == two
+
+
+async def test_a_call_that_does_not_decode_is_unknown(store: Store) -> None:
+    command_line(store, "SET", "warmline:call:home:CA1", "nonsense")
+    assert await store.call("home", "CA1") is None
+    assert store.invalid_records == 1

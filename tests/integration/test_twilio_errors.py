@@ -51,6 +51,33 @@ async def test_what_twilio_does_not_accept_ends_the_stream(
     assert edge.paths() == ["/twilio/voice", "/after"]
 
 
+@pytest.mark.parametrize(
+    ("after_lost_stream", "asked", "ended_by"),
+    [
+        ("go on", ["/twilio/voice", "/after"], "twiml"),
+        ("end", ["/twilio/voice"], "error"),
+    ],
+)
+async def test_nobody_knows_whether_a_call_outlives_its_stream(
+    edge: EdgeDouble,
+    stand_in: TwilioStandIn,
+    after_lost_stream: str,
+    asked: list[str],
+    ended_by: str,
+) -> None:
+    async def talk(
+        _edge: EdgeDouble, socket: ServerConnection, _stream_sid: str
+    ) -> None:
+        socket.transport.abort()
+
+    edge.talk = talk
+    edge.twiml["/twilio/voice"] = [edge.connect(attributes="action='/after'")]
+    edge.twiml["/after"] = ["<Hangup/>"]
+    report = await stand_in.place_call(plan(edge, after_lost_stream=after_lost_stream))
+    assert [error.code for error in report.errors] == [31921]
+    assert (edge.paths(), report.ended_by) == (asked, ended_by)
+
+
 async def test_a_dead_edge_is_a_close_error(
     edge: EdgeDouble, stand_in: TwilioStandIn
 ) -> None:

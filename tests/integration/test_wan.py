@@ -188,3 +188,80 @@ async def test_a_target_that_is_not_there_resets_the_caller() -> None:
         assert await reader.read() == b""
     writer.close()
     await relay.aclose()
+
+
+async def test_one_direction_can_lose_what_the_other_does_not() -> None:
+    async with relay_to_echo(0.0) as relay:
+        there, back = relay.directions("way")
+        got: asyncio.Queue[bytes] = asyncio.Queue()
+
+        class Client(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002
+                got.put_nowait(data)
+
+        loop = asyncio.get_running_loop()
+        end, _ = await loop.create_datagram_endpoint(
+            Client, remote_addr=("127.0.0.1", relay.ports["way"])
+        )
+        there.loss = 0.5
+        for number in range(200):
+            end.sendto(str(number).encode())
+        assert back.loss == 0.0
+        async with asyncio.timeout(20):
+            while got.qsize() < 60:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert 60 <= got.qsize() <= 140
+        end.close()
+        await asyncio.sleep(0)
+
+
+async def test_what_tcp_loses_is_late_and_nothing_else() -> None:
+    async with relay_to_echo(0.0) as relay:
+        there, _ = relay.directions("way")
+        there.loss = 0.9
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.ports["way"])
+        started_at = monotonic_s()
+        writer.write(b"lost and sent again")
+        assert await reader.readexactly(19) == b"lost and sent again"
+        assert monotonic_s() - started_at >= 0.19
+        writer.close()
+
+
+async def test_where_nobody_listens_datagrams_are_refused() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    relay = WanRelay([Route("way", "127.0.0.1", port)])
+    await relay.start()
+    refused = asyncio.Event()
+
+    class Client(asyncio.DatagramProtocol):
+        def error_received(self, exc: Exception) -> None:
+            if isinstance(exc, ConnectionRefusedError):
+                refused.set()
+
+    end, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        Client, remote_addr=("127.0.0.1", relay.ports["way"])
+    )
+    async with asyncio.timeout(20):
+        while not refused.is_set():
+            end.sendto(b"anybody?")
+            await asyncio.sleep(0.02)
+    end.close()
+    await relay.aclose()
+
+
+async def test_orders_may_be_for_one_direction() -> None:
+    async with relay_to_echo(0.0) as relay:
+        port = await relay.listen_for_control(0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        order = b'{"route":"way","towards":"client","jitter_ms":50,"loss":0.25}\n'
+        writer.write(order)
+        assert await reader.readline() == b'{"ok":true}\n'
+        there, back = relay.directions("way")
+        assert (there.jitter_s, there.loss) == (0.0, 0.0)
+        assert (back.jitter_s, back.loss) == (0.05, 0.25)
+        writer.write(b'{"route":"way","loss":2}\n')
+        assert b"error" in await reader.readline()
+        writer.close()

@@ -21,13 +21,17 @@ from backhaul.core.messages import (
     Close,
     CloseReason,
     Digit,
+    Find,
     Flow,
+    Found,
     Greeting,
     Handover,
     HandoverReason,
     Heartbeat,
     HeartbeatReply,
     Hello,
+    Kept,
+    KeptCall,
     LeaseGranted,
     LeaseRefused,
     LeaseRelease,
@@ -76,6 +80,9 @@ items: st.SearchStrategy[Item] = st.one_of(
 checkpoints = st.builds(
     Checkpoint, counts, st.lists(items, max_size=4).map(tuple), counts, spans, words
 )
+kept_calls = st.none() | st.builds(
+    KeptCall, epochs, words, st.booleans(), st.none() | checkpoints, counts, counts
+)
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         Hello, counts, words, words, words, st.lists(words, max_size=3).map(tuple)
@@ -91,8 +98,10 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Moved, arrived),
     st.builds(ChannelUnknown, counts),
     st.builds(HeartbeatReply, counts, counts),
-    st.builds(LeaseRequest, words, words, words, epochs, st.booleans()),
-    st.builds(LeaseGranted, words, st.booleans()),
+    st.builds(LeaseRequest, words, words, words, epochs, st.booleans(), st.booleans()),
+    st.builds(LeaseGranted, words, st.booleans(), kept_calls),
+    st.builds(Find, words),
+    st.builds(Found, words, kept_calls),
     st.builds(LeaseRefused, words, reasons),
     st.builds(LeaseRelease, words),
     st.builds(Greeting, words, words, st.binary(max_size=400)),
@@ -128,6 +137,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Clear),
     st.builds(Cleared, counts, counts),
     st.builds(Played, counts),
+    st.builds(Kept, counts),
     st.builds(Digit, words),
     st.builds(Flow, st.booleans()),
     st.builds(Transfer, st.sampled_from(TransferKind), words, words, counts),

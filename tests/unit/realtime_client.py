@@ -32,6 +32,8 @@ class Client:
         self,
         latency: RealtimeLatency | None = None,
         refusal: RefusedEventError | None = None,
+        *,
+        recalls: bool = False,
     ) -> None:
         rng = random.Random(1)
         ids = Ids(rng)
@@ -51,6 +53,7 @@ class Client:
             faults=self.faults,
             scripts=self.scripts,
             refusal=refusal,
+            recalls=recalls,
             now=0.0,
         )
         self.hello = self._take(self.session.expire(now=0.0))

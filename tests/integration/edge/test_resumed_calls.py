@@ -79,6 +79,22 @@ async def test_who_comes_back_on_another_stream_goes_on_where_it_broke_off(
         await wait(lambda: bytes(again.audio) == AUDIO)
 
 
+async def test_a_caller_without_stream_and_agents_is_held_while_one_is_searched(
+    bench: "Bench", wait: Any
+) -> None:
+    async with stream(bench, await ring(bench)) as socket:
+        await socket.send(start())
+        await wait(lambda: bool(bench.agent.calls))
+        bench.agent.calls[0].channel.send_audio(AUDIO)
+        await heard(socket, at_least=len(GREETING_AUDIO + AUDIO))
+        await bench.agent.aclose()
+        agents = bench.edge.links.agents.values()
+        await wait(lambda: not any(agent.ready for agent in agents))
+    form = bench.sids() | {"CallStatus": "in-progress"}
+    _, text = await bench.post("/twilio/resume/1", form)
+    assert "<Stream" in text
+
+
 async def test_an_agent_that_dies_while_it_rings_leads_to_another_region(
     make_bench: "MakeBench", wait: Any
 ) -> None:

@@ -14,10 +14,13 @@ from backhaul.channels import Channel
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import (
     PROTOCOL_VERSION,
+    Checkpoint,
     Clear,
     CloseReason,
+    Found,
     Greeting,
     Hello,
+    Kept,
     LeaseGranted,
     LeaseRefused,
     LeaseRequest,
@@ -97,6 +100,8 @@ class Call:
 
     def on_message(self, message: Message) -> None:
         self.messages.append(message)
+        if isinstance(message, Checkpoint) and self.channel is not None:
+            self.channel.send(Kept(message.version))
         if isinstance(message, Clear):
             self.audio_at_clear.append(len(self.audio))
 
@@ -114,6 +119,7 @@ class EdgeEnd:
     members: list[Members] = field(default_factory=list)
     present: dict[str, float] = field(default_factory=dict)
     answers: dict[str, LeaseGranted | LeaseRefused] = field(default_factory=dict)
+    found: dict[str, Found] = field(default_factory=dict)
     ready: bool = False
     closed: str | None = None
     link: Link | None = None
@@ -170,6 +176,8 @@ class EdgeEnd:
                 self.members.append(message)
             case PresentEdges(rtt_s):
                 self.present = rtt_s
+            case Found(call_sid):
+                self.found[call_sid] = message
             case LeaseGranted(lease_id) | LeaseRefused(lease_id):
                 self.answers[lease_id] = message
             case _:

@@ -15,7 +15,7 @@ from edge.core.transport_choice import (
     TransportChooser,
     TransportView,
 )
-from edge.pooled_link import PooledLink
+from edge.pooled_link import PooledLink, telling
 
 INTERVAL_S = 0.25
 
@@ -28,6 +28,7 @@ class LinkDouble:
     quality: LinkQuality = field(default_factory=lambda: LinkQuality(None, None))
     asked_at: float | None = None
     state: LinkState = LinkState.READY
+    channel_count: int = 0
 
     def unanswered_s(self, now: float) -> float:
         return 0.0 if self.asked_at is None else now - self.asked_at
@@ -62,6 +63,17 @@ def test_a_young_link_says_nothing_of_loss() -> None:
     assert seen.quality.loss == 0.0
     look(seen, 102.0)
     assert seen.quality.loss == 0.5
+
+
+def test_links_with_calls_tell_most_of_the_path() -> None:
+    young, idle = pooled(LinkDouble(0.04)), pooled(LinkDouble(0.04))
+    busy = pooled(LinkDouble(0.04, channel_count=3))
+    assert telling(()) == ()
+    assert telling((young, idle)) == (young, idle)
+    look(idle, 103.0)
+    assert telling((young, idle, busy)) == [idle]
+    look(busy, 103.0)
+    assert telling((young, idle, busy)) == [busy]
 
 
 def test_a_link_whose_first_heartbeat_is_not_answered_stalls() -> None:

@@ -267,3 +267,59 @@ def test_tokens_run_out_in_a_function_call() -> None:
     assert response["output"][0]["status"] == "incomplete"
     assert done["arguments"] == ARGUMENTS[:16]
     assert client.record.calls.missing() == []
+
+
+# A model that recalls
+
+NOTE_TOOL = {**BOOK, "name": "note"}
+
+
+def tell(client: Client, text: str) -> None:
+    content = [{"type": "input_text", "text": text}]
+    item = {"type": "message", "role": "user", "content": content}
+    client.send({"type": "conversation.item.create", "item": item})
+
+
+def lines_of(client: Client) -> list[str]:
+    return [response.line for response in client.record.responses]
+
+
+def test_who_recalls_replies_by_the_number_of_the_turn() -> None:
+    client = Client(recalls=True)
+    client.configure()
+    for turn in range(3):
+        tell(client, f"turn {turn}")
+        client.say()
+    tell(client, "one more, and another")
+    tell(client, "which nobody answered")
+    client.say()
+    assert lines_of(client) == ["reply-1", "reply-2", "reply-3", "reply-5"]
+
+
+def test_who_recalls_notes_a_turn_down_once() -> None:
+    client = Client(recalls=True)
+    client.configure()
+    client.update({"tools": [NOTE_TOOL]})
+    tell(client, "hello")
+    first, second = client.say(), client.say()
+    (call,) = only(first, "response.done")["response"]["output"]
+    assert (call["name"], call["arguments"]) == ("note", '{"turn":1}')
+    assert audio_of(second) == load_line("reply-1").audio
+    tell(client, "again")
+    (call,) = only(client.say(), "response.done")["response"]["output"]
+    assert call["arguments"] == '{"turn":2}'
+
+
+def test_who_recalls_knows_what_was_noted_elsewhere() -> None:
+    client = Client(recalls=True)
+    client.configure()
+    client.update({"tools": [NOTE_TOOL]})
+    tell(client, "hello")
+    item = {
+        "type": "function_call",
+        "name": "note",
+        "call_id": "call_1",
+        "arguments": '{"turn":1}',
+    }
+    client.send({"type": "conversation.item.create", "item": item})
+    assert audio_of(client.say()) == load_line("reply-1").audio

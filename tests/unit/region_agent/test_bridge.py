@@ -15,15 +15,18 @@ from backhaul.core.messages import (
     CloseReason,
     Handover,
     HandoverReason,
+    Kept,
     Message,
     Open,
     Opened,
+    Played,
     Silent,
     Stock,
 )
 from backhaul.core.profile import Profile
 from backhaul.tracing import Tracer
-from region_agent.bridge import Bridge, BridgeCounters
+from region_agent.bridge import Bridge
+from region_agent.bridge_counters import BridgeCounters
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
 from region_agent.core.call_events import CallEvent
@@ -156,6 +159,11 @@ class Stage:
         for event in events:
             self.bridge.on_event(decode_event(event.encode()))
 
+    async def keep(self) -> None:
+        """Keep the latest checkpoint, as an edge does."""
+        await asyncio.sleep(0)
+        self.bridge.on_message(Kept(self.kept[-1].version))
+
     @property
     def kept(self) -> list[Checkpoint]:
         return [one for one in self.channel.sent if isinstance(one, Checkpoint)]
@@ -218,6 +226,8 @@ async def test_audio_of_no_response_is_dropped(stage: Stage) -> None:
 
 async def test_a_function_is_called_and_its_result_given(stage: Stage) -> None:
     stage.hears(CREATED, CALL % "completed", DONE)
+    assert stage.services.requests == []  # nobody else would know of it
+    await stage.keep()
     stage.services.told[0](ANSWER)
     (request,) = stage.services.requests
     assert (request.name, request.call_id, request.call_sid) == (
@@ -227,6 +237,14 @@ async def test_a_function_is_called_and_its_result_given(stage: Stage) -> None:
     )
     assert stage.session.sent == [function_output("call_1", "42"), create_response()]
     assert [event.outcome for event in stage.told("ToolCalled")] == ["ok"]
+
+
+async def test_a_function_that_no_edge_knows_of_is_not_asked(stage: Stage) -> None:
+    stage.hears(CREATED, CALL % "completed", DONE)
+    await asyncio.sleep(0)
+    stage.bridge.on_message(Kept(stage.kept[-1].version - 1))
+    stage.bridge.on_channel_closed(CloseReason.LINK_LOST)
+    assert stage.services.requests == []
 
 
 async def test_a_call_that_was_cut_off_is_not_made(stage: Stage) -> None:
@@ -244,6 +262,7 @@ async def test_a_function_that_outlasts_the_call_is_told_all_the_same(
     stage: Stage,
 ) -> None:
     stage.hears(CREATED, CALL % "completed", DONE)
+    await stage.keep()
     stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
     stage.services.told[0](ANSWER)
     assert stage.session.sent == []
@@ -392,6 +411,22 @@ async def test_a_call_goes_on_from_a_checkpoint(make_stage: MakeStage) -> None:
     assert (started.resumed, started.epoch) == (True, 2)
     stage.bridge.on_channel_closed(CloseReason.CALLER_HUNG_UP)
     assert [event.epoch for event in stage.told("CallEnded")] == [2]
+
+
+async def test_a_recording_goes_on_at_another_edge(stage: Stage) -> None:
+    stage.hears(CREATED)
+    stage.bridge.on_model_audio("r1", "item_1", bytes(100))
+    stage.bridge.on_message(Played(40))
+    kept = stage.bridge.reserve()
+    assert stage.channel.closed is CloseReason.STALE_EPOCH
+    assert (kept.here, kept.voice_position) == (True, 100)
+    assert stage.services.recorded[-1] == ("cleared", (100, 40))
+    channel, voice = FakeChannel(), VoiceProgress(100, 100)
+    opened = Open("2", "CA1", "patient", 2, voice=voice)
+    stage.bridge.take(cast("Channel", channel), opened)
+    assert channel.sent[0] == Opened("sess_1")
+    stage.bridge.on_message(Cleared(position=150, heard=120))
+    assert stage.services.recorded[-1] == ("cleared", (150, 120))
 
 
 async def test_who_takes_the_call_gets_the_latest_checkpoint(stage: Stage) -> None:

@@ -69,6 +69,29 @@ def test_what_was_long_ago_is_forgotten() -> None:
     assert receipt(estimator).loss == pytest.approx(0.0, abs=0.001)
 
 
+def test_loss_that_sets_in_is_told_within_a_second() -> None:
+    estimator = ArrivalEstimator()
+    arrive(estimator, range(1500))
+    arrive(estimator, [number for number in range(1500, 1600) if number % 10 >= 3])
+    assert receipt(estimator).loss >= 0.2
+
+
+def test_a_little_loss_is_told_as_what_it_is_in_the_long_run() -> None:
+    estimator = ArrivalEstimator()
+    arrive(estimator, range(1500))
+    arrive(estimator, [number for number in range(1500, 1600) if number % 20])
+    assert receipt(estimator).loss < 0.01
+
+
+def test_few_batches_do_not_tell_of_sudden_loss() -> None:
+    estimator = ArrivalEstimator()
+    arrive(estimator, range(900))
+    for number in (900, 903):  # a quiet link has a heartbeat now and then
+        ticks = unpack_stamp(pack_stamp(59.0 + number / 300))
+        estimator.on_stamp(number, ticks, now=62.0 + number / 300)
+    assert receipt(estimator).loss < 0.01
+
+
 def test_the_clock_of_a_stamp_wraps() -> None:
     estimator = ArrivalEstimator()
     turn_s = (1 << 32) / 10_000 - 50.5

@@ -26,13 +26,17 @@ from backhaul.core.messages import (
     Close,
     CloseReason,
     Digit,
+    Find,
     Flow,
+    Found,
     Greeting,
     Handover,
     HandoverReason,
     Heartbeat,
     HeartbeatReply,
     Hello,
+    Kept,
+    KeptCall,
     LeaseGranted,
     LeaseRefused,
     LeaseRelease,
@@ -77,7 +81,12 @@ MESSAGES: list[Message] = [
     Heartbeat(1, Receipt(0.01, 0.001, 0.04), (Arrived(7, 2, 150),)),
     HeartbeatReply(1, 3),
     LeaseRequest("l1", "CA1", "front-desk", epoch=2, cold=True),
+    LeaseRequest("l1", "CA1", "front-desk", epoch=2, reattach=True),
     LeaseGranted("l1", warm=True),
+    LeaseGranted("l1", warm=True, kept=KeptCall(1, "front-desk", here=True)),
+    Find("CA1"),
+    Found("CA1"),
+    Found("CA1", KeptCall(3, "front-desk", checkpoint=KEPT, voice_position=8000)),
     Surge(1.5, length_s=300.0),
     LeaseRefused("l1", CloseReason.AT_CAPACITY),
     LeaseRelease("l1"),
@@ -105,6 +114,7 @@ MESSAGES: list[Message] = [
     Clear(),
     Cleared(position=16_000, heard=8000),
     Played(16_000),
+    Kept(7),
     Digit("#"),
     Flow(paused=True),
     Transfer(TransferKind.SIP, "sip:a@example.com", "Cake.", 20),
@@ -193,9 +203,15 @@ def test_a_checkpoint_has_a_largest_size() -> None:
     "message",
     [
         checkpoint_of(MAX_CHECKPOINT_BYTES + 1),
+        Found(
+            "CA1",
+            KeptCall(
+                1, "front-desk", checkpoint=checkpoint_of(MAX_CHECKPOINT_BYTES + 9000)
+            ),
+        ),
         Open("l1", "CA1", "p", checkpoint=checkpoint_of(MAX_CHECKPOINT_BYTES + 9000)),
     ],
-    ids=("sent", "handed on"),
+    ids=("sent", "found", "handed on"),
 )
 def test_a_checkpoint_that_is_too_large_is_refused(message: Message) -> None:
     with pytest.raises(RemoteProtocolError, match="checkpoint is too large"):

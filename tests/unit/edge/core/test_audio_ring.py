@@ -74,3 +74,11 @@ def test_whatever_is_kept_is_the_end_of_what_was_said(
     assert start >= min(wanted, len(said))
     if not ring.dropped and covered <= wanted <= len(said):
         assert start == wanted
+
+
+def test_a_ring_may_begin_where_another_edge_was_lost() -> None:
+    ring = AudioRing()
+    ring.resume(8000)
+    assert ring.after(0) == (8000, ())
+    ring.append(b"abc")
+    assert ring.after(8001) == (8001, (b"bc",))

@@ -11,6 +11,7 @@ from backhaul.core.checkpoint import (
     Noted,
     Saying,
 )
+from backhaul.core.finding import KeptCall
 from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_memory import CallMemory
 
@@ -77,3 +78,14 @@ def test_the_model_is_due_when_something_waits_for_an_answer(
     memory = CallMemory()
     memory.keep(Checkpoint(1, (CallerSaid("Hello."), item)))
     assert memory.model_is_due is due
+
+
+def test_a_call_of_another_edge_is_known_as_far_as_it_was_kept() -> None:
+    kept = Checkpoint(3, (CallerSaid("Hello?"),), caller_position=800)
+    memory = CallMemory()
+    memory.resume(KeptCall(2, "desk", checkpoint=kept, caller_position=800))
+    memory.audio.append(b"more")
+    assert memory.checkpoint == kept
+    assert memory.model_is_due
+    assert memory.unheard() == (800, (b"more",))
+    assert memory.lost == 0

@@ -311,3 +311,13 @@ def test_what_the_clock_says_was_heard_is_within_60_ms_of_the_player(
             carrier.run(carrier.now + rng.uniform(0.0, 0.4))
         told, heard = carrier.clear()
         assert abs(told - heard) <= 0.060 * SECOND
+
+
+def test_a_call_of_another_edge_goes_on_where_it_was() -> None:
+    playout = Playout()
+    playout.resume(24_000)
+    assert playout.restart(now=5.0) == Heard(24_000, 24_000)
+    assert playout.drained
+    playout.sent(800, now=5.0)
+    assert playout.position(now=5.0625) == 24_500
+    assert playout.given == 24_800

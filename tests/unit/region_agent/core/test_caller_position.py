@@ -77,3 +77,12 @@ def test_no_turn_ends_before_the_beginning_or_in_the_future() -> None:
     assert caller.turn_end == 800
     caller.turn_stopped(1e6)
     assert caller.turn_end == 960
+
+
+def test_a_new_channel_counts_anew_what_is_missing() -> None:
+    caller = CallerPosition(1000)
+    caller.received(160, missing_frames=2, appended=True)
+    caller.renew()
+    assert caller.now == 1480
+    caller.received(160, missing_frames=1, appended=True)
+    assert caller.now == 1000 + 5 * 160

@@ -32,3 +32,10 @@ def test_who_was_placed_longest_ago_is_forgotten() -> None:
     assert fence.is_stale("CA1", 1)
     assert not fence.is_stale("CA2", 1)
     assert fence.is_stale("CA3", 1)
+
+
+def test_the_latest_epoch_is_known_of_calls_that_were_placed() -> None:
+    fence = EpochFence()
+    fence.admit("CA1", 3)
+    assert [fence.latest("CA1", epoch) for epoch in (2, 4)] == [3, 4]
+    assert fence.latest("CA2", 1) == 1

@@ -1,0 +1,163 @@
+"""Finds calls whose edge is gone: their session, or what is left of it."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from backhaul.clock import monotonic_s
+from backhaul.core.messages import KeptCall
+from edge.agent import Agent
+from edge.call import Call
+from edge.core.call_story import Leg
+from edge.core.routes import Choice
+from edge.lease import Lease
+from edge.links import AgentLinks
+from edge.metrics import EdgeMetrics
+from edge.search import Attempt, Search
+from edge.settings import EdgeSettings
+
+__all__ = ["Rescue", "Rescued"]
+
+_LAST_ANSWERS_S: Final = 0.25
+"""After an agent has the call, another one may still say that it has it since (s)."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A call that goes on."""
+
+    search: Search
+    """What has found its session, or is to find another."""
+    lease: Lease | None
+    """The very session; None: only what was said is known."""
+    kept: KeptCall
+
+    def resume(self, call: Call, *, number: int) -> None:
+        """Let *call*, which has just begun, go on where it was lost.
+
+        Args:
+            call: With stream *number*.
+            number: Streams before it were another edge's.
+        """
+        call.session.was_heard = True
+        call.session.memory.resume(self.kept)
+        call.line.resume(self.kept.voice_position)
+        call.machine.streams = number
+
+
+class Rescue:
+    """Asks every agent of every region for calls that this edge knows nothing of."""
+
+    def __init__(
+        self, settings: EdgeSettings, *, links: AgentLinks, metrics: EdgeMetrics
+    ) -> None:
+        """Know whom to ask."""
+        self._settings = settings
+        self._links = links
+        self._metrics = metrics
+
+    async def find(self, call_sid: str, *, leg: Leg) -> Rescued | None:
+        """Return how a call goes on, None if nobody knows of it.
+
+        Args:
+            call_sid: The call; its caller is on the line.
+            leg: What is told of it afterwards.
+        """
+        found = await self._ask_all(call_sid)
+        if not found:
+            self._count(call_sid, "unknown")
+            return None
+        epoch = max(kept.epoch for _, kept in found) + 1
+        for agent, kept in found:
+            if not kept.here:
+                self._count(call_sid, "copy")
+                search = Search(call_sid, kept.profile, epoch, patient=True, leg=leg)
+                return Rescued(search, None, kept)
+            rescued = await self._reattach(call_sid, agent, kept, epoch, leg)
+            if rescued is not None:
+                self._count(call_sid, "reattached")
+                return rescued
+        self._count(call_sid, "lost")
+        return None
+
+    async def _ask_all(self, call_sid: str) -> list[tuple[Agent, KeptCall]]:
+        """Return who knows of a call, the best first."""
+        survey = _Survey()
+        for agent in self._links.all_agents():
+            if agent.find(call_sid, survey.answer):
+                survey.expect(agent)
+        try:
+            async with asyncio.timeout(self._settings.find_timeout_s):
+                await survey.wait()
+        except TimeoutError:
+            pass
+        finally:
+            for agent in survey.silent:
+                agent.forget(call_sid)
+        return survey.best_first()
+
+    async def _reattach(
+        self, call_sid: str, agent: Agent, kept: KeptCall, epoch: int, leg: Leg
+    ) -> Rescued | None:
+        asked_at = monotonic_s()
+        lease = await self._links.lease(
+            agent, call_sid=call_sid, profile=kept.profile, epoch=epoch, reattach=True
+        )
+        if not isinstance(lease, Lease) or lease.kept is None:
+            return None
+        choice = Choice(agent.region, agent.address, lease.warm, 0.0)
+        attempt = Attempt(
+            choice,
+            cold=False,
+            asked_at=asked_at,
+            answered_at=monotonic_s(),
+            outcome="reattached",
+        )
+        search = Search(call_sid, kept.profile, epoch, attempts=[attempt], leg=leg)
+        return Rescued(search, lease, lease.kept)
+
+    def _count(self, call_sid: str, outcome: str) -> None:
+        self._metrics.rescues.labels(outcome=outcome).inc()
+        _log.info("call.rescued", call_sid=call_sid, outcome=outcome)
+
+
+class _Survey:
+    """What agents say of one call."""
+
+    def __init__(self) -> None:
+        self.silent: set[Agent] = set()
+        """Those that have not answered."""
+        self._known: list[tuple[Agent, KeptCall]] = []
+        self._heard = asyncio.Event()
+
+    def expect(self, agent: Agent) -> None:
+        self.silent.add(agent)
+
+    def answer(self, agent: Agent, kept: KeptCall | None) -> None:
+        self.silent.discard(agent)
+        if kept is not None:
+            self._known.append((agent, kept))
+        self._heard.set()
+
+    async def wait(self) -> None:
+        """Wait until all have answered, or one that has the call, and a little more."""
+        while self.silent and not any(kept.here for _, kept in self._known):
+            self._heard.clear()
+            await self._heard.wait()
+        if self.silent:
+            async with asyncio.timeout(_LAST_ANSWERS_S):
+                while self.silent:
+                    self._heard.clear()
+                    await self._heard.wait()
+
+    def best_first(self) -> list[tuple[Agent, KeptCall]]:
+        return sorted(self._known, key=lambda one: _worth(one[1]), reverse=True)
+
+
+def _worth(kept: KeptCall) -> tuple[bool, int, int]:
+    version = -1 if kept.checkpoint is None else kept.checkpoint.version
+    return kept.here, kept.epoch, version
