@@ -89,3 +89,12 @@ def test_a_call_of_another_edge_is_known_as_far_as_it_was_kept() -> None:
     assert memory.model_is_due
     assert memory.unheard() == (800, (b"more",))
     assert memory.lost == 0
+
+
+def test_what_was_said_at_another_edge_before_any_checkpoint_is_lost() -> None:
+    memory = CallMemory()
+    memory.resume(KeptCall(2, "desk", caller_position=800))
+    memory.audio.append(b"more")
+    assert memory.checkpoint is None
+    assert memory.unheard() == (800, (b"more",))
+    assert memory.lost == 800
