@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from typing import Final
 
 from backhaul.clock import monotonic_s
 from backhaul.core.arrival import pack_stamp
@@ -16,6 +17,9 @@ from backhaul.core.frames import (
 )
 
 __all__ = ["Batch", "Batcher"]
+
+
+_AUDIO: Final = FrameKind.AUDIO
 
 
 class Batcher:
@@ -91,14 +95,15 @@ class Batch:
         Raises:
             LocalProtocolError: If the frame is too large to be sent at all.
         """
-        size_bytes = encoded_bytes(frame)
-        if self.size_bytes + size_bytes > MAX_BATCH_BYTES:
+        size_bytes = self.size_bytes + encoded_bytes(frame)
+        if size_bytes > MAX_BATCH_BYTES:
             self.flush()  # a larger batch would be refused
+            size_bytes = encoded_bytes(frame)
         if not self._frames:
-            self._stamp()
-        self.size_bytes += size_bytes
+            size_bytes += self._stamp()
+        self.size_bytes = size_bytes
         self._frames.append(frame)
-        if frame.kind is FrameKind.AUDIO:
+        if frame.kind is _AUDIO:
             if not self._tick_due:
                 self._tick_due = True
                 self._batcher.due(self._on_tick)
@@ -116,11 +121,11 @@ class Batch:
         self._number += 1
         self._send(frames)
 
-    def _stamp(self) -> None:
+    def _stamp(self) -> int:
         clock = pack_stamp(monotonic_s())
         stamp = Frame(FrameKind.STAMP, LINK_CHANNEL, self._number, clock)
-        self.size_bytes = encoded_bytes(stamp)
         self._frames.append(stamp)
+        return encoded_bytes(stamp)
 
     def _on_tick(self) -> None:
         self._tick_due = False

@@ -18,6 +18,7 @@ from backhaul.core.messages import (
     Opened,
     Returned,
     SendDigits,
+    Silent,
     Transfer,
 )
 from backhaul.driver import LoopDriver
@@ -179,6 +180,8 @@ class Call:
                 self._send_away(message)
             case Checkpoint():
                 self.session.keep(message)
+            case Silent(position):
+                self.session.memory.cover(position)
             case Handover(reason):
                 self.feed(MoveWanted(reason))
             case _:
