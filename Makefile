@@ -4,7 +4,7 @@ BIN   := $(VENV)/bin
 UV    := $(BIN)/uv
 STAMP := $(VENV)/.synced
 # Conversations take as long as they are spoken, so more tests than cores may run at once.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 # Terraform's check: its own packages, and checkov, which needs others and lives apart.
 TERRAFORM := $(VENV)/.terraform
 BENCH     := $(VENV)/.bench
