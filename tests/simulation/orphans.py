@@ -89,7 +89,8 @@ class Orphans:
         case = self._cases.get(call_sid)
         if case is None:
             return None
-        return KeptCall(case.epoch, case.bridge.kept().profile, here=True)
+        epoch = self._agent.fence.latest(call_sid, case.epoch)
+        return KeptCall(epoch, case.bridge.kept().profile, here=True)
 
     def reserve(self, key: str, request: LeaseRequest) -> KeptCall | None:
         """Take a call from its edge, for the one that asks."""
