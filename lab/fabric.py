@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import shutil
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +17,7 @@ from backhaul.pki import Role, create_authority, issue
 from backhaul.store import Store, open_store
 from lab.fabric_options import FabricError, FabricOptions
 from lab.fabric_processes import FabricProcesses
+from lab.free_port import free_port
 from lab.places import (
     EDGE_PLACES,
     REGION_PLACES,
@@ -57,7 +57,7 @@ class Fabric:
         self.regions = REGION_PLACES[: options.regions]
         self.edges = EDGE_PLACES[: options.edges]
         self._edge_ports = {
-            edge.name: (_free_port(), _free_port()) for edge in self.edges
+            edge.name: (free_port(), free_port()) for edge in self.edges
         }
 
     async def __aenter__(self) -> Self:
@@ -363,10 +363,3 @@ class Fabric:
             "admin_url": f"http://127.0.0.1:{port}",
             "admin_token": self.admin_token,
         }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
