@@ -5,10 +5,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from backhaul.tasks import TaskOwner
+from lab.callers import plan_call
 from lab.fabric import Fabric
 from lab.places import Place
-from lab.speech_files import caller_lines
-from lab.twilio import CallPlan, Turn, TwilioStandIn
+from lab.twilio import TwilioStandIn
 from lab.wan_control import WanOrder
 from lab.wan_orders import order_wan
 
@@ -122,20 +122,16 @@ class FabricBreaker:
     # Callers
 
     async def _call_again(self, number: int) -> None:
-        edges, lines = self._fabric.edges, caller_lines()
-        edge = edges[number % len(edges)]
-        called = self._fabric.describe()["numbers"][0]
-        said = [lines[(number + turn) % len(lines)] for turn in range(_TURNS_PER_CALL)]
+        edges = self._fabric.edges
+        plan = plan_call(
+            self._fabric,
+            edges[number % len(edges)],
+            number,
+            called=self._fabric.describe()["numbers"][0],
+            turns=_TURNS_PER_CALL,
+        )
         while number < self._callers:
             await asyncio.sleep(_PAUSE_S * (1 + number % 4))
-            url = self._fabric.public_url(edge)
-            plan = CallPlan(
-                webhook_url=f"{url}/twilio/voice",
-                status_callback=f"{url}/twilio/status",
-                from_number=edge.caller,
-                to_number=called,
-                steps=tuple(Turn(line.audio) for line in said),
-            )
             await self._stand_in.place_call(plan)
 
     def _agents(self, region: Place) -> list[str]:

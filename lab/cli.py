@@ -73,6 +73,9 @@ def demo(
     greeting: Annotated[
         bool, typer.Option(help="Call the number whose profile has a greeting.")
     ] = True,
+    outage: Annotated[
+        bool, typer.Option(help="Then kill a region under live calls, and heal it.")
+    ] = True,
 ) -> None:
     """Answer real spoken calls on this machine and print the figures."""
     from lab.demo import DemoOptions, run_demo
@@ -84,6 +87,7 @@ def demo(
         edges=edges,
         keep=keep,
         greeting=greeting,
+        outage=outage,
     )
     raise typer.Exit(run_demo(options, json=json))
 

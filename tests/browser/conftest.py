@@ -61,7 +61,7 @@ class Looker:
             self.page.screenshot(path=path, full_page=whole)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def up() -> Iterator[dict[str, Any]]:
     """Run ``warmline up``; return how the fabric describes itself."""
     with tempfile.TemporaryDirectory(prefix="wl-") as directory:
@@ -93,7 +93,8 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+# Playwright's loop counts as running until it ends, in which no other test could run.
+@pytest.fixture(scope="module")
 def browser(microphone: Path) -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
