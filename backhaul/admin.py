@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from backhaul.live import LiveView, add_live_view
 from backhaul.settings import Secret
 
 __all__ = ["AdminHandler", "View", "admin_application", "guarded_application"]
@@ -25,7 +26,11 @@ AdminHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def admin_application(
-    *, token: Secret, registry: CollectorRegistry, views: Mapping[str, View]
+    *,
+    token: Secret,
+    registry: CollectorRegistry,
+    views: Mapping[str, View],
+    live: LiveView | None = None,
 ) -> web.Application:
     """Return an application with /livez, /metrics and *views*.
 
@@ -34,6 +39,7 @@ def admin_application(
             other path, known or not, answers 401. So do they to a wrong one.
         registry: What /metrics shows, in Prometheus's text format.
         views: By path, for example ``/readyz``.
+        live: What to show as it changes; see `add_live_view`.
     """
 
     async def show_metrics(_: web.Request) -> web.Response:
@@ -44,9 +50,12 @@ def admin_application(
 
     every = {"/livez": _live, **views}
     handlers = {path: _handler_of(view) for path, view in every.items()}
-    return guarded_application(
+    application = guarded_application(
         token=token, handlers={"/metrics": show_metrics, **handlers}
     )
+    if live is not None:
+        add_live_view(application, live)
+    return application
 
 
 def guarded_application(

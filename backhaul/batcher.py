@@ -22,6 +22,9 @@ _LATE_S: Final = 0.02
 """A frame that was held for longer than it lasts is late (s)."""
 
 
+_AUDIO: Final = FrameKind.AUDIO
+
+
 class Batcher:
     """Has the links of one process flush together, and sets no timer when idle.
 
@@ -107,14 +110,15 @@ class Batch:
         Raises:
             LocalProtocolError: If the frame is too large to be sent at all.
         """
-        size_bytes = encoded_bytes(frame)
-        if self.size_bytes + size_bytes > MAX_BATCH_BYTES:
+        size_bytes = self.size_bytes + encoded_bytes(frame)
+        if size_bytes > MAX_BATCH_BYTES:
             self.flush()  # a larger batch would be refused
+            size_bytes = encoded_bytes(frame)
         if not self._frames:
-            self._stamp()
-        self.size_bytes += size_bytes
+            size_bytes += self._stamp()
+        self.size_bytes = size_bytes
         self._frames.append(frame)
-        if frame.kind is FrameKind.AUDIO:
+        if frame.kind is _AUDIO:
             if not self._tick_due:
                 self._tick_due = True
                 self._batcher.due(self._on_tick)
@@ -133,12 +137,12 @@ class Batch:
         self._number += 1
         self._send(frames)
 
-    def _stamp(self) -> None:
+    def _stamp(self) -> int:
         self._began_at = monotonic_s()
         clock = pack_stamp(self._began_at)
         stamp = Frame(FrameKind.STAMP, LINK_CHANNEL, self._number, clock)
-        self.size_bytes = encoded_bytes(stamp)
         self._frames.append(stamp)
+        return encoded_bytes(stamp)
 
     def _on_tick(self) -> None:
         self._tick_due = False

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_AUDIO_BYTES", "Channel", "ChannelHandler"]
 
+_AUDIO: Final = FrameKind.AUDIO
 _LAST_WORDS_S: Final = 0.2
 """How long speech may come after the close that overtook it (s)."""
 
@@ -119,10 +120,10 @@ class Channel:
     def send_audio(self, audio: bytes) -> None:
         """Send raw mu-law of any length; goes out with the next flush."""
         if len(audio) <= MAX_AUDIO_BYTES:
-            self._send(FrameKind.AUDIO, audio)
+            self._send(_AUDIO, audio)
             return
         for start in range(0, len(audio), MAX_AUDIO_BYTES):
-            self._send(FrameKind.AUDIO, audio[start : start + MAX_AUDIO_BYTES])
+            self._send(_AUDIO, audio[start : start + MAX_AUDIO_BYTES])
 
     def send(self, message: Message) -> None:
         """Send a message of this call."""
@@ -178,7 +179,7 @@ class Channel:
 
     def receive(self, frame: Frame, link: "Link") -> None:
         """Take a frame that came on *link*, whichever it is; replays are dropped."""
-        if frame.kind is FrameKind.AUDIO:
+        if frame.kind is _AUDIO:
             if self._ending is None and self._audio.take_next(frame):
                 # As good as always: nothing waits, and nobody needs the time.
                 if self._handler is not None:

@@ -53,6 +53,8 @@ __all__ = ["Link", "LinkCounters", "LinkOwner", "LinkQuality"]
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 """A peer that lets this much wait in our process reads nothing any more."""
 
+_STAMP: Final = FrameKind.STAMP
+_CLOSED: Final = LinkState.CLOSED
 _MAX_DISOWNED: Final = 1024
 """Unknown channels that a link remembers: each of them is answered once."""
 
@@ -117,6 +119,7 @@ class Link:
     Attributes:
         counters: What passed over it.
         channels: What it carries at the moment, also what was closed lately.
+        queue: Puts one frame into the next batch; it leaves now if it is a message.
     """
 
     def __init__(
@@ -157,6 +160,7 @@ class Link:
         self._next_control = 0
         self._disowned: set[int] = set()
         self._batch = Batch(tables.batcher, self._send_batch)
+        self.queue = self._batch.add
         self._driver.start()
 
     @property
@@ -229,10 +233,6 @@ class Link:
         if transport is not None:
             transport.close(reason)
 
-    def queue(self, frame: Frame) -> None:
-        """Put one frame into the next batch; it leaves now if it is a message."""
-        self._batch.add(frame)
-
     def _send_batch(self, frames: list[Frame]) -> None:
         transport = self._transport
         if transport is None:
@@ -249,7 +249,7 @@ class Link:
         self, transport: Transport, peer_certificate: Mapping[str, Any]
     ) -> None:
         """The transport is connected; see TransportEvents."""
-        if self._machine.state is LinkState.CLOSED:
+        if self._machine.state is _CLOSED:
             transport.close("no longer wanted")  # whoever dialled had given up
             return
         self._transport = transport
@@ -263,7 +263,7 @@ class Link:
 
     def on_batch(self, batch: bytes) -> None:
         """A batch arrived; see TransportEvents."""
-        if self._machine.state is LinkState.CLOSED:
+        if self._machine.state is _CLOSED:
             return
         try:
             self._receive_all(decode_batch(batch))
@@ -272,7 +272,7 @@ class Link:
 
     def on_frames(self, frames: Sequence[Frame]) -> None:
         """Frames arrived; see TransportEvents."""
-        if self._machine.state is LinkState.CLOSED:
+        if self._machine.state is _CLOSED:
             return
         try:
             self._receive_all(frames)
@@ -284,7 +284,7 @@ class Link:
         self._driver.feed(TransportClosed(reason))
 
     def _receive_all(self, frames: Sequence[Frame]) -> None:
-        stamped = bool(frames) and frames[0].kind is FrameKind.STAMP
+        stamped = bool(frames) and frames[0].kind is _STAMP
         self._tables.batcher.tick.passed(len(frames) - stamped)
         self.counters.frames_received += len(frames)
         for frame in frames:

@@ -13,6 +13,7 @@ import orjson
 import uvloop
 
 from backhaul.errors import SettingsError
+from backhaul.news import News
 from backhaul.telemetry import configure_logging
 
 __all__ = ["Service", "run_service", "service_parser", "show_problems"]
@@ -38,18 +39,23 @@ class Service(Protocol):
         ...
 
 
-def run_service(make: Callable[[], Service], *, announce: bool, log_json: bool) -> int:
+def run_service(
+    make: Callable[[News], Service], *, announce: bool, log_json: bool
+) -> int:
     """Run a service until SIGTERM or SIGINT; return the exit code.
 
     Args:
-        make: Builds the service; called on the running event loop.
+        make: Builds the service, of the news that its log makes; called on the
+            running event loop.
         announce: Print the announcement as one JSON line on stdout once everything
             is open; logs then go to stderr.
         log_json: Log JSON lines; otherwise lines for people.
     """
-    configure_logging(json=log_json, stream=sys.stderr if announce else sys.stdout)
+    news = News()
+    stream = sys.stderr if announce else sys.stdout
+    configure_logging(json=log_json, stream=stream, news=news)
     try:
-        uvloop.run(_run(make, announce=announce))
+        uvloop.run(_run(lambda: make(news), announce=announce))
     except SettingsError as exc:
         return show_problems(exc)
     except OSError as exc:

@@ -1,5 +1,6 @@
 """What was measured lately, value by value, for those who want percentiles."""
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import Histogram
@@ -15,13 +16,19 @@ class Recent:
     """Keeps the values since they were last taken, and no more than 1000 of them.
 
     Further ones are left out: the first thousand of ten seconds tell enough.
+
+    Attributes:
+        also: Told of every value, if anything.
     """
 
     def __init__(self) -> None:
+        self.also: Callable[[float], None] | None = None
         self._values: list[float] = []
 
     def add(self, value: float) -> None:
         """Keep *value*."""
+        if self.also is not None:
+            self.also(value)
         if len(self._values) < _KEPT:
             self._values.append(value)
 

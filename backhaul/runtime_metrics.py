@@ -5,6 +5,7 @@ from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
+    Gauge,
     GCCollector,
     Info,
     ProcessCollector,
@@ -36,6 +37,11 @@ class RuntimeMetrics:
             buckets=_BOUNDS_S,
             registry=registry,
         )
+        self._tasks = Gauge(
+            "event_loop_tasks",
+            "Tasks of the event loop that are not done; calls need none that stay.",
+            registry=registry,
+        )
         Info("warmline", "What runs here.", registry=registry).info(
             {"version": VERSION}
         )
@@ -53,6 +59,7 @@ class RuntimeMetrics:
         """Begin to measure; needs a running event loop."""
         self._due_at = monotonic_s() + _EVERY_S
         loop = asyncio.get_running_loop()
+        self._tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         self._timer = loop.call_later(_EVERY_S, self._measure)
 
     def close(self) -> None:

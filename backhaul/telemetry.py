@@ -13,15 +13,20 @@ from typing import TextIO, cast
 import orjson
 import structlog
 
+from backhaul.news import News
+
 __all__ = ["configure_logging"]
 
 
-def configure_logging(*, json: bool, stream: TextIO | None = None) -> None:
+def configure_logging(
+    *, json: bool, stream: TextIO | None = None, news: News | None = None
+) -> None:
     """Send every log line of this process to *stream*; stdout when None.
 
     Args:
         json: One JSON object per line; otherwise lines for people.
         stream: Where the lines go.
+        news: Keeps the latest of them as well.
     """
     stream = stream or sys.stdout
     renderer: structlog.typing.Processor = (
@@ -37,6 +42,7 @@ def configure_logging(*, json: bool, stream: TextIO | None = None) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(_without_messages),
+            *(() if news is None else (news.log_processor,)),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

@@ -14,7 +14,7 @@ from typing import Any
 def run_demo(calls: int, *, greeting: bool) -> dict[str, Any]:
     """Return the figures of one demo."""
     flag = "--greeting" if greeting else "--no-greeting"
-    command = [sys.executable, "-m", "lab.cli", "demo", "--json"]
+    command = [sys.executable, "-m", "lab.cli", "demo", "--no-outage", "--json"]
     done = subprocess.run(  # noqa: S603 - our own command
         [*command, "--calls", str(calls), flag], stdout=subprocess.PIPE, check=False
     )

@@ -22,16 +22,17 @@ import random
 import statistics
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import structlog
 import uvloop
 from aiohttp import web
-from prometheus_client.parser import text_string_to_metric_families
+from services import read_metrics
 from span_export import cost_us, traced
 
 from lab.fabric import Fabric, FabricOptions
@@ -126,23 +127,13 @@ class Way:
         if self.endpoint:
             self.span_us.append(await span_cost_us(self.endpoint))
 
-    async def metrics(self) -> dict[str, float]:
+    async def metrics(self) -> Mapping[str, float]:
         """Return what edge and agent tell of themselves, added up."""
         told = self.fabric.describe()
         services = [*told["edges"], *(a for r in told["regions"] for a in r["agents"])]
-        found: dict[str, float] = {}
+        found: Counter[str] = Counter()
         for service in services:
-            headers = {"Authorization": f"Bearer {service['admin_token']}"}
-            async with (
-                aiohttp.ClientSession(headers=headers) as http,
-                http.get(f"{service['admin_url']}/metrics") as response,
-            ):
-                text = await response.text()
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    labels = sorted(sample.labels.items())
-                    key = " ".join((sample.name, *(f"{k}={v}" for k, v in labels)))
-                    found[key] = found.get(key, 0.0) + sample.value
+            found.update(await read_metrics(service))
         return found
 
 
@@ -151,7 +142,7 @@ def _ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def lag_p99_ms(metrics: dict[str, float]) -> float:
+def lag_p99_ms(metrics: Mapping[str, float]) -> float:
     """Return the bound of the bucket that holds the 99th percentile (ms)."""
     prefix = "event_loop_lag_seconds_bucket le="
     buckets = sorted(

@@ -5,6 +5,7 @@ import os
 import sys
 
 from backhaul.errors import SettingsError
+from backhaul.news import News
 from backhaul.process import Service, run_service, service_parser, show_problems
 from backhaul.settings import masked, read_deployment
 from backhaul.workers import log_descriptor
@@ -29,9 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(masked(settings).decode() + "\n")
         return 0
 
-    def make() -> Service:
+    def make(news: News) -> Service:
         if settings.workers == 1:
-            return Edge(settings, read_siblings(options.worker))
+            return Edge(settings, read_siblings(options.worker), news=news)
         log_to = log_descriptor(announce=options.announce)
         return EdgeWorkers(settings, options.config, environ=os.environ, log_to=log_to)
 

@@ -11,7 +11,7 @@ from edge.links import Agent, AgentLinks
 from edge.neighbours import Neighbours
 from edge.settings import EdgeSettings
 
-__all__ = ["EdgeViews"]
+__all__ = ["EdgeViews", "describe_agent"]
 
 
 class EdgeViews:
@@ -57,7 +57,7 @@ class EdgeViews:
         return [
             profile
             for profile in sorted(set(self._settings.numbers.values()))
-            if not any(agent.stock.warm(profile) for agent in agents)
+            if not any(_serves(agent, profile) for agent in agents)
         ]
 
     def _show_fabric(self) -> tuple[int, Mapping[str, Any]]:
@@ -65,7 +65,7 @@ class EdgeViews:
         now = monotonic_s()
         alive = {option.name for option in self._neighbours.alive()}
         for agent in self._links.agents.values():
-            regions.setdefault(agent.region, []).append(_describe(agent))
+            regions.setdefault(agent.region, []).append(describe_agent(agent))
         return 200, {
             "edge": self._settings.name,
             "draining": self._is_draining(),
@@ -98,7 +98,14 @@ class EdgeViews:
         return 200, {"live": live, "recent": list(self._calls.recent())}
 
 
-def _describe(agent: Agent) -> dict[str, object]:
+def _serves(agent: Agent, profile: str) -> bool:
+    """Tell whether it has a warm session, or is not meant to have any."""
+    stock = agent.stock.profiles.get(profile)
+    return stock is not None and (stock.warm > 0 or stock.target == 0)
+
+
+def describe_agent(agent: Agent) -> dict[str, object]:
+    """Return an agent as the edge sees it, for people."""
     link = agent.link
     rtt_s = link.smoothed_rtt_s if link else None
     return {

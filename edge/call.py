@@ -18,6 +18,7 @@ from backhaul.core.messages import (
     Opened,
     Returned,
     SendDigits,
+    Silent,
     Transfer,
 )
 from backhaul.driver import LoopDriver
@@ -179,6 +180,8 @@ class Call:
                 self._send_away(message)
             case Checkpoint():
                 self.session.keep(message)
+            case Silent(position):
+                self.session.memory.cover(position)
             case Handover(reason):
                 self.feed(MoveWanted(reason))
             case _:
@@ -213,9 +216,15 @@ class Call:
     def _on_first_words(self) -> None:
         self.session.spoken = self.session.was_heard = True
         self.story.audio(AudioSource.MODEL, now=monotonic_s())
+        self._note_gap()
         self.hold.end()
         if self.times.first_audio_at is None:
             self._note_first_audio()
+
+    def _note_gap(self) -> None:
+        leg = self.story.leg
+        if leg.gap_s is not None:
+            self.metrics.news.measured("gap", leg.gap_s, leg.reason)
 
     # What the machine orders
 

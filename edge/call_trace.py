@@ -134,6 +134,11 @@ class CallTrace:
         """The whole call, for the carrier to bring along; empty: it is not traced."""
         return self._trace.traceparent
 
+    @property
+    def trace_id(self) -> str:
+        """As a collector shows it; empty: the call is not traced."""
+        return self.traceparent.split("-")[1] if self.traceparent else ""
+
     def parent_of(self, leg: int) -> str:
         """Return the traceparent under which an agent tells its part of a leg."""
         return traceparent_of(self._leg(leg))
@@ -182,6 +187,19 @@ class CallTrace:
                 },
             }
             for span in spans_of(self.story, now=monotonic_s())
+        ]
+
+    def routes(self) -> list[dict[str, Any]]:
+        """Return every decision for people, with each candidate and why it lost."""
+        zero = self.story.legs[0].began_at
+        return [
+            {
+                "leg": leg.number,
+                "at_ms": round((route.began_at - zero) * 1000, 3),
+                "candidates": route.decision.rows(),
+            }
+            for leg in self.story.legs
+            for route in leg.routes
         ]
 
     def _tell(self, attributes: Attributes) -> None:

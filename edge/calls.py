@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from itertools import islice
 
 from backhaul.core.messages import CloseReason
 from edge.call import Call
@@ -90,6 +91,11 @@ class Calls:
             for index, (told, trace) in enumerate(self._summaries)
         )
 
+    def last_ended(self, count: int) -> tuple[tuple[dict[str, object], CallTrace], ...]:
+        """Return the summaries and stories of the last *count* calls that ended."""
+        first = max(len(self._summaries) - count, 0)
+        return tuple(islice(self._summaries, first, None))
+
     def add(self, call: Call) -> None:
         """Take a new call, reachable by its CallSid and its token."""
         self._live[call.call_sid] = call
@@ -127,7 +133,11 @@ class Calls:
         reason = call.machine.end_reason
         label = reason.value if reason else "unknown"
         self.ended_total[label] = self.ended_total.get(label, 0) + 1
-        told = {"call_sid": call.call_sid, **call.summary()}
+        told = {
+            "call_sid": call.call_sid,
+            "started_unix_s": call.started_unix_s,
+            **call.summary(),
+        }
         self._summaries.append((told, call.session.trace))
         # The caller may live on, and the carrier may ask again.
         elsewhere = reason in {CloseReason.TRANSFERRED, CloseReason.STALE_EPOCH}

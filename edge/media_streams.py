@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 from picows import (
@@ -44,6 +45,8 @@ from edge.tickets import TicketRefusal
 __all__ = ["MEDIA_PATH", "MediaStreams"]
 
 MEDIA_PATH = "/twilio/media/"
+
+_TEXT: Final = WSMsgType.TEXT
 
 _TOKEN_CHARS = 32
 """Tokens of this edge's own calls; tickets are longer."""
@@ -227,8 +230,8 @@ class _MediaStream(WSListener):
         if self._ws is None:
             return  # closed by us; what was already on its way does not count
         kind = frame.msg_type
-        if kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
-            self._on_text(frame, first=kind is WSMsgType.TEXT)
+        if kind is _TEXT or kind is WSMsgType.CONTINUATION:
+            self._on_text(frame, first=kind is _TEXT)
         elif kind is WSMsgType.CLOSE:
             close_websocket(transport, WSCloseCode.OK)
         elif kind is WSMsgType.BINARY:
@@ -256,17 +259,17 @@ class _MediaStream(WSListener):
         if backlog > self._max_backlog_bytes:
             self._fail("Twilio stopped reading")
             return
-        self._ws.send(WSMsgType.TEXT, self._protocol.encode_media(audio))
+        self._ws.send(_TEXT, self._protocol.encode_media(audio))
 
     def mark(self, name: str) -> None:
         """Ask for *name* to come back after what was sent; see StreamSink."""
         if self._ws is not None:
-            self._ws.send(WSMsgType.TEXT, self._protocol.encode_mark(name))
+            self._ws.send(_TEXT, self._protocol.encode_mark(name))
 
     def clear(self) -> None:
         """Drop what the caller has not heard yet; see StreamSink."""
         if self._ws is not None:
-            self._ws.send(WSMsgType.TEXT, self._protocol.encode_clear())
+            self._ws.send(_TEXT, self._protocol.encode_clear())
 
     def end(self) -> None:
         """Close the stream politely; see StreamSink."""

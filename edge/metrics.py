@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from backhaul.news import News
 from backhaul.recent import Recent, RecentHistogram
 from edge.core.media_stream import MediaStreamCounters
 
@@ -17,10 +18,13 @@ _FAST_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 class EdgeMetrics:
     """Counters and histograms that the edge's shells feed."""
 
-    def __init__(self) -> None:
+    def __init__(self, news: News | None = None) -> None:
+        """Count; *news* tells of some measurements one by one."""
+        self.news = news or News()
         self.registry = CollectorRegistry()
         self.first_audio = Recent()
         """From the start of a call's stream to what the caller hears first (s)."""
+        self.first_audio.also = self.news.taker("first_audio")
         self.webhooks = Counter(
             "edge_webhook_requests",
             "Requests from the carrier by endpoint and outcome.",
@@ -116,6 +120,7 @@ class EdgeMetrics:
             registry=self.registry,
             buckets=_ACQUISITION_BUCKETS_S,
         )
+        self.link_acquisition_seconds.recent.also = self.news.taker("link_acquisition")
         self.channel_moves = Counter(
             "edge_channel_moves",
             "Calls that went on over another link, by why.",

@@ -80,6 +80,7 @@ class WatchedRegion:
             "reason": self.reason,
             "since_s": round(now - self.since, 1),
             "signs": [sign.value for sign in self.signs],
+            "surge_left_s": round(max(self.surge_ends_at - now, 0.0), 1),
         }
 
 

@@ -128,10 +128,14 @@ class Seats:
         """Look at every link: which stall, which transport is best, who must move."""
         for pool in self.pools:
             pool.look(now)
-        path = PathQuality(loss=max(pool.quality().loss for pool in self.pools))
+        seen = [pool.quality() for pool in self.pools]
+        path = PathQuality(loss=max(quality.loss for quality in seen))
         for pool in self.pools:
             pool.set_uses(path)
-        views = [_view(pool) for pool in self.pools]
+        views = [
+            TransportView(usable=bool(pool.usable), quality=quality)
+            for pool, quality in zip(self.pools, seen, strict=True)
+        ]
         standby = views[1] if len(views) > 1 else TransportView()
         for changed in self.chooser.handle(Measured(views[0], standby), now=now):
             _log.info(
@@ -231,7 +235,3 @@ class Seats:
         link = next(same, None)
         if link is not None:
             channel.move_to(link)
-
-
-def _view(pool: LinkPool) -> TransportView:
-    return TransportView(usable=bool(pool.usable), quality=pool.quality())

@@ -14,6 +14,8 @@ from backhaul.admin import admin_application
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
+from backhaul.live import LiveView
+from backhaul.news import News
 from backhaul.otlp_target import OtlpTarget
 from backhaul.pki import Role, TlsFiles
 from backhaul.runtime_metrics import RuntimeMetrics
@@ -33,6 +35,7 @@ from edge.geo_database import GeoDatabase, GeoDatabaseCollector
 from edge.leaving import LeavingCalls
 from edge.link_collector import LinkCollector
 from edge.links import AgentLinks
+from edge.live import EdgeLive
 from edge.locate import CallerLocator
 from edge.media_streams import MediaStreams
 from edge.metrics import EdgeMetrics
@@ -54,13 +57,18 @@ class Edge:
     """One edge node."""
 
     def __init__(
-        self, settings: EdgeSettings, siblings: Siblings | None = None
+        self,
+        settings: EdgeSettings,
+        siblings: Siblings | None = None,
+        *,
+        news: News | None = None,
     ) -> None:
         """Build every part.
 
         Args:
             settings: Of the edge.
             siblings: Its workers, of which this is one; None: it has no others.
+            news: May hold lines of the log already.
         """
         rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._settings = settings
@@ -70,7 +78,7 @@ class Edge:
         files = TlsFiles.of(settings.pki_dir, Role.EDGE, settings.name)
         self._siblings = siblings or Siblings(0, ())
         self.calls = Calls(self._siblings)
-        self.metrics = EdgeMetrics()
+        self.metrics = EdgeMetrics(news)
         self.links = AgentLinks(
             settings,
             connectors={
@@ -110,15 +118,7 @@ class Edge:
         self._webhook = Webhook(
             settings, desk=self._desk, calls=self.calls, metrics=self.metrics
         )
-        for collector in (
-            FabricCollector(self.calls, self.links),
-            LinkCollector(self.links),
-            RegionCollector(self.watch),
-            AgentFinderCollector(self._finder),
-            GeoDatabaseCollector(self._geo_database),
-            self._tracer.collector,
-        ):
-            self.metrics.registry.register(collector)
+        self._register_collectors()
         self._relay = WebhookRelay(
             self._siblings,
             metrics=self.metrics,
@@ -151,6 +151,7 @@ class Edge:
                 token=settings.admin_token,
                 registry=self.metrics.registry,
                 views=views.by_path(),
+                live=self._live_view(),
             )
         )
 
@@ -239,6 +240,27 @@ class Edge:
         application.add_routes(self._webhook.routes())
         head_timeout_s = self._settings.request_timeout_s
         return HttpListener(application, head_timeout_s=head_timeout_s)
+
+    def _register_collectors(self) -> None:
+        for collector in (
+            FabricCollector(self.calls, self.links),
+            LinkCollector(self.links),
+            RegionCollector(self.watch),
+            AgentFinderCollector(self._finder),
+            GeoDatabaseCollector(self._geo_database),
+            self._tracer.collector,
+        ):
+            self.metrics.registry.register(collector)
+
+    def _live_view(self) -> LiveView:
+        shown = EdgeLive(
+            self._settings,
+            links=self.links,
+            calls=self.calls,
+            region_row=self.watch.row,
+            is_draining=lambda: self._leaving,
+        )
+        return LiveView(shown.snapshot, self.metrics.news, shown.call)
 
     def announcement(self) -> dict[str, object]:
         """Return the edge's name and ports."""

@@ -23,6 +23,9 @@ _Config = Annotated[Path, typer.Option(help="The deployment's configuration file
 _CheckConfig = Annotated[
     bool, typer.Option("--check-config", help="Print the effective settings and exit.")
 ]
+_Voice = Annotated[
+    bool, typer.Option("--voice", help="A real voice; needs warmline[voice].")
+]
 _Regions = Annotated[int, typer.Option(help="Number of regions.")]
 _Agents = Annotated[int, typer.Option(help="Agents per region.")]
 _Edges = Annotated[int, typer.Option(help="Number of edges.")]
@@ -41,6 +44,7 @@ def up(
     config: Annotated[
         Path | None, typer.Option(help="Your numbers and profiles; else the example's.")
     ] = None,
+    voice: _Voice = False,
     json: _Json = False,
 ) -> None:
     """Start the local fabric and leave it running until interrupted."""
@@ -52,6 +56,8 @@ def up(
         agents=agents,
         edges=edges,
         config=config or example_config(),
+        cold_line=True,
+        voice=voice,
     )
     raise typer.Exit(run_up(options, json=json))
 
@@ -67,6 +73,9 @@ def demo(
     greeting: Annotated[
         bool, typer.Option(help="Call the number whose profile has a greeting.")
     ] = True,
+    outage: Annotated[
+        bool, typer.Option(help="Then kill a region under live calls, and heal it.")
+    ] = True,
 ) -> None:
     """Answer real spoken calls on this machine and print the figures."""
     from lab.demo import DemoOptions, run_demo
@@ -78,6 +87,7 @@ def demo(
         edges=edges,
         keep=keep,
         greeting=greeting,
+        outage=outage,
     )
     raise typer.Exit(run_demo(options, json=json))
 
@@ -161,6 +171,34 @@ def links(
     from lab.link_table import run_links
 
     raise typer.Exit(run_links(edge, json=json))
+
+
+@app.command()
+def console(
+    edge: Annotated[
+        list[str] | None, typer.Option(help="Admin URL of an edge; repeat.")
+    ] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option(help="Admin URL of an agent; repeat.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 picks one.")] = 0,
+    trace_url: Annotated[
+        str, typer.Option(help="Your collector's page of a trace, with {trace_id}.")
+    ] = "",
+) -> None:
+    """Serve the operator's page: the fabric, its calls and its events, live.
+
+    Without an edge or an agent it shows the running local fabric. Admin tokens are
+    EDGE_ADMIN_TOKEN and REGION_AGENT_ADMIN_TOKEN; CONSOLE_TOKEN opens the page, or
+    one that is made up and printed with the page's address.
+    """
+    from lab.console import run_console
+
+    code = run_console(
+        edges=edge or (), agents=agent or (), host=host, port=port, trace_url=trace_url
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

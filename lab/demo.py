@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import orjson
 import uvloop
 from rich.box import SIMPLE_HEAD
@@ -16,13 +15,17 @@ from rich.live import Live
 from rich.table import Table
 
 from backhaul.errors import WarmlineError
+from lab.callers import plan_call
+from lab.console import console_of
 from lab.fabric import Fabric, FabricOptions
 from lab.fabric_file import forget_fabric, remember_fabric
 from lab.figures import percentiles
+from lab.ledgers import Ledgers
 from lab.places import Place
-from lab.speech_files import caller_lines, greeting_line
-from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
-from lab.up import interrupted, show_progress
+from lab.region_loss import RegionLoss, loss_table
+from lab.speech_files import greeting_line
+from lab.terminal import interrupted, show_progress
+from lab.twilio import CallReport, TwilioStandIn
 
 __all__ = ["CallOutcome", "DemoOptions", "is_exact", "run_demo", "summarize"]
 
@@ -44,6 +47,7 @@ class DemoOptions:
     edges: int = 3
     keep: bool = False
     greeting: bool = True
+    outage: bool = True
 
     def fabric(self) -> FabricOptions:
         """Return a fabric with enough warm sessions for all calls at once."""
@@ -53,6 +57,7 @@ class DemoOptions:
             agents=self.agents,
             edges=self.edges,
             warm_sessions=max(6, round(per_agent * _SPARE_SESSIONS) + 2),
+            cold_line=True,
         )
 
     def problems(self) -> tuple[str, ...]:
@@ -83,7 +88,10 @@ class CallOutcome:
 
 
 def run_demo(options: DemoOptions, *, json: bool) -> int:
-    """Run the demo; return 0 only when every call was answered byte for byte."""
+    """Run the demo; return 0 only when every call was answered byte for byte.
+
+    Nor may one be lost when a region is.
+    """
     if problems := options.problems():
         sys.stderr.writelines(f"{line}\n" for line in problems)
         return 2
@@ -95,32 +103,54 @@ def run_demo(options: DemoOptions, *, json: bool) -> int:
 
 
 async def _demo(options: DemoOptions, *, json: bool) -> int:
-    async with Fabric(options.fabric(), on_progress=show_progress()) as fabric:
+    async with (
+        Fabric(options.fabric(), on_progress=show_progress()) as fabric,
+        console_of(fabric) as console,
+    ):
+        sys.stderr.write(f"See it while it runs: {console.url}\n")
         if options.keep:
-            remember_fabric(fabric.describe())
+            remember_fabric({**fabric.describe(), "console_url": console.url})
         try:
-            outcomes = await _Demo(options, fabric).run()
-            figures = summarize(outcomes)
-            if json:
-                sys.stdout.write(orjson.dumps(figures).decode() + "\n")
-            else:
-                Console().print(_table(figures))
-                Console().print(_places(figures))
-            sys.stdout.flush()
+            figures = await _acts(options, fabric, json=json)
             if options.keep:
-                sys.stderr.write("The fabric goes on; Ctrl-C stops it.\n")
+                sys.stderr.write(
+                    "The fabric goes on; Ctrl-C stops it. Talk to it, and break it:\n"
+                    f"  {console.url}\n"
+                )
                 await interrupted()
         finally:
             forget_fabric()
     good = figures["answered"] == figures["bytes_exact"] == figures["calls"]
-    return 0 if good else 1
+    outage = figures["outage"]
+    kept = outage is None or outage["kept"] == outage["calls"]
+    return 0 if good and kept else 1
+
+
+async def _acts(options: DemoOptions, fabric: Fabric, *, json: bool) -> dict[str, Any]:
+    """Have all calls answered, then a region lost; tell the figures of both."""
+    called = fabric.describe()["numbers"][0 if options.greeting else 1]
+    figures = summarize(await _Demo(options, fabric, called).run())
+    if not json:
+        Console().print(_table(figures))
+        Console().print(_places(figures))
+    figures["outage"] = None
+    if options.outage and options.regions > 1:
+        sys.stderr.write("Now a region is killed while callers talk, and healed.\n")
+        loss = RegionLoss(fabric, called=called, calls=options.calls)
+        figures["outage"] = await loss.run()
+        if not json:
+            Console().print(loss_table(figures["outage"]))
+    if json:
+        sys.stdout.write(orjson.dumps(figures).decode() + "\n")
+    sys.stdout.flush()
+    return figures
 
 
 class _Demo:
-    def __init__(self, options: DemoOptions, fabric: Fabric) -> None:
+    def __init__(self, options: DemoOptions, fabric: Fabric, called: str) -> None:
         self._options = options
         self._fabric = fabric
-        self._called = fabric.describe()["numbers"][0 if options.greeting else 1]
+        self._called = called
         self._done = 0
 
     async def run(self) -> list[CallOutcome]:
@@ -138,7 +168,9 @@ class _Demo:
                 )
         finally:
             await stand_in.aclose()
-        witness = await _Witness.ask(self._fabric, greeting=self._options.greeting)
+        played = greeting_line().audio if self._options.greeting else b""
+        ledgers = await Ledgers.read(self._fabric)
+        witness = _Witness(self._fabric, played, ledgers)
         return [
             witness.judge(report, edge)
             for report, edge in zip(reports, callers, strict=True)
@@ -147,15 +179,7 @@ class _Demo:
     async def _call(
         self, stand_in: TwilioStandIn, edge: Place, number: int, live: Live
     ) -> CallReport:
-        lines = caller_lines()
-        said = [lines[(number + turn) % len(lines)] for turn in range(_TURNS)]
-        plan = CallPlan(
-            webhook_url=f"{self._fabric.public_url(edge)}/twilio/voice",
-            status_callback=f"{self._fabric.public_url(edge)}/twilio/status",
-            from_number=edge.caller,
-            to_number=self._called,
-            steps=tuple(Turn(line.audio) for line in said),
-        )
+        plan = plan_call(self._fabric, edge, number, called=self._called, turns=_TURNS)
         report = await stand_in.place_call(plan)
         self._done += 1
         total = self._options.calls
@@ -170,29 +194,11 @@ class _Witness:
     fabric: Fabric
     greeting: bytes
     """What the agent plays before the model's own audio."""
-    calls: dict[str, dict[str, Any]]
-    sessions: dict[str, dict[str, Any]]
-
-    @classmethod
-    async def ask(cls, fabric: Fabric, *, greeting: bool) -> "_Witness":
-        headers = {"Authorization": f"Bearer {fabric.admin_token}"}
-        calls: dict[str, dict[str, Any]] = {}
-        async with aiohttp.ClientSession() as http:
-            for edge in fabric.describe()["edges"]:
-                url = f"{edge['admin_url']}/api/calls"
-                async with http.get(url, headers=headers) as response:
-                    found = await response.json()
-                for call in (*found["live"], *found["recent"]):
-                    calls[call["call_sid"]] = {**call, "edge": edge["name"]}
-            async with http.get(f"{fabric.control_url()}/lab/sessions") as response:
-                listed = await response.json()
-        sessions = {session["id"]: session for session in listed["sessions"]}
-        played = greeting_line().audio if greeting else b""
-        return cls(fabric, played, calls, sessions)
+    ledgers: Ledgers
 
     def judge(self, report: CallReport, edge: Place) -> CallOutcome:
-        call = self.calls.get(report.call_sid, {})
-        session = self.sessions.get((call.get("session_ids") or [""])[-1], {})
+        call = self.ledgers.calls.get(report.call_sid, {})
+        session = self.ledgers.last_session(report.call_sid)
         replies = [turn.reply_first_audio_ms for turn in report.turns]
         region = str(call.get("region", "none"))
         had_it = next(

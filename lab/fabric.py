@@ -3,8 +3,6 @@
 import asyncio
 import secrets
 import shutil
-import socket
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +17,7 @@ from backhaul.pki import Role, create_authority, issue
 from backhaul.store import Store, open_store
 from lab.fabric_options import FabricError, FabricOptions
 from lab.fabric_processes import FabricProcesses
+from lab.free_port import free_port
 from lab.places import (
     EDGE_PLACES,
     REGION_PLACES,
@@ -50,7 +49,7 @@ class Fabric:
         self._stores: dict[str, Store] = {}
         self._directory = make_owned_directory("warmline-fabric-")
         self._processes = FabricProcesses(self._directory)
-        self._config: dict[str, Any] = tomllib.loads(options.config.read_text())
+        self._config: dict[str, Any] = options.deployment()
         self.admin_token = secrets.token_urlsafe(16)
         self.auth_token = secrets.token_hex(16)
         self._api_key = "sk-" + secrets.token_hex(16)
@@ -58,7 +57,7 @@ class Fabric:
         self.regions = REGION_PLACES[: options.regions]
         self.edges = EDGE_PLACES[: options.edges]
         self._edge_ports = {
-            edge.name: (_free_port(), _free_port()) for edge in self.edges
+            edge.name: (free_port(), free_port()) for edge in self.edges
         }
 
     async def __aenter__(self) -> Self:
@@ -159,6 +158,7 @@ class Fabric:
             "twilio_auth_token": self.auth_token,
             "account_sid": self.account_sid,
             "numbers": [name for name in self._config["numbers"] if name != "*"],
+            "profiles": self._config["numbers"],
         }
 
     async def aclose(self) -> None:
@@ -181,6 +181,7 @@ class Fabric:
                 "lab.realtime",
                 *("--latency", latency, "--seed", str(seed)),
                 *self._options.model_arguments,
+                *(("--voice",) if self._options.voice else ()),
                 environment={"LAB_API_KEYS": self._api_key},
             )
         for region in self.regions:
@@ -207,10 +208,6 @@ class Fabric:
             issue(pki, Role.EDGE, edge.name)
 
     async def _start_agents(self) -> None:
-        profiles = self._config["profiles"]
-        if self._options.warm_sessions is not None:
-            for profile in profiles.values():
-                profile["warm_sessions"] = self._options.warm_sessions
         config = self._write_config("agents", edges={}, regions=self._no_agents())
         await asyncio.gather(
             *(
@@ -373,10 +370,3 @@ class Fabric:
             "admin_url": f"http://127.0.0.1:{port}",
             "admin_token": self.admin_token,
         }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

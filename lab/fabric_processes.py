@@ -107,7 +107,9 @@ class FabricProcesses:
             log_path=self.log_path(name),
         )
         # Registered before it is ready, so that a failed start is cleaned up too.
-        running = _Running(process, command, environment, {})
+        before = self._running.get(name)
+        ports = {} if before is None else before.ports
+        running = _Running(process, command, environment, ports)
         self._running[name] = running
         assert process.stdout is not None  # noqa: S101 - narrows the type
         line = b""

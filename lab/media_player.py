@@ -216,6 +216,11 @@ class MediaPlayer:
         here = self._sample(now)
         return bytes(self._line[:here]).ljust(here, SILENCE)
 
+    def played(self, start: int, *, now: float) -> bytes:
+        """Return what was heard from sample *start* until *now*, silence included."""
+        here = self._sample(now)
+        return bytes(self._line[start:here]).ljust(max(here - start, 0), SILENCE)
+
     def _note_dry_queue(self, here: int) -> None:
         """Fill the silence since the queue ran dry and tell a gap from a pause."""
         end = len(self._line)

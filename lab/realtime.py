@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 
+from lab.local_voice import LocalVoice
 from lab.realtime_server import RealtimeServer, RealtimeServerSettings
 from lab.realtime_timeline import RealtimeLatency
 
@@ -48,6 +49,9 @@ def main() -> None:
     parser.add_argument(
         "--recalls", action="store_true", help="reply by what was said before"
     )
+    parser.add_argument(
+        "--voice", action="store_true", help="a real one; needs warmline[voice]"
+    )
     chosen = parser.parse_args()
     settings = RealtimeServerSettings(
         host=chosen.host,
@@ -63,7 +67,15 @@ def main() -> None:
     # Not an argument: every user of the machine may read those.
     if keys := os.environ.get("LAB_API_KEYS"):
         settings = dataclasses.replace(settings, api_keys=frozenset(keys.split(",")))
-    asyncio.run(_run_until_stopped(settings))
+    if not chosen.voice:
+        asyncio.run(_run_until_stopped(settings))
+        return
+    voice = LocalVoice.load()
+    settings = dataclasses.replace(settings, minds=voice.mind)
+    try:
+        asyncio.run(_run_until_stopped(settings))
+    finally:
+        voice.close()
 
 
 if __name__ == "__main__":

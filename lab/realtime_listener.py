@@ -7,6 +7,7 @@ from lab.realtime_config import BYTES_PER_MS, SessionConfig
 from lab.realtime_conversation import StoredItem
 from lab.realtime_events import Json, RefusedEventError
 from lab.realtime_input import InputBuffer, transcribe
+from lab.realtime_mind import Mind
 from lab.realtime_record import SessionRecord, TurnRecord
 from lab.realtime_schema import ResponseParams
 from lab.realtime_speaker import Speaker
@@ -31,6 +32,13 @@ def send_item(
         timeline.send(event, now=now)
 
 
+_THINKING_S = 0.05
+
+
+def _by_heart(audio: bytes, lines: tuple[SpeechLine, ...]) -> Callable[[], str | None]:
+    return lambda: transcribe(audio, lines)
+
+
 class Listener:
     """The caller's side of a session.
 
@@ -51,6 +59,7 @@ class Listener:
         speaker: Speaker,
         on_call: Callable[[float], None],
         on_refused: Callable[[RefusedEventError, float], None],
+        mind: Mind | None = None,
     ) -> None:
         self._timeline = timeline
         self._ids = ids
@@ -62,6 +71,7 @@ class Listener:
         self._speaker = speaker
         self._on_call = on_call
         self._on_refused = on_refused
+        self._mind = mind
         self._input = InputBuffer(config)
         self._turn: TurnRecord | None = None
         self._idle_waits = 0
@@ -184,12 +194,21 @@ class Listener:
             now,
         )
         send_item(self._timeline, item, previous_id, now=now)
+        words = _by_heart(audio, self._lines)
+        if self._mind is not None:
+            words = self._mind.hear(audio)
         if self._config.input["transcription"] is not None:
             due = now + self._rng.uniform(*self._latency.transcription_s)
-            self._timeline.at(due, lambda at: self._transcribe(item, audio, at))
+            self._timeline.at(due, lambda at: self._transcribe(item, words, at))
 
-    def _transcribe(self, item: StoredItem, audio: bytes, now: float) -> None:
-        transcript = transcribe(audio, self._lines)
+    def _transcribe(
+        self, item: StoredItem, words: Callable[[], str | None], now: float
+    ) -> None:
+        transcript = words()
+        if transcript is None:
+            again = now + _THINKING_S
+            self._timeline.at(again, lambda at: self._transcribe(item, words, at))
+            return
         item.wire["content"] = [{"type": "input_audio", "transcript": transcript}]
         about = {"item_id": item.item_id, "content_index": 0}
         kind = "conversation.item.input_audio_transcription"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lab.model_script import ModelCall, ModelTurn, ScriptRun
 from lab.realtime_conversation import Conversation
 from lab.realtime_events import Json
+from lab.realtime_mind import Mind
 from lab.realtime_output import CalledFunction, Output, SpokenMessage
 from lab.realtime_response import COMPLETED, Outcome, Request, ScriptedResponse
 from lab.realtime_timeline import Ids
@@ -45,6 +46,7 @@ class Model:
         ids: Makes the identifiers.
         recalled: The conversation that ordinary replies follow from; None: they come
             one after the other, whatever was said.
+        mind: Thinks of ordinary replies; None: they are prepared.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class Model:
         lines: Sequence[SpeechLine],
         ids: Ids,
         recalled: Conversation | None = None,
+        mind: Mind | None = None,
     ) -> None:
         self._ids = ids
         self._recalled = recalled
+        self._mind = mind
         self._replies = [line for line in lines if line.name.startswith("reply-")]
         self._known = sorted(lines, key=lambda line: -len(line.text))
         self._replied = 0
@@ -69,8 +73,8 @@ class Model:
         turn = self._run.peek() if self._run and self._is_scripted(request) else None
         return turn.first_audio_s if turn else None
 
-    def plan(self, response: ScriptedResponse) -> Plan:
-        """Return what a *response* that begins consists of."""
+    def plan(self, response: ScriptedResponse) -> Plan | None:
+        """Return what a *response* that begins consists of; None: ask again soon."""
         request = response.request
         if word_for_word := self._asked_for(request):
             return Plan([word_for_word])
@@ -80,6 +84,9 @@ class Model:
                 return self._follow(turn, self._run, request)
         if self._recalled is not None and request.conversation_id is not None:
             return self._recall(self._recalled, request)
+        if self._mind is not None and request.conversation_id is not None:
+            line = self._mind.reply()
+            return None if line is None else Plan([line])
         self._replied += 1
         return Plan([self._reply(self._replied)])
 

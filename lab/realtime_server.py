@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -20,6 +21,7 @@ from lab.model_script import ScriptQueue
 from lab.realtime_control import RealtimeControl
 from lab.realtime_events import RefusedEventError
 from lab.realtime_faults import Fault, FaultPlan
+from lab.realtime_mind import Mind
 from lab.realtime_record import Ledger, SessionRecord
 from lab.realtime_session import (
     BecomeZombie,
@@ -65,6 +67,8 @@ class RealtimeServerSettings:
     recalls: bool = False
     """Whether ordinary replies follow from what was said before, and each turn is noted
     down by the function `note`, where a session has one."""
+    minds: Callable[[], Mind] | None = None
+    """Makes who hears and answers in a session; None: prepared lines do."""
     session_lifetime_s: float = 3600.0
     """Until a session expires; the real one has 60 minutes."""
     send_timeout_s: float = 30.0
@@ -237,6 +241,7 @@ class RealtimeServer:
             scripts=self.scripts,
             refusal=refusal,
             recalls=self.settings.recalls,
+            mind=self.settings.minds() if self.settings.minds else None,
             now=monotonic_s(),
         )
         try:

@@ -13,6 +13,7 @@ from lab.realtime_conversation import decode_audio
 from lab.realtime_events import Json, RefusedEventError, parse_client_event
 from lab.realtime_faults import Fault, FaultPlan
 from lab.realtime_listener import Listener, send_item
+from lab.realtime_mind import Mind
 from lab.realtime_model import Model
 from lab.realtime_record import SessionRecord
 from lab.realtime_schema import (
@@ -84,6 +85,7 @@ class RealtimeSession:
         scripts: What the model is to do in the calls to come.
         refusal: Why the session ends as soon as it began, None when it does not.
         recalls: Whether ordinary replies follow from what was said before.
+        mind: Hears and answers instead of prepared lines; None: nobody does.
         now: Monotonic seconds.
     """
 
@@ -101,9 +103,11 @@ class RealtimeSession:
         scripts: ScriptQueue,
         refusal: RefusedEventError | None,
         recalls: bool = False,
+        mind: Mind | None = None,
         now: float,
     ) -> None:
         self._record = record
+        self._mind = mind
         self._recalls = recalls
         self._ids = ids
         self._faults = faults
@@ -125,6 +129,7 @@ class RealtimeSession:
             speaker=self._speaker,
             on_call=self._on_call,
             on_refused=lambda refusal, at: self._send_error(refusal, None, at),
+            mind=mind,
         )
         self._handlers = self._handlers_by_type()
         if refusal is not None:
@@ -164,7 +169,10 @@ class RealtimeSession:
             config=self._config,
             record=self._record,
             model=Model(
-                lines, self._ids, self._conversation if self._recalls else None
+                lines,
+                self._ids,
+                self._conversation if self._recalls else None,
+                self._mind,
             ),
             faults=faults,
             on_spoken=lambda ends, at: self._listener.await_idle(ends, now=at),

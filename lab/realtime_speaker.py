@@ -24,6 +24,7 @@ _RESPONSE_FAULTS = (
     Fault.FAILED_RESPONSE,
     Fault.DELTA_AFTER_DONE,
 )
+_THINKING_S = 0.02
 _TORN_EVENT = b'{"type":"response.output_audio.delta","del'
 _RATE_LIMITS = {
     "type": "rate_limits.updated",
@@ -163,6 +164,11 @@ class Speaker:
             self._finish(active, Outcome("failed", error=SERVER_ERROR), now)
             return
         plan = self._model.plan(response)
+        if plan is None:
+            active.begun = False
+            active.due = again = now + _THINKING_S
+            self._timeline.at(again, lambda at: self._begin(active, again, at))
+            return
         own = self._record.session_id
         if plan.lines and self._faults.take(Fault.CLOSE_1011, own):
             active.faults |= {Fault.CLOSE_1011}

@@ -6,7 +6,6 @@ stand-ins at both ends, no process to start and no WAN between them.
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from backhaul.settings import read_deployment
 from edge.service import Edge
 from edge.settings import load_settings as load_edge_settings
 from lab.conversation_script import parse_script
+from lab.free_port import free_port
 from lab.realtime import RealtimeLatency, RealtimeServer, RealtimeServerSettings
 from lab.scripted_call import ScriptResult, run_script
 from lab.twilio import TwilioStandIn
@@ -107,7 +107,7 @@ async def open_line(
         latency: Of the model.
         session_lifetime_s: After which the model ends a session (s).
     """
-    ports = {name: _free_port() for name in ("http_port", "media_port", "link_port")}
+    ports = {name: free_port() for name in ("http_port", "media_port", "link_port")}
     path = directory / "warmline.toml"
     await asyncio.to_thread(_prepare, path, _config(profile, **ports))
     deployment = read_deployment(path)
@@ -147,13 +147,6 @@ class _Service(Protocol):
 async def _start(stack: contextlib.AsyncExitStack, service: _Service) -> None:
     stack.push_async_callback(service.stop)
     await service.start()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _prepare(path: Path, config: str) -> None:

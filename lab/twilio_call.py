@@ -85,6 +85,8 @@ class Call:
     async def run(self) -> CallReport:
         """Place the call and return what came of it; never raises for the peer."""
         self._carrier.clock.add(self._line.tick)
+        if self._plan.earpiece is not None:
+            self._plan.earpiece.on_call(self._sid)
         try:
             async with asyncio.TaskGroup() as notices:
                 ended_by = await self._obey_all(notices)

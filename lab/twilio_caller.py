@@ -106,6 +106,10 @@ class Caller:
 
     def frame(self, *, now: float) -> bytes:
         """Return the next 160 bytes of caller audio."""
+        voice = self._plan.voice
+        if voice is not None:
+            self.has_hung_up = voice.has_hung_up
+            return voice.frame()
         while self._speech is None and not self.has_hung_up:
             verdict = self._try(now)
             if verdict is None:
@@ -115,6 +119,8 @@ class Caller:
 
     def due_digits(self, *, now: float) -> str:
         """Return the keys to press now."""
+        if self._plan.voice is not None:
+            return self._plan.voice.digits()
         due = [digit for at, digit in self._digits or () if at <= now]
         self._digits = self._digits[len(due) :] if self._digits is not None else None
         return "".join(due)

@@ -56,6 +56,7 @@ class CallerLine:
         self._connect_ms: float | None = None
         self._sent = bytearray()
         self._lost_frames = 0
+        self._told_bytes = 0
         self._late_s: list[float] = []
 
     def note_webhook(self) -> None:
@@ -86,6 +87,7 @@ class CallerLine:
         self.answered = True
         if self._start_at is None:
             self._start_at = now
+            self._told_bytes = len(self.player.heard(now=now))
             self._connect_ms = round((now - self._connecting_at) * 1000, 3)
             self._caller = self._new_caller(now)
 
@@ -96,6 +98,7 @@ class CallerLine:
         self._read_or_not(now)
         if self._caller is not None and not self.hung_up.done():
             self._speak(self._caller, now)
+            self._let_hear(now)
         too_long = now - self.log.started_at >= self._plan.max_duration_s
         finished = self._caller is not None and self._caller.has_hung_up
         if too_long or finished:
@@ -164,6 +167,14 @@ class CallerLine:
             self.log.note(f"dtmf {digit}", at=now)
             if leg is not None:
                 leg.send_digit(digit)
+
+    def _let_hear(self, now: float) -> None:
+        """Hand what has been heard since the last time to those who listen."""
+        ear = self._plan.earpiece
+        if ear is not None:
+            audio = self.player.played(self._told_bytes, now=now)
+            self._told_bytes += len(audio)
+            ear.on_audio(audio)
 
     def _read_or_not(self, now: float) -> None:
         pause = self._plan.read_pause

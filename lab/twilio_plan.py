@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from console.abilities import Earpiece, Voice
+
 __all__ = [
     "CallPlan",
     "Cough",
@@ -211,6 +213,8 @@ class CallPlan:
             does not say which it is.
         status_callback: Told at the end of the call.
         extra_parameters: Added to, or put in place of, webhook parameters.
+        voice: Somebody who speaks, presses keys and hangs up; then there are no steps.
+        earpiece: Told of the call, and of all that is heard, as it is heard.
     """
 
     webhook_url: str
@@ -232,3 +236,5 @@ class CallPlan:
     after_lost_stream: Literal["go on", "end"] = "go on"
     status_callback: str = ""
     extra_parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    voice: Voice | None = None
+    earpiece: Earpiece | None = None

@@ -1,9 +1,8 @@
 """``warmline up``: the local fabric, left running until it is interrupted."""
 
-import asyncio
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 import uvloop
@@ -11,10 +10,12 @@ from rich.console import Console
 
 from backhaul.errors import SettingsError, WarmlineError
 from backhaul.settings import read_deployment
+from lab.console import console_of
 from lab.fabric import Fabric, FabricOptions
 from lab.fabric_file import forget_fabric, remember_fabric
+from lab.terminal import show_progress, told_to_stop
 
-__all__ = ["interrupted", "run_up", "show_progress"]
+__all__ = ["run_up"]
 
 
 def run_up(options: FabricOptions, *, json: bool) -> int:
@@ -32,14 +33,20 @@ def run_up(options: FabricOptions, *, json: bool) -> int:
 
 async def _up(options: FabricOptions, *, json: bool) -> int:
     try:
-        async with Fabric(options, on_progress=show_progress()) as fabric:
-            line = orjson.dumps(fabric.describe()).decode()
+        async with (
+            Fabric(options, on_progress=show_progress()) as fabric,
+            console_of(fabric) as console,
+        ):
+            # Whoever reads the line may end this at once.
+            stopped = told_to_stop()
+            described = {**fabric.describe(), "console_url": console.url}
+            line = orjson.dumps(described).decode()
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
-            remember_fabric(fabric.describe())
+            remember_fabric(described)
             if not json:
-                _explain(fabric)
-            await interrupted()
+                _explain(described)
+            await stopped.wait()
     except WarmlineError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
@@ -48,29 +55,15 @@ async def _up(options: FabricOptions, *, json: bool) -> int:
     return 0
 
 
-async def interrupted() -> None:
-    """Wait for SIGINT or SIGTERM."""
-    event = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, event.set)
-    await event.wait()
-
-
-def show_progress() -> Callable[[str], None]:
-    """Return a function that shows on stderr what the fabric is starting."""
+def _explain(described: Mapping[str, Any]) -> None:
     console = Console(stderr=True)
-
-    def show(what: str) -> None:
-        console.print(f"[dim]starting[/] {what}", highlight=False)
-
-    return show
-
-
-def _explain(fabric: Fabric) -> None:
-    console = Console(stderr=True)
-    edge = fabric.describe()["edges"][0]
-    console.print("\nReady. In another shell:", highlight=False)
+    edge = described["edges"][0]
+    console.print(
+        f"\nReady. See it, talk to it, break it:\n  {described['console_url']}\n"
+        "In another shell:",
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print(
         f"  warmline call --edge {edge['public_url']} --save heard.wav\n"
         f"  warmline call --edge {edge['public_url']} "

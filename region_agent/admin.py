@@ -37,9 +37,7 @@ class AgentViews:
 
     def _ready(self) -> tuple[int, Mapping[str, Any]]:
         """Ready: a call of any profile could be answered warm, right now."""
-        without_stock = [
-            name for name, warm in self._sessions.warm().items() if not warm
-        ]
+        without_stock = self._sessions.without_stock()
         without_greeting = self._phrases.missing()
         draining = self._listener.draining
         ready = not (without_stock or without_greeting or draining)

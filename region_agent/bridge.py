@@ -24,6 +24,7 @@ from backhaul.core.messages import (
     Opened,
     Played,
     Returned,
+    Silent,
 )
 from backhaul.core.profile import Profile
 from backhaul.driver import LoopDriver
@@ -168,7 +169,8 @@ class Bridge:
         self._counters.audio_bytes_in += len(audio)
         appended = self._session.append_audio(audio)
         missing = self._channel.audio_missing
-        self._caller.received(len(audio), missing_frames=missing, appended=appended)
+        if self._caller.received(len(audio), missing_frames=missing, appended=appended):
+            self._look_for_silence()
         if self._recorder is not None:
             self._recorder.caller(audio)
         if self.conversation.judging:
@@ -267,6 +269,10 @@ class Bridge:
         if event.type == "response.done" and response is not None:
             self._log.response_done(response)
             self._counters.responses_failed += response.status == "failed"
+        elif event.type == "input_audio_buffer.speech_started":
+            self._caller.turn_began()
+        elif event.type == "input_audio_buffer.committed":
+            self._caller.turn_committed()
         elif event.type == "input_audio_buffer.speech_stopped":
             self._caller.turn_stopped(event.audio_end_ms)
         elif event.type == MODEL_TEXT:
@@ -334,6 +340,12 @@ class Bridge:
         self._kept_version = self.conversation.transcript.version
         self._kept = self.conversation.checkpoint(now=monotonic_s())
         self._channel.send(self._kept)
+
+    def _look_for_silence(self) -> None:
+        """Tell the edge what of the caller's audio nobody will want to hear again."""
+        position = self._caller.silent_until(now=monotonic_s())
+        if position and self.conversation.transcript.silent(position):
+            self._channel.send(Silent(position))
 
     def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:
         """Return position and heard of *cleared* without what other agents sent."""

@@ -11,7 +11,9 @@ from prometheus_client.registry import Collector
 from backhaul.clock import monotonic_s
 from backhaul.core.messages import CloseReason, Open
 from backhaul.core.span_names import Attributes, AttributeValue, SpanName
+from backhaul.news import News
 from backhaul.tracing import Trace
+from region_agent.conversation_book import ConversationBook
 from region_agent.core.call_events import CallEnded
 from region_agent.core.conversation_events import (
     ConversationAction,
@@ -32,9 +34,16 @@ _CALL_BOUNDS_S: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 
 class CallMetrics(Collector):
-    """Histograms of what calls go through."""
+    """Histograms of what calls go through.
 
-    def __init__(self) -> None:
+    Attributes:
+        news: Tells of turns one by one.
+        book: Remembers the turns of the last conversations.
+    """
+
+    def __init__(self, news: News | None = None) -> None:
+        self.news = news or News()
+        self.book = ConversationBook()
         self.turns = Histogram(
             "turn_latency_seconds",
             "From the end of the caller's turn, or of the call's opening, until the "
@@ -74,6 +83,10 @@ class CallTrace:
         self._message = message
         self._began_at = monotonic_s()
         self._turns = TurnLog(now=self._began_at)
+        self._notes = metrics.book.begin(
+            message.call_sid, epoch=message.epoch, resumed=message.resumed
+        )
+        self._notes.turn(self._turns.turn)
         self._turn_span = trace.new_span()
 
     def audio(self) -> None:
@@ -82,10 +95,12 @@ class CallTrace:
         if delay_s is not None:
             kind = self._turns.turn.kind.value
             self._metrics.turns.labels(self._message.profile, kind).observe(delay_s)
+            self._metrics.news.measured("turn", delay_s, kind)
 
     def caller_turn(self) -> None:
         """The caller has finished a turn."""
         self._tell(self._turns.caller_turn(now=monotonic_s()))
+        self._notes.turn(self._turns.turn)
         self._turn_span = self._trace.new_span()
 
     def response_done(self, status: str) -> None:
@@ -98,6 +113,9 @@ class CallTrace:
         self._turns.tool_answered(now=now)
         known = result.outcome is not ToolOutcome.UNKNOWN_TOOL
         ok = result.outcome is ToolOutcome.OK
+        self._notes.tool(
+            name if known else "", result.outcome.value, duration_s=result.duration_s
+        )
         self._trace.add(
             SpanName.TOOL,
             now - result.duration_s,
@@ -125,6 +143,7 @@ class CallTrace:
     def ended(self, summary: CallEnded, session_id: str) -> None:
         """The call is over, and *summary* is what it came to."""
         now = monotonic_s()
+        self._notes.ended(summary.reason.value)
         message = self._message
         duration_s = now - self._began_at
         self._metrics.durations.labels(message.profile).observe(duration_s)

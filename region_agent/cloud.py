@@ -48,7 +48,7 @@ class AgentCloud:
 
     def measure(self) -> Mapping[CloudMetric, Sequence[float]]:
         """Return everything that was measured since it was last asked."""
-        without_stock = [warm for warm in self._sessions.warm().values() if not warm]
+        without_stock = self._sessions.without_stock()
         return {
             CloudMetric.ACTIVE_CALLS: [self._listener.active_calls],
             CloudMetric.PROFILES_WITHOUT_STOCK: [len(without_stock)],

@@ -42,6 +42,7 @@ from region_agent.realtime_handler import SessionHandler
 __all__ = ["MAX_MESSAGE_BYTES", "RealtimeCounters", "RealtimeSession"]
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+_TEXT: Final = WSMsgType.TEXT
 _MAX_FRAGMENTS: Final = 4096
 _MAX_CODE: Final = 64
 _WRITE_BUFFER_BYTES: Final = 256 * 1024
@@ -120,7 +121,7 @@ class RealtimeSession(WSListener):
             self._counters.audio_dropped += 1
             return False
         self._counters.audio_appended += 1
-        self._ws.send(WSMsgType.TEXT, append_audio(audio))
+        self._ws.send(_TEXT, append_audio(audio))
         return True
 
     def send(self, event: bytes) -> None:
@@ -128,7 +129,7 @@ class RealtimeSession(WSListener):
         if asks_for_response(event):
             self._first_audio.asked()
         if self._ws is not None:
-            self._ws.send(WSMsgType.TEXT, event)
+            self._ws.send(_TEXT, event)
 
     def prove(self, on_proven: Callable[[], None]) -> None:
         """Ask for something that costs nothing; *on_proven* is called if it answers.
@@ -210,11 +211,11 @@ class RealtimeSession(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame arrived; see WSListener."""
         kind = frame.msg_type
-        if kind is WSMsgType.TEXT or kind is WSMsgType.CONTINUATION:
+        if kind is _TEXT or kind is WSMsgType.CONTINUATION:
             try:
                 message = self._assembler.add(
                     frame.get_payload_as_bytes(),
-                    first=kind is WSMsgType.TEXT,
+                    first=kind is _TEXT,
                     final=frame.fin,
                 )
             except RemoteProtocolError as exc:

@@ -15,6 +15,8 @@ from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, Hello, Surge
 from backhaul.credentials import LinkCredentials
 from backhaul.http import HttpListener
+from backhaul.live import LiveView
+from backhaul.news import News
 from backhaul.otlp_target import OtlpTarget
 from backhaul.pki import Role, TlsFiles, server_context
 from backhaul.runtime_metrics import RuntimeMetrics
@@ -32,6 +34,7 @@ from region_agent.core.pool_config import Capacity
 from region_agent.event_feeds import EventFeeds
 from region_agent.greetings import read_greetings
 from region_agent.listener import LinkListener
+from region_agent.live import AgentLive
 from region_agent.membership import Membership, MembershipCollector
 from region_agent.metrics import AgentCollector
 from region_agent.phrases import Phrases
@@ -62,6 +65,7 @@ class RegionAgent:
         deployment: DeploymentFile,
         *,
         environ: Mapping[str, str],
+        news: News | None = None,
     ) -> None:
         """Build every part.
 
@@ -69,7 +73,9 @@ class RegionAgent:
             settings: Of this agent.
             deployment: The configuration file.
             environ: Holds the secrets that profiles name.
+            news: May hold lines of the log already.
         """
+        self._news = news or News()
         rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._settings = settings
         files = TlsFiles.of(settings.pki_dir, Role.REGION_AGENT, settings.region)
@@ -77,6 +83,7 @@ class RegionAgent:
         self._credentials = LinkCredentials.load(files)
         self.copies = CallCopies(settings.region)
         self.listener = _listener(settings, on_surge=self._on_surge, copies=self.copies)
+        self.listener.leases.acquired.also = self._news.taker("acquire")
         endpoint = _endpoint(settings)
         self.sessions = Sessions(
             deployment.profiles,
@@ -234,7 +241,7 @@ class RegionAgent:
             prices=settings.all_prices(),
             model=settings.model,
             tracer=self._tracer(),
-            metrics=CallMetrics(),
+            metrics=CallMetrics(self._news),
             rollover_lead_s=settings.rollover_lead_s,
         )
 
@@ -268,9 +275,22 @@ class RegionAgent:
         )
         return HttpListener(
             admin_application(
-                token=settings.admin_token, registry=registry, views=views.by_path()
+                token=settings.admin_token,
+                registry=registry,
+                views=views.by_path(),
+                live=self._live_view(),
             )
         )
+
+    def _live_view(self) -> LiveView:
+        shown = AgentLive(
+            agent_id=self._settings.agent_id,
+            region=self._settings.region,
+            sessions=self.sessions,
+            listener=self.listener,
+            book=self.services.metrics.book,
+        )
+        return LiveView(shown.snapshot, self._news, shown.call)
 
     def _on_surge(self, surge: Surge) -> None:
         self.surges.on_surge(surge)

@@ -310,6 +310,14 @@ class Sessions:
         demands = (each.pool.demand for each in self.by_profile.values())
         return max((one.surge.factor for one in demands), default=1.0)
 
+    def without_stock(self) -> list[str]:
+        """Return the profiles that should have a warm session and have none."""
+        return [
+            name
+            for name, each in self.by_profile.items()
+            if each.pool.demand.target and not each.pool.stock().verified
+        ]
+
     def warm(self) -> dict[str, int]:
         """Return the verified sessions that are free for a lease, by profile."""
         return {

@@ -9,6 +9,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Final
 
 from backhaul.core.messages import Receipt
@@ -101,13 +102,18 @@ class ArrivalEstimator:
 
     def receipt(self) -> Receipt | None:
         """Return how things arrive lately, None before anything did."""
-        if self._present is None:
+        present, past = self._present, self._past
+        if present is None:
             return None
-        windows = self._windows()
+        windows, arrived, late = [present], present.arrived, present.late
+        if past is not None:
+            windows.append(past)
+            arrived += past.arrived
+            late = list(map(add, past.late, late))
         return Receipt(
             loss=max(_loss(windows), self._sudden_loss()),
-            late_p50_s=_late(windows, 0.50),
-            late_p99_s=_late(windows, 0.99),
+            late_p50_s=_late(late, 0.50 * arrived),
+            late_p99_s=_late(late, 0.99 * arrived),
         )
 
     def _window(self, number: int, delay: int, now: float) -> _Window:
@@ -137,9 +143,6 @@ class ArrivalEstimator:
         loss = _loss(counts)
         return loss if loss >= _SUDDEN_LOSS else 0.0
 
-    def _windows(self) -> list[_Window]:
-        return [one for one in (self._past, self._present) if one is not None]
-
     def _shortest(self, window: _Window) -> int:
         past = self._past
         return window.shortest if past is None else min(past.shortest, window.shortest)
@@ -154,9 +157,8 @@ def _loss(counts: Sequence[_Count]) -> float:
     return max(1.0 - sum(count.arrived for count in counts) / sent, 0.0)
 
 
-def _late(windows: list[_Window], share: float) -> float:
-    counts = [sum(bucket) for bucket in zip(*(w.late for w in windows), strict=True)]
-    wanted = share * sum(counts)
+def _late(counts: list[int], wanted: float) -> float:
+    """Return the bound below which *wanted* of the arrivals lie."""
     for bound_s, count in zip(_BOUNDS_S, counts, strict=False):
         wanted -= count
         if wanted <= 0:

@@ -24,6 +24,7 @@ __all__ = [
     "Noted",
     "Position",
     "Saying",
+    "Silent",
     "VoiceProgress",
 ]
 
@@ -106,6 +107,15 @@ class Checkpoint(ControlMessage, tag="checkpoint", frozen=True):
     errand: _Text = ""
     """The call of a tool for which the caller left the line; empty for none. The edge
     tells the next agent `Returned`, too, should that have gone astray."""
+
+
+class Silent(ControlMessage, tag="silent", frozen=True):
+    """The caller said nothing up to *position* but what checkpoints tell of.
+
+    The edge need not keep that audio: the next checkpoint covers it as well.
+    """
+
+    position: Position
 
 
 class Kept(ControlMessage, tag="kept", frozen=True):

@@ -34,13 +34,13 @@ class MessageAssembler:
             RemoteProtocolError: If the message is too large or has too many
                 fragments, or a frame does not fit the one before.
         """
+        if first and final and self._parts is None and len(payload) <= self._max_bytes:
+            return payload  # as good as always
         if first == (self._parts is not None):
             raise RemoteProtocolError("fragments of two messages are mixed")
         self._size = (0 if first else self._size) + len(payload)
         if self._size > self._max_bytes:
             raise RemoteProtocolError("message is too large")
-        if first and final:
-            return payload
         parts = self._parts if self._parts is not None else []
         parts.append(payload)
         if len(parts) > self._max_fragments:

@@ -48,7 +48,11 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
 class FrameKind(IntEnum):
-    """What the payload is."""
+    """What the payload is.
+
+    Python 3.11 takes 0.15 us to look a member of an enum up, more than to make a frame:
+    what handles each frame names the members it needs once, in its module.
+    """
 
     __hash__ = int.__hash__  # that of enums is no builtin, and kinds are keys
 
@@ -101,7 +105,13 @@ def encode_frame(frame: Frame) -> bytes:
 
 def encode_batch(frames: Iterable[Frame]) -> bytes:
     """Return *frames* behind one another."""
-    return b"".join([encode_frame(frame) for frame in frames])
+    parts: list[bytes] = []
+    pack, add = _HEADER.pack, parts.append
+    for frame in frames:
+        payload = frame.payload
+        add(pack(frame.kind, frame.channel, frame.sequence, len(payload)))
+        add(payload)
+    return b"".join(parts)
 
 
 def decode_batch(batch: bytes) -> list[Frame]:

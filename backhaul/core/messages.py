@@ -14,6 +14,7 @@ from backhaul.core.checkpoint import (
     Checkpoint,
     Kept,
     Position,
+    Silent,
     VoiceProgress,
 )
 from backhaul.core.close_reason import CloseReason
@@ -70,6 +71,7 @@ __all__ = [
     "Returned",
     "Script",
     "SendDigits",
+    "Silent",
     "Stock",
     "Surge",
     "Transfer",
@@ -78,7 +80,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION: Final = 5
+PROTOCOL_VERSION: Final = 7
 """Version of the link protocol; peers of another version are refused at hello."""
 
 
@@ -331,6 +333,7 @@ Message = (
     | Open
     | Opened
     | Checkpoint
+    | Silent
     | Clear
     | Cleared
     | Played

@@ -192,9 +192,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Speaking speed."""
     max_output_tokens: Annotated[int, Meta(ge=0, le=4096)] = 0
     """Upper bound of one reply (tokens); 0 leaves the model's own."""
-    warm_sessions: Annotated[int, Meta(ge=1)] = 2
+    warm_sessions: Annotated[int, Meta(ge=0)] = 2
     """Sessions each agent keeps ready. Too low: a burst of calls waits 350-500 ms
-    for a cold session; each costs one socket and no money."""
+    for a cold session; each costs one socket and no money. 0: none ever, every call
+    opens its own; for numbers that hardly anybody calls."""
     min_interruption_ms: Annotated[int, Meta(ge=0, le=5000)] = 0
     """The caller must have spoken for this long before the voice stops (ms), so that
     a cough does not cut it; 0: any speech stops it. Too high feels deaf."""

@@ -9,6 +9,8 @@ __all__ = ["MAX_LOG_BYTES", "SendLog"]
 
 MAX_LOG_BYTES: Final = 1024 * 1024
 """Most that is remembered of one channel (bytes); 131 s of speech."""
+_CONTROL: Final = FrameKind.CONTROL
+_AUDIO: Final = FrameKind.AUDIO
 _OVERHEAD_BYTES: Final = 64
 """What an entry costs besides its payload: empty ones are bounded too."""
 
@@ -36,7 +38,7 @@ class SendLog:
     @property
     def next_audio(self) -> int:
         """Sequence number of the next audio frame."""
-        return self._next[FrameKind.AUDIO]
+        return self._next[_AUDIO]
 
     def append(self, kind: FrameKind, payload: bytes) -> Frame:
         """Return the next frame, which is about to be sent; remember it."""
@@ -45,18 +47,17 @@ class SendLog:
         frame = Frame(kind, self._channel, sequence, payload)
         self._frames.append(frame)
         self._bytes += len(payload) + _OVERHEAD_BYTES
-        while self._bytes > MAX_LOG_BYTES:
-            self.forgotten += 1
-            self._drop_first()
+        if self._bytes > MAX_LOG_BYTES:
+            self._make_room()
         return frame
 
     def acknowledge(self, *, control: int, audio: int) -> None:
         """Forget what has arrived: everything before these sequence numbers."""
         acknowledged = self._acknowledged
-        if _before(acknowledged[FrameKind.CONTROL], control):
-            acknowledged[FrameKind.CONTROL] = control
-        if _before(acknowledged[FrameKind.AUDIO], audio):
-            acknowledged[FrameKind.AUDIO] = audio
+        if _before(acknowledged[_CONTROL], control):
+            acknowledged[_CONTROL] = control
+        if _before(acknowledged[_AUDIO], audio):
+            acknowledged[_AUDIO] = audio
         frames = self._frames
         while frames:
             first = frames[0]
@@ -75,8 +76,10 @@ class SendLog:
             if not _before(frame.sequence, acknowledged[frame.kind])
         ]
 
-    def _drop_first(self) -> None:
-        self._bytes -= len(self._frames.popleft().payload) + _OVERHEAD_BYTES
+    def _make_room(self) -> None:
+        while self._bytes > MAX_LOG_BYTES:
+            self.forgotten += 1
+            self._bytes -= len(self._frames.popleft().payload) + _OVERHEAD_BYTES
 
 
 def _before(one: int, other: int) -> bool:

@@ -24,6 +24,8 @@ _PROBE_TIMEOUTS: Final = 1
 peer has two packets to answer in that time. Source: RFC 9002, section 6.2.1."""
 _LEAST_PATIENCE_S: Final = 0.1
 """Between near hosts a probe timeout is shorter than a busy one takes to answer (s)."""
+_DIAL_PATIENCE_S: Final = 0.25
+"""A peer may be about to listen, and no call waits for a dial (s)."""
 _REFUSED: Final = "nobody listens at the other end"
 _LEAST_BETWEEN_MOVES_S: Final = 1.0
 
@@ -141,7 +143,8 @@ class QuicClient(asyncio.DatagramProtocol):
         if self._doubt is not None:
             return
         patience_s = max(
-            _PROBE_TIMEOUTS * self.quic.connection.probe_timeout_s, _LEAST_PATIENCE_S
+            _PROBE_TIMEOUTS * self.quic.connection.probe_timeout_s,
+            _LEAST_PATIENCE_S if self.connected else _DIAL_PATIENCE_S,
         )
         self._doubt = self._loop.call_later(patience_s, lambda: self.give_up(_REFUSED))
         if self.connected:  # before that, QUIC itself asks again and again

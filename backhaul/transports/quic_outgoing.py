@@ -14,6 +14,8 @@ from backhaul.transports.quic_connection import LinkConnection
 
 __all__ = ["MAX_STREAMS", "Outgoing"]
 
+_STAMP: Final = FrameKind.STAMP
+_AUDIO: Final = FrameKind.AUDIO
 _CALL_STREAMS: Final = 3
 """aioquic walks all streams at every transmit; these are enough to part calls."""
 MAX_STREAMS: Final = 1 + _CALL_STREAMS
@@ -55,7 +57,7 @@ class Outgoing:
 
     def send(self, frames: Sequence[Frame], *, now: float) -> None:
         """Send one batch; a stamp in front goes where the speech goes, if any does."""
-        stamp = frames[0] if frames[0].kind is FrameKind.STAMP else None
+        stamp = frames[0] if frames[0].kind is _STAMP else None
         rest = frames if stamp is None else frames[1:]
         speech, streams = self._part(rest)
         if stamp is not None and not speech:
@@ -110,7 +112,7 @@ class Outgoing:
             # The agent must know a channel before speech of it may overtake.
             self._begun.add(channel)
             return False
-        if frame.kind is not FrameKind.AUDIO or not fits_datagram(len(frame.payload)):
+        if frame.kind is not _AUDIO or not fits_datagram(len(frame.payload)):
             return False
         if needed != _KNOWN:
             if self._connection.arrived_bytes(self._stream_of(channel)) < needed:

@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from picows import (
     WSAutoPingStrategy,
@@ -39,6 +39,8 @@ __all__ = [
 LINK_PATH = "/warmline/link"
 WEBSOCKET_ALPN = "http/1.1"
 
+_BINARY: Final = WSMsgType.BINARY
+
 
 class _WebSocketTransport(WSListener):
     """One WebSocket as a `Transport`; one batch is one binary message."""
@@ -62,7 +64,7 @@ class _WebSocketTransport(WSListener):
         self._events.on_open(self, certificate)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.BINARY and frame.fin:
+        if frame.msg_type is _BINARY and frame.fin:
             self._events.on_batch(frame.get_payload_as_bytes())
         elif frame.msg_type is WSMsgType.CLOSE:
             self._reason = self._reason or "closed by the peer"
@@ -77,7 +79,7 @@ class _WebSocketTransport(WSListener):
 
     def send_frames(self, frames: Sequence[Frame]) -> None:
         if self._ws is not None:
-            self._ws.send(WSMsgType.BINARY, encode_batch(frames))
+            self._ws.send(_BINARY, encode_batch(frames))
 
     def backlog_bytes(self) -> int:
         if self._ws is None:

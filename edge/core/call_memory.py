@@ -20,26 +20,33 @@ class CallMemory:
         self.checkpoint: Checkpoint | None = None
         self.audio = AudioRing()
         self.lost = 0
+        self._covered = 0
+        """What comes before this position of the caller's audio is wanted no more."""
 
     def resume(self, kept: KeptCall) -> None:
         """Begin where another edge was lost."""
-        self.checkpoint = kept.checkpoint
+        if kept.checkpoint is not None:
+            self.keep(kept.checkpoint)
         self.audio.resume(kept.caller_position)
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Take note of a checkpoint; an older one than the last counts no more."""
         if self.checkpoint is None or checkpoint.version >= self.checkpoint.version:
             self.checkpoint = checkpoint
-            self.audio.release(checkpoint.caller_position)
+            self.cover(checkpoint.caller_position)
+
+    def cover(self, position: int) -> None:
+        """Forget the caller's audio before *position*; what is forgotten stays so."""
+        self._covered = max(self._covered, position)
+        self.audio.release(position)
 
     def unheard(self) -> tuple[int, tuple[bytes, ...]]:
         """Return the caller's audio that no checkpoint covers, and where it begins.
 
         It is for an agent that takes the call over.
         """
-        wanted = 0 if self.checkpoint is None else self.checkpoint.caller_position
-        start, frames = self.audio.after(wanted)
-        self.lost += max(start - wanted, 0)
+        start, frames = self.audio.after(self._covered)
+        self.lost += max(start - self._covered, 0)
         return start, frames
 
     @property

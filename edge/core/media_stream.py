@@ -8,6 +8,7 @@ Source: Twilio, "Media Streams - WebSocket Messages".
 import binascii
 import json
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import msgspec
 import pybase64
@@ -39,8 +40,7 @@ class StreamStarted:
     parameters: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class StreamMedia:
+class StreamMedia(msgspec.Struct, frozen=True, gc=False):
     """Caller audio: raw mu-law, 8 kHz mono, usually but not always 20 ms."""
 
     audio: bytes
@@ -53,8 +53,7 @@ class StreamDtmf:
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
-class StreamMark:
+class StreamMark(msgspec.Struct, frozen=True, gc=False):
     """A mark of ours was reached, or flushed by a clear."""
 
     name: str
@@ -144,8 +143,44 @@ class _AnyEvent(msgspec.Struct):
     event: str = ""
 
 
+# What Twilio really sends, of the two kinds that come by the thousand: every field is
+# there, as a string.
+
+
+class _UsualMediaBody(msgspec.Struct, gc=False):
+    track: Literal["inbound"]
+    chunk: str
+    timestamp: str
+    payload: bytes  # in base64
+
+
+class _UsualMarkBody(msgspec.Struct, gc=False):
+    name: str
+
+
+class _UsualEvent(msgspec.Struct, tag_field="event", rename="camel", gc=False):
+    stream_sid: str
+    sequence_number: str
+
+
+class _UsualMedia(_UsualEvent, tag="media"):
+    media: _UsualMediaBody
+
+
+class _UsualMark(_UsualEvent, tag="mark"):
+    mark: _UsualMarkBody
+
+
+_MEDIA_QUOTES: Final = 2 * (8 + 7)
+"""Quotation marks around the keys and strings of a usual media message. When there are
+no more, there is no further key: none occurs twice, and all parsers read the same."""
+_MARK_QUOTES: Final = 2 * (5 + 4)
+"""The same for a mark."""
+
+
 _KNOWN_EVENTS = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
 _decoder = msgspec.json.Decoder(_Connected | _Start | _Media | _Dtmf | _Mark | _Stop)
+_usual_decoder = msgspec.json.Decoder(_UsualMedia | _UsualMark)
 _any_decoder = msgspec.json.Decoder(_AnyEvent)
 _encoder = msgspec.json.Encoder()
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -179,18 +214,20 @@ class MediaStreamProtocol:
             MediaStreamError: If the socket must be closed.
         """
         try:
-            event = _decoder.decode(message)
+            event = _usual_decoder.decode(message)
         except _DECODE_ERRORS:
-            self._on_undecodable(message)
-            return None
-        if isinstance(event, _Media):
-            return self._on_media(event, message)
-        if isinstance(event, _Connected):
-            return None
-        if _has_duplicate_keys(message):
-            self._on_undecodable(message)
-            return None
-        return self._on_rare(event)
+            return self._on_unusual(message)
+        if isinstance(event, _UsualMedia):
+            audio = event.media.payload
+            if not audio or message.count(b'"') != _MEDIA_QUOTES:
+                return self._on_unusual(message)
+            self._check(event.stream_sid, event.sequence_number)
+            self.counters.media_received += 1
+            return StreamMedia(audio)
+        if message.count(b'"') != _MARK_QUOTES:
+            return self._on_unusual(message)
+        self._check(event.stream_sid, event.sequence_number)
+        return StreamMark(event.mark.name)
 
     def encode_media(self, audio: bytes) -> bytes:
         """Return a media message that plays *audio* (raw mu-law)."""
@@ -206,30 +243,28 @@ class MediaStreamProtocol:
             {"event": "mark", "streamSid": self._stream_sid, "mark": {"name": name}}
         )
 
-    def _on_media(self, event: _Media, message: bytes) -> StreamMedia | None:
-        self._check_sid(event.stream_sid)
-        if _is_ambiguous(message):
-            self._drop()
-            return None
-        self._count_sequence(event.sequence_number)
+    def _on_unusual(self, message: bytes) -> MediaStreamEvent | None:
         try:
-            audio = pybase64.b64decode(event.media.payload, validate=True)
-        except (binascii.Error, ValueError):
-            audio = b""
-        if not audio or event.media.track != "inbound":
-            self._drop()
+            event = _decoder.decode(message)
+        except _DECODE_ERRORS:
+            self._on_undecodable(message)
             return None
-        self.counters.media_received += 1
-        return StreamMedia(audio)
-
-    def _on_rare(
-        self, event: _Start | _Dtmf | _Mark | _Stop
-    ) -> MediaStreamEvent | None:
+        if isinstance(event, _Connected):
+            return None
+        if _has_duplicate_keys(message):
+            self._on_undecodable(message)
+            return None
         if isinstance(event, _Start):
             return self._on_start(event)
-        self._check_sid(event.stream_sid)
-        self._count_sequence(event.sequence_number)
+        return self._on_event(event)
+
+    def _on_event(
+        self, event: _Media | _Dtmf | _Mark | _Stop
+    ) -> MediaStreamEvent | None:
+        self._check(event.stream_sid, event.sequence_number)
         match event:
+            case _Media():
+                return self._on_media(event.media)
             case _Dtmf():
                 return StreamDtmf(event.dtmf.digit)
             case _Mark():
@@ -237,6 +272,17 @@ class MediaStreamProtocol:
             case _Stop():  # pragma: no branch - the last of all kinds
                 self._stopped = True
                 return StreamStopped()
+
+    def _on_media(self, media: _MediaBody) -> StreamMedia | None:
+        try:
+            audio = pybase64.b64decode(media.payload, validate=True)
+        except (binascii.Error, ValueError):
+            audio = b""
+        if not audio or media.track != "inbound":
+            self._drop()
+            return None
+        self.counters.media_received += 1
+        return StreamMedia(audio)
 
     def _on_start(self, event: _Start) -> StreamStarted:
         if self._stream_sid:
@@ -263,25 +309,26 @@ class MediaStreamProtocol:
             parameters=event.start.custom_parameters,
         )
 
-    def _check_sid(self, stream_sid: str) -> None:
+    def _check(self, stream_sid: str, sequence_number: str | int) -> None:
+        if stream_sid != self._stream_sid or self._stopped:
+            raise MediaStreamError(self._why_refused())
+        self._count_sequence(sequence_number)
+
+    def _why_refused(self) -> str:
         if not self._stream_sid:
-            raise MediaStreamError("message before start")
-        if stream_sid != self._stream_sid:
-            raise MediaStreamError("message of another stream")
-        if self._stopped:
-            raise MediaStreamError("message after stop")
+            return "message before start"
+        return "message after stop" if self._stopped else "message of another stream"
 
     def _count_sequence(self, text: str | int) -> None:
         try:
             number = int(text)
         except ValueError:
             return
-        if self._next_sequence:
-            if number > self._next_sequence:
-                self.counters.sequence_gaps += 1
-            elif number < self._next_sequence:
+        if number != self._next_sequence and self._next_sequence:
+            if number < self._next_sequence:
                 self.counters.sequence_backwards += 1
                 return
+            self.counters.sequence_gaps += 1
         self._next_sequence = number + 1
 
     def _on_undecodable(self, message: bytes) -> None:
@@ -302,27 +349,18 @@ class MediaStreamProtocol:
             raise MediaStreamError("too many unusable messages")
 
 
-def _is_ambiguous(message: bytes) -> bool:
-    """Tell whether JSON parsers may differ about a media message.
-
-    They differ in which of two equal keys they believe, and a key may be written with
-    escapes, of which a real media message has none.
-    """
-    return (
-        message.count(b'"payload"') > 1
-        or message.count(b'"streamSid"') > 1
-        or message.count(b'"track"') > 1
-        or b"\\u" in message
-    )
-
-
 def _has_duplicate_keys(message: bytes) -> bool:
-    def check(pairs: list[tuple[str, object]]) -> None:
-        if len({key for key, _ in pairs}) < len(pairs):
-            raise ValueError
-
+    """Tell whether JSON parsers may differ: in which of two equal keys they believe."""
     try:
-        json.loads(message, object_pairs_hook=check)
+        _strict_decoder.decode(message.decode())
     except (ValueError, RecursionError):
         return True
     return False
+
+
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError
+
+
+_strict_decoder: Final = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)

@@ -17,8 +17,9 @@ from backhaul.core.g711 import MULAW_RATE_HZ
 
 __all__ = ["MARK_EVERY_BYTES", "Heard", "Playout"]
 
-MARK_EVERY_BYTES: Final = MULAW_RATE_HZ // 10
-"""Audio between two marks while another one is on its way: 100 ms."""
+MARK_EVERY_BYTES: Final = MULAW_RATE_HZ // 2
+"""Audio between two marks while another one is on its way: 500 ms. The clock is right
+between them (decision 22); they are for a carrier that stops playing for a while."""
 
 _MARK = re.compile(r"([0-9]{1,9}):([0-9]{1,12})", re.ASCII)
 

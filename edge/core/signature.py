@@ -2,7 +2,7 @@
 
 Twilio signs what it was told to call, so the URL is built from configuration and
 never from Host or X-Forwarded-* headers. Ports are where implementations differ, so
-the URL is tried with and without its default port.
+the URL is tried with and without its default port, and encrypted ones without any.
 
 Source: Twilio, "Security: validating requests are coming from Twilio".
 """
@@ -22,6 +22,9 @@ __all__ = [
 ]
 
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+_SIGNED_WITHOUT_PORT = frozenset({"https", "wss"})
+"""Schemes of which Twilio drops the port, whichever it is. It says so of ``https``;
+what it does with ``wss`` is not documented, and our host is ours on any port."""
 
 
 def compute_signature(
@@ -97,7 +100,7 @@ def _with_and_without_port(url: str) -> tuple[str, ...]:
     default = _DEFAULT_PORTS[parts.scheme]
     if parts.port is None:
         other = f"{host}:{default}"
-    elif parts.port == default:
+    elif parts.port == default or parts.scheme in _SIGNED_WITHOUT_PORT:
         other = host.rpartition(":")[0]
     else:
         return (url,)

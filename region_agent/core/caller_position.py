@@ -1,10 +1,16 @@
 """Where in the caller's audio a turn ends: sessions count anew, the call does not."""
 
+from typing import Final
+
 from backhaul.core.g711 import MULAW_RATE_HZ
 
 __all__ = ["CallerPosition"]
 
 _BYTES_PER_MS = MULAW_RATE_HZ // 1000
+_SURE_S: Final = 3.0
+"""A session that has not said by then that a turn began heard nothing (s)."""
+_LOOK_EVERY_BYTES: Final = 3 * MULAW_RATE_HZ + MULAW_RATE_HZ // 5
+"""Audio between two looks for silence: a little more than _SURE_S."""
 
 
 class CallerPosition:
@@ -18,9 +24,14 @@ class CallerPosition:
         self._appended = 0
         """Of that, what the session has got; it counts from there."""
         self._turn_end_ms: float | None = None
+        self._in_doubt = False
+        """Whether something was said, or not heard, that no turn covers yet."""
+        self._mark: tuple[float, int] | None = None
+        """Where the caller was at a time (s) without any such doubt."""
+        self._look_at = 0
 
-    def received(self, size: int, *, missing_frames: int, appended: bool) -> None:
-        """Take note of the next frame.
+    def received(self, size: int, *, missing_frames: int, appended: bool) -> bool:
+        """Take note of the next frame; tell whether to ask for `silent_until`.
 
         Args:
             size: Its length (bytes).
@@ -29,7 +40,19 @@ class CallerPosition:
         """
         self._received += size
         self._missing = missing_frames * size
-        self._appended += size if appended else 0
+        if appended:
+            self._appended += size
+        else:
+            self._in_doubt = True
+        return self._received >= self._look_at
+
+    def turn_began(self) -> None:
+        """The caller began to speak."""
+        self._in_doubt = True
+
+    def turn_committed(self) -> None:
+        """What the caller said is a turn, and known as such."""
+        self._in_doubt = False
 
     def turn_stopped(self, audio_end_ms: float | None) -> None:
         """A turn ends at *audio_end_ms* of what the session got; None: now."""
@@ -43,6 +66,20 @@ class CallerPosition:
             return now
         behind = self._appended - int(self._turn_end_ms * _BYTES_PER_MS)
         return min(max(now - behind, self._begin), now)
+
+    def silent_until(self, *, now: float) -> int:
+        """Return up to where nothing was said but in turns; 0 when it is in doubt.
+
+        It is the position at an earlier call. *now* is in seconds.
+        """
+        self._look_at = self._received + _LOOK_EVERY_BYTES
+        if self._in_doubt:
+            return 0
+        at, position = self._mark or (now, 0)
+        if self._mark is None or now - at >= _SURE_S:
+            self._mark = now, self.now
+            return position
+        return 0
 
     @property
     def now(self) -> int:

@@ -1,7 +1,7 @@
 """The conversation with one caller: who speaks, what was heard, when it ends."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from backhaul.core.checkpoint import Checkpoint, Noted
 from backhaul.core.messages import (
@@ -61,6 +61,7 @@ from region_agent.core.turns import CallerState
 __all__ = ["Conversation"]
 
 
+_DOUBTFUL: Final = CallerState.DOUBTFUL
 _Actions = tuple[ConversationAction, ...]
 _Handler = Callable[[Any, float], _Actions]
 
@@ -112,7 +113,7 @@ class Conversation:
     @property
     def judging(self) -> bool:
         """Whether the caller's audio is to be judged; see `CallerVoiced`."""
-        return self.turns.caller is CallerState.DOUBTFUL
+        return self.turns.caller is _DOUBTFUL
 
     def audio(self, response_id: str, item_id: str, audio: bytes) -> bool:
         """Take audio of the model; return whether to forward it now.

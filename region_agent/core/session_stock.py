@@ -1,7 +1,6 @@
 """The sessions of one pool: where each stands, how old it is, whether it answers."""
 
 import itertools
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -28,8 +27,8 @@ __all__ = ["PooledSession", "SessionStock"]
 
 _NEVER: Final = float("inf")
 _BUSY: Final = frozenset({SessionState.LEASED, SessionState.IN_CALL})
-_IDLE: Final = frozenset({SessionState.CONFIGURED, SessionState.VERIFIED})
-_CHECKED: Final = _IDLE | {SessionState.LEASED}
+_IDLE: Final = (SessionState.CONFIGURED, SessionState.VERIFIED)
+_CHECKED: Final = (*_IDLE, SessionState.LEASED)
 """A call in progress shows by itself whether its session answers."""
 _ORDERED: Final = frozenset(
     {SessionInput.DISCARDED, SessionInput.CALL_ENDED, SessionInput.SILENT}
@@ -59,9 +58,7 @@ class PooledSession:
     lease_ends_at: float = _NEVER
 
     def next_deadline(self) -> float:
-        """Return when something has to be done about it."""
-        if self.state not in _CHECKED:
-            return _NEVER
+        """Return when something has to be done about it, in a state that is checked."""
         spent_at = self.lend_until if self.ageing else self.replace_at
         ends_at = self.lease_ends_at if self.state is SessionState.LEASED else spent_at
         doubt_at = _NEVER if self.doubted else self.proof.doubt_at
@@ -92,19 +89,23 @@ class SessionStock:
         self._rng = rng
         self._numbers = itertools.count(1)
         self._sessions: dict[int, PooledSession] = {}
+        # By state as well: most of them are in calls, and nothing is due there.
+        self._standing: dict[SessionState, dict[int, PooledSession]] = {
+            state: {} for state in SessionState
+        }
         self._patience = ProofPatience(config.proof_timeout_s)
 
     # Looking
 
     def counts(self) -> PoolStock:
         """Return how many sessions stand where."""
-        states = Counter(session.state for session in self._sessions.values())
+        standing = self._standing
         return PoolStock(
-            connecting=states[SessionState.CONNECTING],
-            configured=states[SessionState.CONFIGURED],
-            verified=states[SessionState.VERIFIED],
-            leased=states[SessionState.LEASED],
-            in_call=states[SessionState.IN_CALL],
+            connecting=len(standing[SessionState.CONNECTING]),
+            configured=len(standing[SessionState.CONFIGURED]),
+            verified=len(standing[SessionState.VERIFIED]),
+            leased=len(standing[SessionState.LEASED]),
+            in_call=len(standing[SessionState.IN_CALL]),
         )
 
     def reports(self, *, now: float) -> tuple[SessionReport, ...]:
@@ -144,7 +145,7 @@ class SessionStock:
 
     def standing(self, *states: SessionState) -> list[PooledSession]:
         """Return the sessions in any of *states*."""
-        return [one for one in self._sessions.values() if one.state in states]
+        return [one for state in states for one in self._standing[state].values()]
 
     def coming(self) -> int:
         """Return how many sessions are about to be verified, and last."""
@@ -161,7 +162,7 @@ class SessionStock:
 
     def next_deadline(self) -> float:
         """Return when something has to be done about any session."""
-        deadlines = (one.next_deadline() for one in self._sessions.values())
+        deadlines = [one.next_deadline() for one in self.standing(*_CHECKED)]
         return min(deadlines, default=_NEVER)
 
     # Doing
@@ -174,6 +175,7 @@ class SessionStock:
         )
         session = PooledSession(next(self._numbers), now, now, proof)
         self._sessions[session.number] = session
+        self._standing[session.state][session.number] = session
         self.actions.append(OpenSession(session.number))
 
     def opened(self, session: PooledSession, expires_at: float, *, now: float) -> bool:
@@ -256,11 +258,13 @@ class SessionStock:
         if new is old:
             return
         session.state, session.since = new, now
+        del self._standing[old][session.number]
+        self._standing[new][session.number] = session
         self.actions.append(SessionStateChanged(session.number, old, new, given.value))
         if old in _BUSY and new not in _BUSY:
             self._capacity.release()
         if new is SessionState.RETIRED:
-            del self._sessions[session.number]
+            del self._sessions[session.number], self._standing[new][session.number]
             if given in _ORDERED:
                 self._counters.retired += given is not SessionInput.SILENT
                 self.actions.append(RetireSession(session.number))

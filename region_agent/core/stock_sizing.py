@@ -50,7 +50,7 @@ def stock_target(
     Args:
         arrival_rate_per_s: Calls that want a session, >= 0.
         refill_s: Mean time from a session being taken to the next one being ready (s).
-        floor: Never fewer, whatever comes.
+        floor: Never fewer, whatever comes; 0: none at all, whatever comes.
         miss_probability: Accepted share of calls that find none.
         headroom: Share added to what the arrivals ask for, >= 0: rates are measured
             late and calls come in bursts.
@@ -62,6 +62,8 @@ def stock_target(
     """
     if headroom < 0 or factor < 1:
         raise ValueError("headroom or factor: below its range")
+    if floor == 0:
+        return 0
     mean = arrival_rate_per_s * refill_s
     needed = (
         poisson_stock(mean, miss_probability, ceiling=ceiling)

@@ -64,9 +64,9 @@ _Entry = _Turn | _Voice | Item
 class Transcript:
     """Everything in the order in which it began, bounded; the oldest gives way.
 
-    A turn of the caller covers their audio up to its end. One whose text is not known
-    yet covers nothing, so that the next agent hears it again, unless something came of
-    it already: then it is kept without words.
+    A turn of the caller covers their audio up to its end, and silence behind it. One
+    whose text is not known yet covers nothing, so that the next agent hears it again,
+    unless something came of it already: then it is kept without words.
 
     Attributes:
         version: Grows with everything worth a checkpoint.
@@ -134,6 +134,16 @@ class Transcript:
                 self._entries[index] = replace(entry, output=output)
                 self.grew()
                 return
+
+    def silent(self, position: int) -> bool:
+        """The caller said nothing but in turns up to *position*.
+
+        Tell whether all before it is covered: no turn is to be heard again.
+        """
+        if _first_uncovered(self._entries) < len(self._entries):
+            return False
+        self._covered = max(self._covered, position)
+        return True
 
     def checkpoint(self, *, elapsed_s: float) -> Checkpoint:
         """Return what the next agent must know, *elapsed_s* (s) after the call began.

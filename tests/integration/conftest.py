@@ -143,7 +143,9 @@ class ScriptedAgent:
         link.send(self.stock())
 
     def stock(self) -> Stock:
-        one = ProfileStock(self.warm, open_s=0.4, first_audio_s=0.2 + 0.2 * self.rank)
+        one = ProfileStock(
+            self.warm, open_s=0.4, first_audio_s=0.2 + 0.2 * self.rank, target=1
+        )
         return Stock(
             {"greeted": one, "plain": one},
             target_calls=30,

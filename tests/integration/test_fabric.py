@@ -217,6 +217,8 @@ def check_description(fabric: Up) -> None:
         "twilio_auth_token",
         "account_sid",
         "numbers",
+        "profiles",
+        "console_url",
     }
     assert set(fabric.edge) == {
         "name",
@@ -286,6 +288,11 @@ async def test_the_demo_answers_every_call_byte_for_byte(directory: Path) -> Non
     assert sum(region["calls"] for region in figures["per_region"].values()) == 3
     for region in figures["per_region"].values():
         check_figures(region)
+    outage = figures["outage"]
+    assert outage["calls"] == outage["kept"] == 3
+    assert outage["struck"] >= 1
+    assert outage["restore_ms"]["p99"] > 0
+    assert outage["share"] < 1 < outage["back_after_s"]
     assert files_in(directory) == []
 
 

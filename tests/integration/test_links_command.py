@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from backhaul.pki import Role, create_authority, issue
+from lab.free_port import free_port
 from lab.realtime import RealtimeServer, RealtimeServerSettings
 from tests.integration.services import started
 
@@ -43,13 +43,6 @@ admin_port = 0
 DEADLINE_S = 50
 TOKEN = "letmein-edge"
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, cast
 
 import aiohttp
@@ -110,7 +111,9 @@ async def test_usage_is_the_sum_of_what_was_told() -> None:
 
 
 async def test_what_was_heard_of_an_interrupted_reply() -> None:
-    async with running(PACED) as server, connected(server) as client:
+    as_spoken = replace(PACED, audio_speed=1.0)
+    async with running(as_spoken) as server, connected(server) as client:
+        server.scripts.add(ModelScript((ModelTurn(speak="long-1"),)))
         await client.configure()
         await client.sdk.response.create()
         delta = await client.until("response.output_audio.delta")
@@ -118,7 +121,7 @@ async def test_what_was_heard_of_an_interrupted_reply() -> None:
         response = (await client.until("response.done"))["response"]
         assert response["status_details"]["reason"] == "turn_detected"
         items = client.sdk.conversation.item
-        wrong = (0, len(load_line("reply-1").audio))
+        wrong = (0, len(load_line("long-1").audio))
         for audio_end_ms in wrong:
             await items.truncate(
                 item_id=delta["item_id"], content_index=0, audio_end_ms=audio_end_ms

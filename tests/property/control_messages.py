@@ -48,6 +48,7 @@ from backhaul.core.messages import (
     Returned,
     Script,
     SendDigits,
+    Silent,
     Stock,
     Transfer,
     TransferKind,
@@ -142,6 +143,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Transfer, st.sampled_from(TransferKind), words, words, counts),
     st.builds(SendDigits, words),
     st.builds(Handover, st.sampled_from(HandoverReason)),
+    st.builds(Silent, counts),
     st.builds(Returned, words),
     st.builds(Close, reasons, numbers),
 )

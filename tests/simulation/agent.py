@@ -16,6 +16,7 @@ from backhaul.core.messages import (
     Stock,
     Surge,
 )
+from backhaul.driver import Driver
 from region_agent.core.attachment import AttachmentInput
 from region_agent.core.conversation_events import (
     LeaveWanted,
@@ -45,7 +46,7 @@ from region_agent.core.pool_events import (
     SurgeOrdered,
 )
 from tests.simulation.bridge import Bridge
-from tests.simulation.clock import Driver, Process
+from tests.simulation.clock import Process
 from tests.simulation.model import Session
 from tests.simulation.network import Channel, Link
 from tests.simulation.orphans import ORPHAN_GRACE_S, Orphans

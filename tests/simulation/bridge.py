@@ -17,6 +17,7 @@ from backhaul.core.messages import (
     Opened,
     Played,
 )
+from backhaul.driver import Driver
 from region_agent.core.caller_position import CallerPosition
 from region_agent.core.conversation_events import (
     CallBegan,
@@ -37,7 +38,6 @@ from region_agent.core.conversation_events import (
 )
 from region_agent.core.heard_events import heard
 from region_agent.core.realtime_events import MODEL_TEXT, ServerEvent
-from tests.simulation.clock import Driver
 from tests.simulation.model import Session
 from tests.simulation.tools import Execution
 

@@ -16,6 +16,7 @@ from backhaul.core.messages import (
     Opened,
     Played,
 )
+from backhaul.driver import Driver
 from edge.core.call_events import (
     CallAction,
     CallEnded,
@@ -41,7 +42,6 @@ from edge.core.call_events import (
 from edge.core.call_machine import ENDED_BY_AGENT, CallConfig
 from edge.search import Search
 from tests.simulation.agent import PROFILE
-from tests.simulation.clock import Driver
 from tests.simulation.line import Line
 from tests.simulation.network import Channel
 

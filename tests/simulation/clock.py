@@ -1,14 +1,8 @@
-"""Virtual time: a heap of what is due, processes that die or stand still, drivers."""
+"""Virtual time: a heap of what is due, and processes that die or stand still."""
 
 import heapq
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
-
-from backhaul.core.machine import Machine
-
-EventT = TypeVar("EventT")
-ActionT = TypeVar("ActionT")
 
 Act = Callable[[], None]
 
@@ -66,6 +60,10 @@ class Process:
         self._backlog: deque[Timer] = deque()
 
     @property
+    def now(self) -> float:
+        return self.clock.now
+
+    @property
     def runs(self) -> bool:
         return self.alive and not self.hung
 
@@ -97,68 +95,3 @@ class Process:
             timer.fire()
         elif self.alive and timer.act is not None:
             self._backlog.append(timer)
-
-
-class Driver(Generic[EventT, ActionT]):
-    """What `backhaul.driver.LoopDriver` does, on virtual time."""
-
-    def __init__(
-        self,
-        machine: Machine[EventT, ActionT],
-        perform: Callable[[ActionT], None],
-        process: Process,
-    ) -> None:
-        self._machine = machine
-        self._perform = perform
-        self._process = process
-        self._queue: deque[EventT] = deque()
-        self._busy = False
-        self._closed = False
-        self._timer: Timer | None = None
-        self._armed_for: float | None = None
-
-    def feed(self, event: EventT) -> None:
-        if self._closed:
-            return
-        self._queue.append(event)
-        if not self._busy:
-            self._drain(())
-
-    def start(self) -> None:
-        self._drain(self._machine.expire(now=self._process.clock.now))
-
-    def close(self) -> None:
-        self._closed = True
-        self._queue.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _drain(self, actions: tuple[ActionT, ...]) -> None:
-        self._busy = True
-        for action in actions:
-            self._perform(action)
-        while self._queue:
-            event = self._queue.popleft()
-            now = self._process.clock.now
-            for action in self._machine.handle(event, now=now):
-                self._perform(action)
-        self._busy = False
-        self._arm()
-
-    def _arm(self) -> None:
-        deadline = None if self._closed else self._machine.next_deadline()
-        if deadline == self._armed_for and self._timer is not None:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._armed_for = deadline
-        if deadline is not None:
-            delay_s = max(deadline - self._process.clock.now, 0.001)
-            self._timer = self._process.later(delay_s, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        if not self._closed:
-            self._drain(self._machine.expire(now=self._process.clock.now))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from backhaul.core import surge
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import Stock
+from backhaul.driver import Driver
 from edge.core.ejection import may_eject
 from edge.core.region_evidence import RegionEvidence
 from edge.core.region_health import (
@@ -23,7 +24,7 @@ from edge.core.region_health import (
 )
 from edge.core.router import Router
 from edge.core.routes import RouterConfig
-from tests.simulation.clock import Driver, Process
+from tests.simulation.clock import Process
 from tests.simulation.leaving import LeavingCalls
 from tests.simulation.network import Link, Path
 from tests.simulation.placement import Placement

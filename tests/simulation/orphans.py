@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import KeptCall, LeaseRequest, Open
+from backhaul.driver import Driver
 from region_agent.core.attachment import (
     Attachment,
     AttachmentAction,
@@ -14,7 +15,6 @@ from region_agent.core.attachment import (
     LeaveCall,
 )
 from tests.simulation.bridge import Bridge
-from tests.simulation.clock import Driver
 from tests.simulation.network import Channel
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Orphans:
         case = self._cases.get(call_sid)
         if case is None:
             return None
-        return KeptCall(case.epoch, case.bridge.kept().profile, here=True)
+        epoch = self._agent.fence.latest(call_sid, case.epoch)
+        return KeptCall(epoch, case.bridge.kept().profile, here=True)
 
     def reserve(self, key: str, request: LeaseRequest) -> KeptCall | None:
         """Take a call from its edge, for the one that asks."""

@@ -9,6 +9,7 @@ from typing import Any
 from lab.model_script import ModelScript, ModelTurn, ScriptQueue, ScriptRun
 from lab.realtime_events import RefusedEventError
 from lab.realtime_faults import FaultPlan
+from lab.realtime_mind import Mind
 from lab.realtime_record import Ledger
 from lab.realtime_session import MessageReceived, RealtimeSession
 from lab.realtime_timeline import CloseSocket, Ids, RealtimeLatency, SendText
@@ -33,6 +34,7 @@ class Client:
         latency: RealtimeLatency | None = None,
         refusal: RefusedEventError | None = None,
         *,
+        mind: Mind | None = None,
         recalls: bool = False,
     ) -> None:
         rng = random.Random(1)
@@ -53,6 +55,7 @@ class Client:
             faults=self.faults,
             scripts=self.scripts,
             refusal=refusal,
+            mind=mind,
             recalls=recalls,
             now=0.0,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("edge", "region_agent", "backhaul", "lab")
+PACKAGES = ("edge", "region_agent", "backhaul", "console", "lab")
 PURE = ("edge/core", "region_agent/core", "backhaul/core")
 MAX_LINES = 400
 

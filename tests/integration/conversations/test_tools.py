@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
-import pytest
 import pytest_asyncio
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -127,37 +126,41 @@ async def _endpoint(unused_tcp_port: int) -> AsyncIterator[Endpoint]:
         await server
 
 
-@pytest.mark.parametrize(
-    ("path", "call", "output"),
-    [
-        ("/good", GOOD_CALL, "on Tuesday"),
-        ("/hangs", GOOD_CALL, "in time"),
-        ("/broken", GOOD_CALL, "error"),
-        ("/redirects", GOOD_CALL, "error"),
-        ("/endless", GOOD_CALL, "too long"),
-        ("/good", ("find_parcel", "{ number = 42 }"), "do not fit"),
-        ("/good", ("find_parcel", "'{\"number\": '"), "error"),
-        ("/good", ("find_treasure", "{}"), "no tool of this name"),
-    ],
-    ids=["good", "hangs", "broken", "redirects", "endless", "unfit", "torn", "unknown"],
-)
+OUTCOMES = {
+    "good": ("/good", GOOD_CALL, "on Tuesday"),
+    "hangs": ("/hangs", GOOD_CALL, "in time"),
+    "broken": ("/broken", GOOD_CALL, "error"),
+    "redirects": ("/redirects", GOOD_CALL, "error"),
+    "endless": ("/endless", GOOD_CALL, "too long"),
+    "unfit": ("/good", ("find_parcel", "{ number = 42 }"), "do not fit"),
+    "torn": ("/good", ("find_parcel", "'{\"number\": '"), "error"),
+    "unknown": ("/good", ("find_treasure", "{}"), "no tool of this name"),
+}
+
+
 async def test_the_caller_hears_what_came_of_it(
-    answer: OpenLine,
-    endpoint: Endpoint,
-    path: str,
-    call: tuple[str, str],
-    output: str,
+    answer: OpenLine, endpoint: Endpoint
 ) -> None:
-    line = await answer(
-        TOOL.format(url=endpoint.url, path=path, timeout_s=1.0),
-        environ={"PARCEL_TOKEN": "canary-token"},
-    )
-    name, arguments = call
-    heard = "reply-4" if output == "on Tuesday" else "sorry-1"
-    result = await line.converse(
-        CONVERSATION.format(heard=heard, name=name, output=output, arguments=arguments)
-    )
-    assert result.ok, result.problems
+    lines = {
+        case: await answer(
+            TOOL.format(url=endpoint.url, path=path, timeout_s=1.0),
+            environ={"PARCEL_TOKEN": "canary-token"},
+        )
+        for case, (path, _, _) in OUTCOMES.items()
+    }
+
+    async def call_with(case: str) -> Any:
+        _, (name, arguments), output = OUTCOMES[case]
+        heard = "reply-4" if output == "on Tuesday" else "sorry-1"
+        script = CONVERSATION.format(
+            heard=heard, name=name, output=output, arguments=arguments
+        )
+        return (await lines[case].converse(script)).problems
+
+    problems = await asyncio.gather(*map(call_with, OUTCOMES))
+    assert dict(zip(OUTCOMES, map(list, problems), strict=True)) == {
+        case: [] for case in OUTCOMES
+    }
 
 
 async def test_the_endpoint_gets_call_arguments_and_secret(

@@ -1,6 +1,6 @@
 """The model connects the caller to somebody else, or tries to."""
 
-import pytest
+import asyncio
 
 from tests.integration.conversations.conftest import OpenLine
 
@@ -71,40 +71,46 @@ async def test_who_answers_is_told_and_connected(answer: OpenLine) -> None:
     assert line.agent.listener.active_calls == 0
 
 
-@pytest.mark.parametrize("outcome", ["busy", "no-answer", "failed"])
-async def test_the_caller_comes_back_when_nobody_answers(
-    answer: OpenLine, outcome: str
-) -> None:
-    line = await answer(TRANSFERS)
-    result = await line.converse(
-        asked(
-            call=f'[call]\ndial = {{ outcome = "{outcome}", after_s = 0.2 }}',
-            then=BACK_AGAIN,
-            model=MODEL_BACK_AGAIN,
+async def test_the_caller_comes_back_when_nobody_answers(answer: OpenLine) -> None:
+    outcomes = ("busy", "no-answer", "failed")
+    lines = [await answer(TRANSFERS) for _ in outcomes]
+    results = await asyncio.gather(
+        *(
+            line.converse(
+                asked(
+                    call=f'[call]\ndial = {{ outcome = "{outcome}", after_s = 0.2 }}',
+                    then=BACK_AGAIN,
+                    model=MODEL_BACK_AGAIN,
+                )
+            )
+            for line, outcome in zip(lines, outcomes, strict=True)
         )
     )
-    assert result.ok, result.problems
-    # The same session went on: it knows what was said before.
-    assert len(result.sessions) == 1
+    for outcome, result in zip(outcomes, results, strict=True):
+        assert result.ok, (outcome, result.problems)
+        # The same session went on: it knows what was said before.
+        assert len(result.sessions) == 1
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+async def test_a_transfer_that_makes_no_sense_is_explained(answer: OpenLine) -> None:
+    senseless = (
         '{ destination = "nobody" }',
         '{ number = "911" }',
         "'{\"destination\": '",
-    ],
-)
-async def test_a_transfer_that_makes_no_sense_is_explained(
-    answer: OpenLine, arguments: str
-) -> None:
-    line = await answer(TRANSFERS + "[profiles.desk.silence]\nafter_s = 60\n")
-    result = await line.converse(
-        asked(arguments=arguments, then=BACK_AGAIN, model=MODEL_BACK_AGAIN)
     )
-    assert result.ok, result.problems
-    assert not [verb for verb in result.call.verbs if verb.startswith("Dial")]
+    patient = TRANSFERS + "[profiles.desk.silence]\nafter_s = 60\n"
+    lines = [await answer(patient) for _ in senseless]
+    results = await asyncio.gather(
+        *(
+            line.converse(
+                asked(arguments=arguments, then=BACK_AGAIN, model=MODEL_BACK_AGAIN)
+            )
+            for line, arguments in zip(lines, senseless, strict=True)
+        )
+    )
+    for arguments, result in zip(senseless, results, strict=True):
+        assert result.ok, (arguments, result.problems)
+        assert not [verb for verb in result.call.verbs if verb.startswith("Dial")]
 
 
 async def test_a_call_over_sip_is_referred(answer: OpenLine) -> None:

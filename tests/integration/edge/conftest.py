@@ -1,4 +1,4 @@
-"""Every test of the edge runs on both event loops, and none may block them."""
+"""Every test of the edge runs on production's event loop, and none may block it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config,  # noqa: ARG001
     item: pytest.Item,  # noqa: ARG001
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A call that one edge answers and another one takes, over real sockets."""
 
 import asyncio
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -14,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from backhaul.core.messages import CloseReason
 from backhaul.settings import Secret
 from edge.settings import EdgeSite
+from lab.free_port import free_port
 from tests.integration.edge.streams import (
     AUDIO,
     AUTH_TOKEN,
@@ -30,13 +30,6 @@ if TYPE_CHECKING:
 
 ASHBURN, FRANKFURT = (39.04, -77.49), (50.11, 8.68)
 NEW_TOKEN = "abcdefabcdefabcdefabcdefabcdefab"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @dataclass

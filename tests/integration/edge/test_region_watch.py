@@ -148,4 +148,5 @@ async def test_an_operator_sees_what_is_thought_of_a_region(
         "share": 1.0,
         "reason": "",
         "signs": [],
+        "surge_left_s": 0.0,
     }

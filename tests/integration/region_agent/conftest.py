@@ -1,4 +1,4 @@
-"""The agent's bench; every test of the agent runs on both event loops."""
+"""The agent's bench; its tests run on the event loop of production."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config,  # noqa: ARG001
     item: pytest.Item,  # noqa: ARG001
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

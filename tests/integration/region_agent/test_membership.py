@@ -127,7 +127,7 @@ async def test_an_agent_without_an_address_of_its_own_gives_none(
 ) -> None:
     first = await started_first(start, store, REGION_AGENT_ADVERTISE_ADDRESS="")
     edge = await first.connect()
-    await eventually(lambda: bool(edge.members))
+    await eventually(lambda: "home-1" in named(edge))
     assert named(edge)["home-1"].address == ""
     (record,) = await store.agents("home")
     assert record.address == f"127.0.0.1:{first.agent.link_port}"

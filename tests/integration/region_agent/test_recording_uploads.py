@@ -1,7 +1,6 @@
 """Recordings on their way to an S3-compatible store of somebody else's."""
 
 import secrets
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from blockbuster import blockbuster_ctx
 from moto.server import ThreadedMotoServer
 
 from backhaul.errors import SettingsError
+from lab.free_port import free_port
 from tests.integration.region_agent.bench import eventually
 from tests.integration.region_agent.recording_bench import (
     facts,
@@ -27,13 +27,6 @@ def no_blocking_calls() -> Iterator[None]:
     """Fail on a call that would stop the event loop from within the product."""
     with blockbuster_ctx(["region_agent.recordings", "region_agent.recording_uploads"]):
         yield
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Store:

@@ -38,3 +38,12 @@ def test_a_mean_keeps_its_samples_as_well() -> None:
     mean.add(2.0)
     assert mean.value > 1
     assert mean.recent.take() == [1.0, 2.0]
+
+
+def test_somebody_else_may_be_told_of_every_value() -> None:
+    recent, told = Recent(), list[float]()
+    recent.also = told.append
+    recent.add(1.0)
+    recent.take()
+    recent.add(2.0)
+    assert told == [1.0, 2.0]

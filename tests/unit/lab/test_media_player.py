@@ -200,3 +200,11 @@ def test_silence_is_not_audible() -> None:
         True,
         False,
     ]
+
+
+def test_what_was_played_is_told_piece_by_piece() -> None:
+    player = MediaPlayer(started_at=0.0)
+    player.media(tone(30), now=1.0)
+    assert player.played(8000, now=1.02) == tone(20)
+    assert player.played(8160, now=1.04) == tone(10) + b"\xff" * 80
+    assert player.played(8320, now=1.04) == b""

@@ -235,3 +235,25 @@ def test_an_end_that_does_not_come_is_not_waited_for_forever() -> None:
     someone.frame(now=5.0)
     assert someone.has_hung_up
     assert outcomes(someone)[0][2] == "the call did not end in 5 s"
+
+
+class Person:
+    def __init__(self) -> None:
+        self.has_hung_up = False
+
+    def frame(self) -> bytes:
+        return TONE
+
+    def digits(self) -> str:
+        return "5"
+
+
+def test_a_person_may_speak_instead() -> None:
+    person = Person()
+    someone, _ = caller(replace(PLAN, voice=person))
+    assert someone.frame(now=0.0) == TONE
+    assert someone.due_digits(now=0.0) == "5"
+    assert not someone.has_hung_up
+    person.has_hung_up = True
+    assert someone.frame(now=0.02) == TONE
+    assert someone.has_hung_up

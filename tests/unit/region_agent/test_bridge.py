@@ -20,6 +20,7 @@ from backhaul.core.messages import (
     Open,
     Opened,
     Played,
+    Silent,
     Stock,
 )
 from backhaul.core.profile import Profile
@@ -338,6 +339,14 @@ async def test_all_that_happens_in_one_turn_of_the_loop_is_one_checkpoint(
     assert 0 <= checkpoint.elapsed_s < 10
     await asyncio.sleep(0)
     assert len(stage.kept) == 1
+
+
+async def test_silence_is_told_to_the_edge(make_stage: MakeStage) -> None:
+    stage = make_stage(Open("1", "CA1", "patient", caller_position=800))
+    stage.bridge._caller.silent_until(now=monotonic_s() - 10)
+    for _ in range(160):
+        stage.bridge.on_audio(bytes(160))
+    assert stage.channel.sent == [Silent(800)]
 
 
 async def test_a_reply_is_kept_while_it_is_said(stage: Stage) -> None:

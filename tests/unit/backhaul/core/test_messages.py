@@ -55,6 +55,7 @@ from backhaul.core.messages import (
     Returned,
     Script,
     SendDigits,
+    Silent,
     Stock,
     Surge,
     Transfer,
@@ -119,6 +120,7 @@ MESSAGES: list[Message] = [
     Transfer(TransferKind.SIP, "sip:a@example.com", "Cake.", 20),
     Handover(HandoverReason.SESSION_EXPIRING),
     SendDigits("1w2"),
+    Silent(80_000),
     Returned("no-answer"),
     Close(CloseReason.SESSION_LOST, audio=150),
 ]

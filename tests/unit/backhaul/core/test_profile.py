@@ -130,7 +130,7 @@ def test_a_call_opens_with_the_announcement_and_the_greeting() -> None:
     [
         {"speed": 2.0},
         {"speed": 0.1},
-        {"warm_sessions": 0},
+        {"warm_sessions": -1},
         {"max_output_tokens": 5000},
         {"noise_reduction": "car"},
         {"turn_detection": {"type": "none"}},

@@ -44,6 +44,16 @@ def test_what_nobody_gets_is_counted() -> None:
     assert memory.lost == 160
 
 
+def test_silence_is_forgotten_and_not_lost() -> None:
+    memory = CallMemory()
+    memory.audio.append(bytes(160) + b"rest")
+    memory.cover(160)
+    assert memory.audio.size == 4
+    memory.keep(Checkpoint(1, caller_position=80))
+    assert memory.unheard() == (160, (b"rest",))
+    assert memory.lost == 0
+
+
 def test_an_older_checkpoint_changes_nothing() -> None:
     memory = CallMemory()
     memory.keep(Checkpoint(3, caller_position=160))
@@ -79,3 +89,12 @@ def test_a_call_of_another_edge_is_known_as_far_as_it_was_kept() -> None:
     assert memory.model_is_due
     assert memory.unheard() == (800, (b"more",))
     assert memory.lost == 0
+
+
+def test_what_was_said_at_another_edge_before_any_checkpoint_is_lost() -> None:
+    memory = CallMemory()
+    memory.resume(KeptCall(2, "desk", caller_position=800))
+    memory.audio.append(b"more")
+    assert memory.checkpoint is None
+    assert memory.unheard() == (800, (b"more",))
+    assert memory.lost == 800

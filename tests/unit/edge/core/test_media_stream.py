@@ -154,6 +154,26 @@ def test_nothing_may_follow_stop() -> None:
         protocol.receive(media())
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(media(2), id="a number instead of a string"),
+        pytest.param(media().replace(b'"chunk": "1", ', b""), id="no chunk"),
+        pytest.param(media().replace(b'"chunk"', b'"more":{},"chunk"'), id="one more"),
+        pytest.param(media().replace(b'"payload"', b'"payl\\u006fad"'), id="escaped"),
+        pytest.param(media().replace(b"/", b"\\/"), id="escaped slashes"),
+        pytest.param(media().replace(b'"track": "inbound", ', b""), id="no track"),
+    ],
+)
+def test_media_of_another_shape_is_understood_as_well(message: bytes) -> None:
+    assert started().receive(message) == StreamMedia(AUDIO)
+
+
+def test_a_mark_of_another_shape_is_understood_as_well() -> None:
+    mark = b'{"event":"mark","streamSid":"MZ1","mark":{"name":"\\u0061\\""}}'
+    assert started().receive(mark) == StreamMark('a"')
+
+
 BAD_FRAMES = [
     pytest.param(media(payload="@@@@"), id="no base64"),
     pytest.param(media(payload="abc"), id="odd length"),
@@ -181,6 +201,12 @@ BAD_FRAMES = [
     pytest.param(
         rare("mark", {"name": "a"}).replace(b'"name"', b'"name":"b","name"'),
         id="two names",
+    ),
+    pytest.param(
+        media()
+        .replace(b'"chunk": "1", ', b"")
+        .replace(b'"payload"', b'"payload":"AA==","payload"'),
+        id="two payloads instead of another key",
     ),
     pytest.param(b"", id="nothing"),
     pytest.param(b"[]", id="a list"),

@@ -43,9 +43,19 @@ def test_a_configured_default_port_may_be_missing() -> None:
     )
 
 
-def test_another_port_is_part_of_the_url() -> None:
+def test_another_port_may_be_missing_when_the_url_is_encrypted() -> None:
     candidates = webhook_url_candidates("https://voice.example.com:8443", "/v")
-    assert candidates == ("https://voice.example.com:8443/v",)
+    assert candidates == (
+        "https://voice.example.com:8443/v",
+        "https://voice.example.com/v",
+    )
+    candidates = media_url_candidates("wss://[::1]:8443", "/v")
+    assert {"wss://[::1]:8443/v", "wss://[::1]/v"} <= set(candidates)
+
+
+def test_another_port_is_part_of_a_plain_url() -> None:
+    candidates = webhook_url_candidates("http://voice.example.com:8080", "/v")
+    assert candidates == ("http://voice.example.com:8080/v",)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,39 @@ def test_what_went_astray_and_what_was_not_appended_counts() -> None:
     assert caller.turn_end == 4 * 160
 
 
+def test_silence_is_known_when_no_turn_has_begun_for_a_while() -> None:
+    caller = CallerPosition(800)
+    assert caller.silent_until(now=1.0) == 0
+    hear(caller, 10)
+    assert caller.silent_until(now=3.9) == 0
+    assert caller.silent_until(now=4.0) == 800
+    hear(caller, 10)
+    assert caller.silent_until(now=6.9) == 0
+    assert caller.silent_until(now=7.0) == 2400
+
+
+def test_silence_is_looked_for_every_three_seconds() -> None:
+    caller = CallerPosition(0)
+    due = []
+    for number in range(400):  # 20 ms each
+        if caller.received(160, missing_frames=0, appended=True):
+            caller.silent_until(now=number / 50)
+            due.append(number)
+    assert due == [0, 160, 320]
+
+
+def test_what_may_be_a_turn_is_no_silence_until_it_is_committed() -> None:
+    caller = CallerPosition(0)
+    hear(caller, 10)
+    caller.silent_until(now=0.0)
+    caller.turn_began()
+    assert caller.silent_until(now=9.0) == 0
+    caller.turn_committed()
+    assert caller.silent_until(now=10.0) == 1600
+    hear(caller, 1, appended=False)
+    assert caller.silent_until(now=20.0) == 0
+
+
 def test_no_turn_ends_before_the_beginning_or_in_the_future() -> None:
     caller = CallerPosition(800)
     hear(caller, 1)

@@ -56,6 +56,7 @@ def test_nonsense_is_refused(mean: float, miss_probability: float) -> None:
         (10.0, 0.5, {"headroom": 0.0}, 12),
         (10.0, 0.5, {"factor": 1.5}, 23),
         (0.0, 0.5, {"factor": 1.5}, 3),  # the floor as well
+        (10.0, 0.5, {"floor": 0, "factor": 1.5}, 0),  # every call opens its own
         (100.0, 1.0, {}, 50),
         (100.0, 1.0, {"floor": 60}, 60),
         (0.0, 0.5, {"floor": 60, "factor": 2.0}, 60),

@@ -98,6 +98,19 @@ def test_a_turn_without_a_word_covers_their_audio() -> None:
     assert kept(transcript) == Checkpoint(1, (), 9000, 1.5)
 
 
+def test_silence_is_covered_when_no_turn_is_left_open() -> None:
+    transcript = Transcript()
+    assert transcript.silent(4000)
+    assert kept(transcript).caller_position == 4000
+    transcript.turn("u1", 8000)
+    assert not transcript.silent(9000)
+    assert kept(transcript).caller_position == 4000
+    transcript.caller_said("u1", "Hello?")
+    assert transcript.silent(9000)
+    assert transcript.silent(7000)
+    assert kept(transcript).caller_position == 9000
+
+
 # The voice
 
 
