@@ -4,7 +4,9 @@ A local fabric of one edge and one agent answers many short calls, some at a tim
 rings, takes a warm session, hears the greeting begin, and is hung up on. Printed are,
 for edge and agent, open file descriptors and tasks of the event loop before the calls
 and after them, and what the resident memory grew by, per call, over the last half of
-them. The exit code is 0 only if descriptors and tasks are back where they were.
+them. Other calls come before, so that connections exist which are opened at their first
+use and kept, such as those to Redis. The exit code is 0 only if descriptors and tasks
+are back where they were.
 ``--json`` prints one object.
 """
 
@@ -26,12 +28,16 @@ from services import read_metrics
 from backhaul.clock import monotonic_s
 from lab.fabric import Fabric, FabricOptions
 from lab.twilio import CallPlan, CallReport, TwilioStandIn
-from lab.twilio_plan import Wait
+from lab.twilio_plan import HangUp, Wait
 
 CALL_S: Final = 0.3
 """How long each caller stays."""
 BACK_WITHIN_S: Final = 150.0
 """Stock that was sized for many calls a second is let go within this time."""
+EARLIER: Final = 10
+"""Calls before the first look, for each of twice as many callers as later."""
+CALM_S: Final = 30.0
+"""Time for the stock to be refilled and let go after them."""
 LOOK_S: Final = 1.0
 ALIKE: Final = 5
 """Looks in a row at which nothing has changed, before the calls begin."""
@@ -105,7 +111,6 @@ class Callers:
     """Callers who ring one after the other, some at a time."""
 
     def __init__(self, fabric: Fabric) -> None:
-        self.ended = 0
         self.heard = 0
         self._carrier = TwilioStandIn(fabric.account_sid, fabric.auth_token)
         url = fabric.public_url(fabric.edges[0])
@@ -114,7 +119,7 @@ class Callers:
             status_callback=f"{url}/twilio/status",
             from_number="+14155550123",
             to_number="+14155550100",
-            steps=(Wait(CALL_S),),
+            steps=(Wait(CALL_S), HangUp()),
             max_duration_s=HEARD_WITHIN_S,
         )
 
@@ -122,7 +127,6 @@ class Callers:
         """Place so many calls, one after the other."""
         for _ in range(calls):
             report: CallReport = await self._carrier.place_call(self._plan)
-            self.ended += 1
             self.heard += report.first_audio_ms is not None
 
     async def aclose(self) -> None:
@@ -144,11 +148,13 @@ async def measure(calls: int, at_once: int, every: int) -> dict[str, Any]:
         (edge,), (agent,) = told["edges"], told["regions"][0]["agents"]
         services = {"edge": edge, "agent": agent}
         seen: dict[str, Service] = {}
+        callers = Callers(fabric)
+        await asyncio.gather(*(callers.ring(EARLIER) for _ in range(2 * at_once)))
+        callers.heard = 0
+        await asyncio.sleep(CALM_S)
         for name, described in services.items():
             before = await settled(described)
             seen[name] = Service(described, before, before)
-        callers = Callers(fabric)
-        stack.push_async_callback(callers.aclose)
         began_at = monotonic_s()
         done = 0
         while done < calls:
@@ -161,6 +167,7 @@ async def measure(calls: int, at_once: int, every: int) -> dict[str, Any]:
                 service.looks.append((done, now.rss_kb))
             print(f"{done} calls", file=sys.stderr)
         took_s = monotonic_s() - began_at
+        await callers.aclose()  # and its kept connections with it
         for service in seen.values():
             service.after = await back(service)
     return {
