@@ -181,7 +181,7 @@ class Call:
             case Checkpoint():
                 self.session.keep(message)
             case Silent(position):
-                self.session.memory.cover(position)
+                self.session.memory.silent(position)
             case Handover(reason):
                 self.feed(MoveWanted(reason))
             case _:

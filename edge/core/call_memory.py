@@ -20,24 +20,23 @@ class CallMemory:
         self.checkpoint: Checkpoint | None = None
         self.audio = AudioRing()
         self.lost = 0
-        self._covered = 0
-        """What comes before this position of the caller's audio is wanted no more."""
+        self._silent_until = 0
+        """Up to there the caller said nothing that a checkpoint does not tell of."""
 
     def resume(self, kept: KeptCall) -> None:
         """Begin where another edge was lost."""
-        if kept.checkpoint is not None:
-            self.keep(kept.checkpoint)
+        self.checkpoint = kept.checkpoint
         self.audio.resume(kept.caller_position)
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Take note of a checkpoint; an older one than the last counts no more."""
         if self.checkpoint is None or checkpoint.version >= self.checkpoint.version:
             self.checkpoint = checkpoint
-            self.cover(checkpoint.caller_position)
+            self.audio.release(checkpoint.caller_position)
 
-    def cover(self, position: int) -> None:
-        """Forget the caller's audio before *position*; what is forgotten stays so."""
-        self._covered = max(self._covered, position)
+    def silent(self, position: int) -> None:
+        """Forget the silence up to *position*; see `Silent`."""
+        self._silent_until = max(self._silent_until, position)
         self.audio.release(position)
 
     def unheard(self) -> tuple[int, tuple[bytes, ...]]:
@@ -45,8 +44,12 @@ class CallMemory:
 
         It is for an agent that takes the call over.
         """
-        start, frames = self.audio.after(self._covered)
-        self.lost += max(start - self._covered, 0)
+        # Of a call that came from another edge, a later checkpoint may cover less than
+        # the one that it came with, and what lies between is there no more.
+        covered = 0 if self.checkpoint is None else self.checkpoint.caller_position
+        wanted = max(covered, self._silent_until)
+        start, frames = self.audio.after(wanted)
+        self.lost += max(start - wanted, 0)
         return start, frames
 
     @property

@@ -47,11 +47,21 @@ def test_what_nobody_gets_is_counted() -> None:
 def test_silence_is_forgotten_and_not_lost() -> None:
     memory = CallMemory()
     memory.audio.append(bytes(160) + b"rest")
-    memory.cover(160)
+    memory.silent(160)
     assert memory.audio.size == 4
     memory.keep(Checkpoint(1, caller_position=80))
     assert memory.unheard() == (160, (b"rest",))
     assert memory.lost == 0
+
+
+def test_what_only_the_edge_before_had_is_lost_with_the_session_that_heard_it() -> None:
+    memory = CallMemory()
+    found = Checkpoint(3, caller_position=160)
+    memory.resume(KeptCall(1, "desk", checkpoint=found, caller_position=160))
+    memory.audio.append(b"rest")
+    memory.keep(Checkpoint(3, caller_position=80))  # of the session that went on
+    assert memory.unheard() == (160, (b"rest",))
+    assert memory.lost == 80
 
 
 def test_an_older_checkpoint_changes_nothing() -> None:
