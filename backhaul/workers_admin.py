@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -22,6 +22,9 @@ __all__ = ["WorkersAdmin"]
 
 _TIMEOUT_S: Final = 3.0
 
+_WITHOUT_END: Final = aiohttp.ClientTimeout(total=None, sock_read=2 * _TIMEOUT_S)
+"""For what a worker goes on telling, once a second."""
+
 _Answer = tuple[int, str]
 
 
@@ -29,7 +32,7 @@ class WorkersAdmin:
     """Asks the workers' own admin listeners, and tells what all of them say.
 
     Ready is who has only workers that are ready. What an operator may look at is
-    ``{"workers": [...]}``, or with ``?worker=1`` what that one says.
+    ``{"workers": [...]}``; below ``/workers/1`` is all that this one has to show.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class WorkersAdmin:
             "/livez": self._live,
             "/readyz": self._ready,
             "/metrics": self._metrics,
+            "/workers": self._list,
+            "/workers/{worker}/{path:.*}": self._pass_on,
             **dict.fromkeys(paths, self._show),
         }
         self._listener = HttpListener(
@@ -82,7 +87,7 @@ class WorkersAdmin:
         """Return status and body of what one worker says at *path*; 503 if nothing."""
         announced, http = worker.announced, self._http
         if announced is not None and http is not None:
-            url = f"http://127.0.0.1:{announced['admin_port']}{path}"
+            url = _url(announced, path)
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with http.get(url) as response:
                     return response.status, await response.text()
@@ -110,17 +115,34 @@ class WorkersAdmin:
         body = generate_latest(registry) + generate_latest(self._own_metrics())
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def _list(self, _: web.Request) -> web.Response:
+        numbers = [worker.number for worker in self._workers.each]
+        return web.json_response({"workers": numbers})
+
     async def _show(self, request: web.Request) -> web.Response:
-        wanted = request.query.get("worker")
-        if wanted is None:
-            answers = await self._ask_all(request.path)
-            said = [_said(number, *answer) for number, answer in answers.items()]
-            return web.json_response({"workers": said})
+        answers = await self._ask_all(request.path)
+        said = [_said(number, *answer) for number, answer in answers.items()]
+        return web.json_response({"workers": said})
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        """Answer as one worker does, for as long as it has something to say."""
         known = {str(worker.number): worker for worker in self._workers.each}
-        if wanted not in known:
+        worker = known.get(request.match_info["worker"])
+        if worker is None:
             raise web.HTTPNotFound
-        status, text = await self.ask(known[wanted], request.path)
-        return web.Response(status=status, text=text, content_type="application/json")
+        if worker.announced is None or self._http is None:
+            raise web.HTTPServiceUnavailable
+        url = _url(worker.announced, f"/{request.match_info['path']}")
+        try:
+            async with self._http.get(url, timeout=_WITHOUT_END) as answer:
+                response = web.StreamResponse(status=answer.status)
+                response.content_type = answer.content_type
+                await response.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                return response
+        except (aiohttp.ClientError, TimeoutError):
+            raise web.HTTPServiceUnavailable from None
 
     def _own_metrics(self) -> CollectorRegistry:
         up = GaugeMetricFamily(
@@ -161,6 +183,10 @@ class _Fixed:
 
     def collect(self) -> Any:  # noqa: ANN401
         return self._families
+
+
+def _url(announced: Mapping[str, Any], path: str) -> str:
+    return f"http://127.0.0.1:{announced['admin_port']}{path}"
 
 
 def _said(number: int, status: int, text: str) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class _LostError(Exception):
     """A source cannot be heard."""
 
 
+class _SeveralError(Exception):
+    """A source is several processes, which speak for themselves."""
+
+
 class Sources:
     """Follows every source that there is, as they come and go.
 
@@ -72,6 +76,8 @@ class Sources:
         self._find = find
         self._listener = listener
         self._followed: dict[str, Source] = {}
+        self._workers: dict[str, tuple[Source, ...]] = {}
+        """Of those that may be several processes, by key."""
         self._tasks = TaskOwner()
         self._http: aiohttp.ClientSession | None = None
 
@@ -111,7 +117,8 @@ class Sources:
 
     async def _look(self) -> None:
         while True:
-            found = {source.key: source for source in self._find()}
+            parts = [part for one in self._find() for part in await self._parts(one)]
+            found = {part.key: part for part in parts}
             for key, source in found.items():
                 if self._followed.get(key) != source:
                     self._followed[key] = source
@@ -123,27 +130,69 @@ class Sources:
     async def _follow(self, source: Source) -> None:
         """Listen to *source* until there is another one, or none, of its key."""
         while self._followed.get(source.key) is source:
-            with contextlib.suppress(_LostError):
+            try:
                 async for snapshot in self._events(source):
                     if self._followed.get(source.key) is not source:
                         return
                     self.latest[source.key] = snapshot
                     self._listener.on_snapshot(source, snapshot)
+            except _LostError:
+                pass
+            except _SeveralError:
+                self._workers[source.key] = ()  # to be asked for
+                self._followed.pop(source.key, None)
+                return
             self.latest.pop(source.key, None)
             self._listener.on_lost(source)
             await asyncio.sleep(_AGAIN_AFTER_S)
+
+    async def _parts(self, source: Source) -> tuple[Source, ...]:
+        """Return the source, or its workers if it has some."""
+        if source.key not in self._workers:
+            return (source,)
+        with contextlib.suppress(_LostError):
+            numbers = await self._numbers(source)
+            if not numbers:
+                del self._workers[source.key]
+                return (source,)
+            self._workers[source.key] = tuple(_worker(source, one) for one in numbers)
+        return self._workers[source.key] or (source,)
+
+    async def _numbers(self, source: Source) -> list[int]:
+        """Return the numbers of a source's workers; nothing: it has none.
+
+        Raises:
+            _LostError: It does not say.
+        """
+        if self._http is None:
+            return []
+        url = f"{source.url}/workers"
+        try:
+            async with (
+                asyncio.timeout(_ASK_S),
+                self._http.get(url, headers=_headers(source)) as answer,
+            ):
+                if answer.status != HTTPStatus.OK:
+                    return []
+                numbers: list[int] = (await answer.json())["workers"]
+                return numbers
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise _LostError from exc
 
     async def _events(self, source: Source) -> AsyncIterator[bytes]:
         """Yield what a source says.
 
         Raises:
             _LostError: It cannot be heard.
+            _SeveralError: It may be several, each of which can be.
         """
         if self._http is None:
             return
         url = f"{source.url}/api/live"
         try:
             async with self._http.get(url, headers=_headers(source)) as answer:
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    raise _SeveralError
                 if answer.status != HTTPStatus.OK:
                     raise _LostError
                 buffer = b""
@@ -155,6 +204,12 @@ class Sources:
                         yield event.removeprefix(b"data: ")
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise _LostError from exc
+
+
+def _worker(source: Source, number: int) -> Source:
+    return Source(
+        f"{source.key}/{number}", f"{source.url}/workers/{number}", source.token
+    )
 
 
 def _headers(source: Source) -> dict[str, str]:

@@ -107,8 +107,11 @@ async def _snapshot(http: aiohttp.ClientSession, base: str) -> dict[str, Any]:
 
 
 def _table(snapshot: Mapping[str, Any]) -> Table:
-    links: Sequence[Mapping[str, Any]] = snapshot["links"]
-    table = Table(title=f"{snapshot['edge']}: {len(links)} links")
+    # An edge of several processes tells of each.
+    parts: Sequence[Mapping[str, Any]] = snapshot.get("workers", [snapshot])
+    links = [link for part in parts for link in part.get("links", ())]
+    names = {part["edge"] for part in parts if "edge" in part}
+    table = Table(title=f"{', '.join(names)}: {len(links)} links")
     for index, head in enumerate(_HEADS):
         table.add_column(head, justify="left" if index < _TEXTS else "right")
     for link in links:

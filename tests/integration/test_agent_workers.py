@@ -104,9 +104,10 @@ async def test_several_workers_are_one_agent_to_who_operates_it(tmp_path: Path) 
         assert metrics.count("# TYPE capacity_calls gauge") == 1
         pools = json.loads((await agent.get("/api/pool"))[1])["workers"]
         assert [one["agent_id"] for one in pools] == ["home-1-0", "home-1-1"]
-        status, text = await agent.get("/api/pool?worker=1")
+        status, text = await agent.get("/workers/1/api/pool")
         assert (status, json.loads(text)["agent_id"]) == (200, "home-1-1")
-        assert (await agent.get("/api/pool?worker=2"))[0] == 404
+        assert (await agent.get("/workers/1/api/none"))[0] == 404
+        assert (await agent.get("/workers/2/api/pool"))[0] == 404
 
         agent.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(DEADLINE_S):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from console.sources import Source, Sources
 from lab.conversation_script import parse_script
 from lab.fabric import Fabric, FabricOptions
 from lab.fabric_options import example_config
@@ -182,6 +184,52 @@ async def test_every_call_is_at_one_worker_whoever_is_asked() -> None:
         for report in await call(fabric, carrier, CALLS):
             check(report)
         assert await fabric.stop(fabric.edges[0].name, grace_s=60.0) == 0
+
+
+class Heard:
+    """What a console hears; see `SourceListener`."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {}
+
+    def on_snapshot(self, source: Source, snapshot: bytes) -> None:
+        self.said[source.key] = json.loads(snapshot)
+
+    def on_lost(self, source: Source) -> None:
+        self.said.pop(source.key, None)
+
+
+async def test_a_console_and_the_table_of_links_show_every_worker() -> None:
+    async with fabric_and_carrier() as (fabric, _):
+        admin = Admin(fabric)
+        await admin.wait_ready()
+        edge = fabric.describe()["edges"][0]
+        source = Source("edge", edge["admin_url"], edge["admin_token"])
+        heard = Heard()
+        sources = Sources(lambda: [source], heard)
+        sources.start()
+        try:
+            async with asyncio.timeout(60):
+                while set(heard.said) != {f"edge/{n}" for n in range(WORKERS)}:
+                    await asyncio.sleep(0.05)
+        finally:
+            await sources.aclose()
+        assert {said["name"] for said in heard.said.values()} == {edge["name"]}
+        views = json.loads((await admin.get("/api/links"))[1])["workers"]
+        links = sum(len(view["links"]) for view in views)
+        table = await links_table(edge)
+        assert f"{edge['name']}: {links} links" in table
+
+
+async def links_table(edge: dict[str, Any]) -> str:
+    """Return what ``warmline links`` prints."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "lab.cli", "links", "--edge", edge["admin_url"]),
+        env={**os.environ, "EDGE_ADMIN_TOKEN": edge["admin_token"]},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    return out.decode()
 
 
 async def test_a_call_that_was_away_comes_back_to_its_worker(tmp_path: Path) -> None:
