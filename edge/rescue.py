@@ -1,8 +1,8 @@
 """Finds calls whose edge is gone: their session, or what is left of it."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 
@@ -12,6 +12,7 @@ from edge.agent import Agent
 from edge.call import Call
 from edge.core.call_story import Leg
 from edge.core.routes import Choice
+from edge.core.survey import Survey
 from edge.lease import Lease
 from edge.links import AgentLinks
 from edge.metrics import EdgeMetrics
@@ -19,9 +20,6 @@ from edge.search import Attempt, Search
 from edge.settings import EdgeSettings
 
 __all__ = ["Rescue", "Rescued"]
-
-_LAST_ANSWERS_S: Final = 0.25
-"""After an agent has the call, another one may still say that it has it since (s)."""
 
 _log = structlog.get_logger()
 
@@ -86,15 +84,24 @@ class Rescue:
 
     async def _ask_all(self, call_sid: str) -> list[tuple[Agent, KeptCall]]:
         """Return who knows of a call, the best first."""
-        survey = _Survey()
-        for agent in self._links.all_agents():
-            if agent.find(call_sid, survey.answer):
-                survey.expect(agent)
+        heard = asyncio.Event()
+
+        def answer(agent: Agent, kept: KeptCall | None) -> None:
+            survey.answer(agent, kept, now=monotonic_s())
+            heard.set()
+
+        agents = self._links.all_agents()
+        survey = Survey(
+            [agent for agent in agents if agent.find(call_sid, answer)],
+            now=monotonic_s(),
+            patience_s=self._settings.find_timeout_s,
+        )
         try:
-            async with asyncio.timeout(self._settings.find_timeout_s):
-                await survey.wait()
-        except TimeoutError:
-            pass
+            while (wait_s := survey.over_at - monotonic_s()) > 0:
+                heard.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await heard.wait()
         finally:
             for agent in survey.silent:
                 agent.forget(call_sid)
@@ -123,41 +130,3 @@ class Rescue:
     def _count(self, call_sid: str, outcome: str) -> None:
         self._metrics.rescues.labels(outcome=outcome).inc()
         _log.info("call.rescued", call_sid=call_sid, outcome=outcome)
-
-
-class _Survey:
-    """What agents say of one call."""
-
-    def __init__(self) -> None:
-        self.silent: set[Agent] = set()
-        """Those that have not answered."""
-        self._known: list[tuple[Agent, KeptCall]] = []
-        self._heard = asyncio.Event()
-
-    def expect(self, agent: Agent) -> None:
-        self.silent.add(agent)
-
-    def answer(self, agent: Agent, kept: KeptCall | None) -> None:
-        self.silent.discard(agent)
-        if kept is not None:
-            self._known.append((agent, kept))
-        self._heard.set()
-
-    async def wait(self) -> None:
-        """Wait until all have answered, or one that has the call, and a little more."""
-        while self.silent and not any(kept.here for _, kept in self._known):
-            self._heard.clear()
-            await self._heard.wait()
-        if self.silent:
-            async with asyncio.timeout(_LAST_ANSWERS_S):
-                while self.silent:
-                    self._heard.clear()
-                    await self._heard.wait()
-
-    def best_first(self) -> list[tuple[Agent, KeptCall]]:
-        return sorted(self._known, key=lambda one: _worth(one[1]), reverse=True)
-
-
-def _worth(kept: KeptCall) -> tuple[bool, int, int]:
-    version = -1 if kept.checkpoint is None else kept.checkpoint.version
-    return kept.here, kept.epoch, version

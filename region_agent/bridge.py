@@ -103,7 +103,10 @@ class Bridge:
         self._kept_version = 0
         self._keeping = False
         self._tools = ToolCaller(
-            message, services.tools, on_answered=self._on_tool_answered
+            message,
+            services.tools,
+            on_asked=services.copies.hasten,
+            on_answered=self._on_tool_answered,
         )
         self._over = False
         self._log = CallLog(

@@ -1,11 +1,14 @@
 """Copies of all calls in the region's store, for when edge and agent are lost both.
 
-Nothing waits for them: they are written in the background, at most once a second for
-each call, and a store that is dead or hangs costs a call nothing.
+Nothing waits for them: they are written in the background, once a second for each call
+that has gone on, and a store that is dead or hangs costs a call nothing. They are
+written at once when a function is asked, which must not be asked again, and when a call
+is left with nobody.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, Protocol
 
@@ -33,7 +36,6 @@ _MAX_FORGOTTEN: Final = 4096
 _GOES_ON: Final = frozenset(
     {
         CloseReason.LINK_LOST,
-        CloseReason.SESSION_LOST,
         CloseReason.NO_ANSWER,
         CloseReason.DRAINED,
         CloseReason.HANDED_OVER,
@@ -42,6 +44,11 @@ _GOES_ON: Final = frozenset(
     }
 )
 """Ends after which the call may go on elsewhere, and its copy is still good."""
+
+_WITH_NOBODY: Final = frozenset(
+    {CloseReason.MEDIA_STREAM_LOST, CloseReason.SESSION_LOST}
+)
+"""Ends after which its edge alone knows how far the call has come."""
 
 _log = structlog.get_logger()
 
@@ -78,6 +85,10 @@ class CallCopies:
         self._calls: Callable[[], Iterable[CopiedCall]]
         self._known: dict[str, _Written] = {}
         self._over: dict[str, None] = {}
+        self._left: dict[str, KeptCall] = {}
+        """The last of calls that are left with nobody, to be written."""
+        self._hasty: set[str] = set()
+        self._hurry = asyncio.Event()
         self._tasks = TaskOwner()
 
     def start(
@@ -98,10 +109,21 @@ class CallCopies:
         """Write no more."""
         await self._tasks.aclose()
 
-    def end(self, call_sid: str, reason: CloseReason) -> None:
+    def hasten(self, call_sid: str) -> None:
+        """Write a call at once: it has ordered what must not be ordered twice."""
+        self._hasty.add(call_sid)
+        self._hurry.set()
+
+    def end(self, call: CopiedCall, reason: CloseReason) -> None:
         """A call is over for this agent; forget it unless it may go on elsewhere."""
+        call_sid = call.call_sid
         self._known.pop(call_sid, None)
-        if reason not in _GOES_ON and len(self._over) < _MAX_FORGOTTEN:
+        if len(self._over) + len(self._left) >= _MAX_FORGOTTEN:
+            return
+        if reason in _WITH_NOBODY:
+            self._left[call_sid] = call.kept()
+            self._hurry.set()
+        elif reason not in _GOES_ON:
             self._over[call_sid] = None
 
     async def recall(self, call_sid: str) -> KeptCall | None:
@@ -116,29 +138,40 @@ class CallCopies:
             return None
 
     async def _write_forever(self) -> None:
+        due_at = monotonic_s() + _WRITE_EVERY_S
         while True:
-            await asyncio.sleep(_WRITE_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(due_at - monotonic_s()):
+                    await self._hurry.wait()
+            self._hurry.clear()
+            hasty, self._hasty = self._hasty, set()
+            is_due = monotonic_s() >= due_at
+            if is_due:
+                due_at = monotonic_s() + _WRITE_EVERY_S
+            calls = [call for call in self._calls() if is_due or call.call_sid in hasty]
             store = self._store()
             if store is not None:
                 try:
-                    await self._write(store)
+                    await self._write(store, calls)
                 except StoreError:
                     self.failed += 1  # the store's breaker keeps the next ones short
 
-    async def _write(self, store: Store) -> None:
-        due = [call for call in self._calls() if self._is_due(call)]
-        for start in range(0, len(due), _AT_ONCE):
-            kept = {one.call_sid: one.kept() for one in due[start : start + _AT_ONCE]}
-            await store.save_calls(self._region, kept, ttl_s=_TTL_S)
-            live = {one.call_sid for one in self._calls()}
-            for call_sid, call in kept.items():
+    async def _write(self, store: Store, calls: Iterable[CopiedCall]) -> None:
+        left, self._left = self._left, {}
+        due = [call for call in calls if self._is_due(call)]
+        kept = {**left, **{call.call_sid: call.kept() for call in due}}
+        for some in _chunks(kept):
+            await store.save_calls(
+                self._region, {one: kept[one] for one in some}, ttl_s=_TTL_S
+            )
+            live = {call.call_sid for call in self._calls()}
+            for call_sid in some:
                 self.written += 1
                 if call_sid in live:
-                    self._known[call_sid] = (monotonic_s(), *_stamp(call))
-        while self._over:
-            over = list(islice(self._over, _AT_ONCE))
-            await store.forget_calls(self._region, over)
-            for call_sid in over:
+                    self._known[call_sid] = (monotonic_s(), *_stamp(kept[call_sid]))
+        for some in _chunks(tuple(self._over)):
+            await store.forget_calls(self._region, some)
+            for call_sid in some:
                 del self._over[call_sid]
 
     def _is_due(self, call: CopiedCall) -> bool:
@@ -148,6 +181,12 @@ class CallCopies:
         written_at, *stamp = known
         refresh = monotonic_s() - written_at >= _REFRESH_S
         return refresh or tuple(stamp) != _stamp(call.kept())
+
+
+def _chunks(call_sids: Iterable[str]) -> Iterator[list[str]]:
+    left = iter(call_sids)
+    while some := list(islice(left, _AT_ONCE)):
+        yield some
 
 
 def _stamp(call: KeptCall) -> tuple[int, int, int]:

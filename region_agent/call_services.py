@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backhaul.tracing import Tracer
+from region_agent.call_copies import CallCopies
 from region_agent.call_trace import CallMetrics
 from region_agent.core.usage import ModelPrices
 from region_agent.event_feeds import EventFeeds
@@ -20,6 +21,7 @@ class CallServices:
 
     phrases: Phrases
     tools: Tools
+    copies: CallCopies
     feeds: EventFeeds
     recordings: Recordings
     prices: Mapping[str, ModelPrices]

@@ -338,7 +338,7 @@ class LinkListener:
         del self._bridges[bridge]
         self.calls_ended[reason] += 1
         self.orphans.end(bridge)
-        self.copies.end(bridge.call_sid, reason)
+        self.copies.end(bridge, reason)
         self.on_stock_changed()
         self._note_idle()
 

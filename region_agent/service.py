@@ -225,6 +225,7 @@ class RegionAgent:
                 rng=rng,
             ),
             tools=Tools(profiles, environ=environ, rng=rng),
+            copies=self.copies,
             feeds=EventFeeds(
                 profiles,
                 store=lambda: self.registration.store,

@@ -18,6 +18,7 @@ class ToolCaller:
         message: Open,
         tools: Tools,
         *,
+        on_asked: Callable[[str], None],
         on_answered: Callable[[CallTool, ToolResult], None],
     ) -> None:
         """Ask nothing yet.
@@ -25,10 +26,12 @@ class ToolCaller:
         Args:
             message: Opened the call.
             tools: Of the agent.
+            on_asked: Hears the CallSid whenever a function is asked.
             on_answered: Hears of every answer, also after the call's end.
         """
         self._message = message
         self._tools = tools
+        self._on_asked = on_asked
         self._on_answered = on_answered
         kept = message.checkpoint
         self._write_ahead = WriteAhead(() if kept is None else kept.items)
@@ -54,5 +57,6 @@ class ToolCaller:
             call_sid=message.call_sid,
             caller=message.caller,
         )
+        self._on_asked(message.call_sid)
         # A caller who hangs up has still ordered what was ordered: it is seen through.
         self._tools.begin(request, lambda result: self._on_answered(called, result))

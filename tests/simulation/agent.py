@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 PROFILE = "desk"
 _COPY_EVERY_S = 1.0
+_COPY_S = 0.002
+"""Until the store has what is written at once."""
 POOL = PoolConfig(
     floor=2,
     max_stock=5,
@@ -217,9 +219,15 @@ class Agent(Process):
 
     def _copy_forever(self) -> None:
         self.later(_COPY_EVERY_S, self._copy_forever)
-        store = self.world.stores[self.region]
         for bridge in self.bridges:
-            store[bridge.call_sid] = bridge.kept()
+            self._copy(bridge)
+
+    def copy_soon(self, bridge: Bridge) -> None:
+        """Write a call at once; see `region_agent.call_copies`."""
+        self.later(_COPY_S, lambda: self._copy(bridge))
+
+    def _copy(self, bridge: Bridge) -> None:
+        self.world.stores[self.region][bridge.call_sid] = bridge.kept()
 
     def _release(self, key: str) -> None:
         if self.leases.pop(key, None) is not None:

@@ -110,7 +110,7 @@ class Bridge:
         if not self.over:
             self._keep()
             self._channel.leave(reason)
-            self._end()
+            self._end(reason)
 
     # What the channel brings
 
@@ -125,8 +125,7 @@ class Bridge:
             self._ask(self._write_ahead.kept(message.version))
 
     def on_channel_closed(self, reason: CloseReason) -> None:
-        del reason
-        self._end()
+        self._end(reason)
 
     # When the edge is lost
 
@@ -228,6 +227,7 @@ class Bridge:
 
     def _ask(self, ready: tuple[CallTool, ...]) -> None:
         for call in ready:
+            self.agent.copy_soon(self)
             self._world.note("tool_called", call.key)
             execution = Execution(call.key, self.message.epoch)
             answered = functools.partial(self._on_answered, call.call_id)
@@ -254,10 +254,12 @@ class Bridge:
             self._world.note("checkpoint", self.message.call_sid, kept.version)
             self._channel.tell(kept)
 
-    def _end(self) -> None:
+    def _end(self, reason: CloseReason) -> None:
         if self.over:
             return
         self.over = True
+        if reason in {CloseReason.MEDIA_STREAM_LOST, CloseReason.SESSION_LOST}:
+            self.agent.copy_soon(self)
         self._driver.close()
         self.conversation.end()
         self.agent.on_bridge_ended(self)

@@ -70,6 +70,11 @@ class Checker:
         opened.append((world.clock.now, bridge))
         self._epochs[bridge.session.number] = message.epoch
 
+    def owner(self, call_sid: str) -> "Bridge | None":
+        """Return who has got a call last."""
+        opened = self._opened.get(call_sid)
+        return opened[-1][1] if opened else None
+
     def on_open(self, call: "Call", start: int) -> None:
         """An edge opens a call at an agent, with the caller's audio from *start*."""
         memory = call.memory
@@ -98,7 +103,8 @@ class Checker:
     def at_the_end(self) -> None:
         """Look at what is left, and at how each call went."""
         for turn, done in self._world.tools.executed.items():
-            if len(done) > 1:
+            blind = done[0].key.partition("-")[0] in self._world.faults.blind
+            if len(done) > 1 and not blind:
                 self._violated("tool executed twice", turn, *done)
         for carrier in self._world.carriers:
             self._check_call(carrier)
@@ -147,11 +153,17 @@ class Checker:
     def _check_moves(self, sid: str) -> None:
         """Check that a call moves at its leisure once a minute, and is bounded."""
         steps = [one for one in self._world.log if one[1:3] == ("call", sid)]
-        moves = [one for one in steps if one[3:5] in _MOVES]
-        leisurely = [one for one in moves[1:] if one[5] == "move_wanted"]
-        losses = [one for one in moves if one[4] == "holding"]
-        if leisurely or len(losses) > _MOVES_AT_ONCE:
-            self._violated("moved too often", sid, len(moves))
+        losses = [one for one in steps if one[3:5] == ("bridged", "holding")]
+        moves = 0
+        for step in steps:
+            if step[3] == "ringing":
+                moves = 0  # at an edge that knows nothing of moves at another
+            elif step[3:5] in _MOVES:
+                moves += 1
+                if moves > 1 and step[5] == "move_wanted":
+                    self._violated("moved too often", sid, moves)
+        if len(losses) > _MOVES_AT_ONCE:
+            self._violated("moved too often", sid, len(losses))
 
     def _check_memory(self, carrier: "Carrier", call: "Call") -> None:
         """Check that the last session knew what was said, and that it answered."""

@@ -39,6 +39,8 @@ class Faults:
         """When the last one was over."""
         self.happened: list[str] = []
         self.broken_streams: dict[str, int] = {}
+        self.blind: set[str] = set()
+        """Calls that were looked for when nobody in their region could be asked."""
         self.edge_killed = False
         self._world = world
         self._rng = rng = world.rng

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from backhaul.core.messages import KeptCall
 from edge.core.routes import Choice
+from edge.core.survey import Survey
 from edge.search import Attempt, Search
 from tests.simulation.agent import PROFILE
 from tests.simulation.network import Link
@@ -26,37 +27,42 @@ class Rescue:
         self._edge = edge
         self._call_sid = call_sid
         self._rescued = rescued
-        self._silent: list[Link] = []
         self._known: list[tuple[Link, KeptCall]] = []
         self._epoch = 0
+        links = (one.link for one in edge.agents.values() if one.ready)
+        self._links = [link for link in links if link is not None]
+        self._survey: Survey[Link] = Survey(
+            self._links, now=edge.clock.now, patience_s=_FIND_S
+        )
 
     def start(self) -> None:
         """Ask every agent."""
-        links = [one.link for one in self._edge.agents.values() if one.ready]
-        for link in links:
-            if link is not None:
-                self._silent.append(link)
-                self._ask(link)
-        self._edge.later(_FIND_S if self._silent else 0.0, self._enough)
+        for link in self._links:
+            self._ask(link)
+        self._wait()
 
     def _ask(self, link: Link) -> None:
         link.to_agent.send(lambda: link.agent.find(link, self._call_sid, self._answer))
 
     def _answer(self, link: Link, kept: KeptCall | None) -> None:
-        if link not in self._silent:
-            return
-        self._silent.remove(link)
-        if kept is not None:
-            self._known.append((link, kept))
-        if not self._silent or (kept is not None and kept.here):
-            self._enough()
+        self._survey.answer(link, kept, now=self._edge.clock.now)
+        self._wait()
 
-    def _enough(self) -> None:
-        if self._epoch:
+    def _wait(self) -> None:
+        wait_s = max(self._survey.over_at - self._edge.clock.now, 0.0)
+        self._edge.later(wait_s, self._look)
+
+    def _look(self) -> None:
+        if self._epoch or self._survey.over_at > self._edge.clock.now:
             return
-        self._silent.clear()
+        owner = self._edge.world.checker.owner(self._call_sid)
+        heard = {
+            one.agent.region for one in self._links if one not in self._survey.silent
+        }
+        if owner is not None and owner.agent.region not in heard:
+            self._edge.world.faults.blind.add(self._call_sid)
+        self._known = self._survey.best_first()
         self._epoch = 1 + max((kept.epoch for _, kept in self._known), default=0)
-        self._known.sort(key=lambda one: _worth(one[1]), reverse=True)
         self._next()
 
     def _next(self) -> None:
@@ -80,8 +86,3 @@ class Rescue:
             self._rescued(search, lease, lease.kept)
 
         self._edge.placement.reattach(link, self._call_sid, self._epoch, answered)
-
-
-def _worth(kept: KeptCall) -> tuple[bool, int, int]:
-    version = -1 if kept.checkpoint is None else kept.checkpoint.version
-    return kept.here, kept.epoch, version
