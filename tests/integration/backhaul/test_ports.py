@@ -12,6 +12,7 @@ from backhaul.credentials import LinkCredentials
 from backhaul.pki import Role, create_authority, issue, server_context
 from backhaul.transports.base import LinkTransport, TransportEvents
 from backhaul.transports.ports import listen_everywhere
+from lab.free_port import free_port
 
 HERE = "127.0.0.1"
 
@@ -79,8 +80,8 @@ async def test_another_port_is_picked_while_udp_is_taken(tmp_path: Path) -> None
 async def test_a_fixed_port_that_is_taken_is_named(tmp_path: Path) -> None:
     agent = Agent(tmp_path)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind((HERE, 0))
-        port = other.getsockname()[1]
+        port = free_port()  # for TCP
+        other.bind((HERE, port))
         with pytest.raises(OSError, match=f"UDP port {port} of {HERE}") as failed:
             await agent.listen(port)
         assert failed.value.errno == errno.EADDRINUSE

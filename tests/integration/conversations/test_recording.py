@@ -58,7 +58,7 @@ speak = "long-1"
 speak = "reply-3"
 """)
     assert result.ok, result.problems
-    path = await wait_for_recording(tmp_path / "recordings")
+    path = await wait_for_recording(tmp_path / "0" / "recordings")
     assert result.call.call_sid in path.name
     assert judged(path, "-c").strip() == "2"
     assert judged(path, "-r").strip() == "8000"

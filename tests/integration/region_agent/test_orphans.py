@@ -289,3 +289,24 @@ async def test_without_a_store_nothing_is_known_of_calls_elsewhere(
     edge = await bench.connect()
     assert await find(edge, "CA7") is None
     assert bench.agent.copies.written == 0
+
+
+async def test_a_call_is_copied_at_once_when_it_is_left_with_nobody(
+    start: StartBench,
+) -> None:
+    bench = await start(REDIS_URL="")
+    await bench.wait_warm()
+    await eventually(lambda: bench.agent.registration.registered)
+    edge = await bench.connect()
+    call = await edge.call("1")
+    assert call.channel is not None
+    store = bench.agent.registration.store
+    assert store is not None
+    (bridge,) = bench.agent.listener.bridges()
+    call.channel.close(CloseReason.MEDIA_STREAM_LOST)
+    await eventually(lambda: bench.agent.listener.active_calls == 0)
+    async with asyncio.timeout(20):
+        while await store.call("home", "CA1") != bridge.kept():
+            await asyncio.sleep(0.05)
+    # Its edge has it go on; nobody forgets what is known of it.
+    assert (await find(edge)) == bridge.kept()

@@ -128,4 +128,4 @@ async def test_an_operator_sees_age_and_last_proof(start: StartBench) -> None:
     assert pool["measured"]["proof_s"] > 0
     assert 'pool_sessions{profile="patient",state="verified"} 3.0' in metrics
     assert 'session_ends_total{profile="patient",reason="zombie"} 0.0' in metrics
-    assert 'capacity_calls{limit="target"} 30.0' in metrics
+    assert 'capacity_calls{limit="max"} 50.0' in metrics

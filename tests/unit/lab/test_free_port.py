@@ -13,6 +13,10 @@ def test_a_chosen_port_can_be_listened_on() -> None:
         assert server.getsockname()[1] > 1024
 
 
+def test_a_chosen_port_is_not_chosen_again() -> None:
+    assert len({free_port() for _ in range(200)}) == 200
+
+
 def test_no_outgoing_connection_takes_a_chosen_port() -> None:
     limits = Path("/proc/sys/net/ipv4/ip_local_port_range")
     lowest = int(limits.read_text().split()[0]) if limits.exists() else 0

@@ -1,4 +1,4 @@
-"""Who is believed about a call whose edge is gone, and how long they are listened to."""
+"""Who is believed about a call whose edge is gone, and how long one listens."""
 
 import math
 
