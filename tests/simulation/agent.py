@@ -124,6 +124,7 @@ class Agent(Process):
     def kill(self) -> None:
         """SIGKILL: nobody says goodbye but the system."""
         self.alive = False
+        self.world.faults.between_edges |= self.orphans.reserved()
         for session in list(self.sessions.values()):
             session.close()
         for link in list(self.links):

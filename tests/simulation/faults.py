@@ -41,6 +41,8 @@ class Faults:
         self.broken_streams: dict[str, int] = {}
         self.blind: set[str] = set()
         """Calls that were looked for when nobody in their region could be asked."""
+        self.between_edges: set[str] = set()
+        """Calls whose session died when their next edge had not begun yet."""
         self.edge_killed = False
         self._world = world
         self._rng = rng = world.rng

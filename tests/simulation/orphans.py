@@ -102,6 +102,10 @@ class Orphans:
         case.driver.feed(AttachmentInput.RESERVED)
         return kept
 
+    def reserved(self) -> set[str]:
+        """Return the calls that an edge has reserved and not taken yet."""
+        return {call_sid for call_sid, case in self._cases.items() if case.key}
+
     def release(self, key: str) -> None:
         """The edge that has reserved a call does not take it."""
         for case in self._cases.values():
