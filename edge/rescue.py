@@ -65,11 +65,11 @@ class Rescue:
             call_sid: The call; its caller is on the line.
             leg: What is told of it afterwards.
         """
-        found = await self._ask_all(call_sid)
+        survey = await self._ask_all(call_sid)
+        found, epoch = survey.best_first(), survey.next_epoch()
         if not found:
             self._count(call_sid, "unknown")
             return None
-        epoch = max(kept.epoch for _, kept in found) + 1
         for agent, kept in found:
             if not kept.here:
                 self._count(call_sid, "copy")
@@ -82,8 +82,8 @@ class Rescue:
         self._count(call_sid, "lost")
         return None
 
-    async def _ask_all(self, call_sid: str) -> list[tuple[Agent, KeptCall]]:
-        """Return who knows of a call, the best first."""
+    async def _ask_all(self, call_sid: str) -> Survey[Agent]:
+        """Return what agents know of a call."""
         heard = asyncio.Event()
 
         def answer(agent: Agent, kept: KeptCall | None) -> None:
@@ -91,7 +91,7 @@ class Rescue:
             heard.set()
 
         agents = self._links.all_agents()
-        survey = Survey(
+        survey: Survey[Agent] = Survey(
             [agent for agent in agents if agent.find(call_sid, answer)],
             now=monotonic_s(),
             patience_s=self._settings.find_timeout_s,
@@ -105,7 +105,7 @@ class Rescue:
         finally:
             for agent in survey.silent:
                 agent.forget(call_sid)
-        return survey.best_first()
+        return survey
 
     async def _reattach(
         self, call_sid: str, agent: Agent, kept: KeptCall, epoch: int, leg: Leg

@@ -8,6 +8,10 @@ from backhaul.core.finding import KeptCall
 
 __all__ = ["LAST_ANSWERS_S", "Survey"]
 
+_LEAP: Final = 100
+"""The edge that is gone may have asked for later epochs, of agents that are gone, too:
+each time a call is placed it takes one."""
+
 LAST_ANSWERS_S: Final = 0.25
 """After an agent has the call, another one may still say that it has it since (s)."""
 
@@ -51,6 +55,10 @@ class Survey(Generic[_AgentT]):
     def over_at(self) -> float:
         """When to go on with what is known; -inf: nothing more can come."""
         return self._until if self.silent else -math.inf
+
+    def next_epoch(self) -> int:
+        """Return the epoch of whoever takes the call now."""
+        return max((kept.epoch for _, kept in self._known), default=0) + _LEAP
 
     def best_first(self) -> list[tuple[_AgentT, KeptCall]]:
         """Return who knows of the call: who has it since, first; sessions, not copies.

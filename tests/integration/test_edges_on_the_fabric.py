@@ -58,7 +58,7 @@ async def test_an_edge_takes_the_calls_of_another_and_they_outlive_it() -> None:
         assert len(report.stream_sids) == 2
         (rescued,) = await calls_at(fabric, UMATILLA, "recent")
         assert rescued["call_sid"] == report.call_sid
-        assert rescued["epoch"] == 2
+        assert rescued["epoch"] > 2  # whatever the other edge may have asked for
         # Long after its death, nobody is sent there.
         later = await carrier.place_call(plan(fabric))
         assert later.answered

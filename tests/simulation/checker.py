@@ -147,7 +147,7 @@ class Checker:
             # But the edge that is gone, or whoever did was in trouble as well.
             return sid not in self._opened or len(self._world.faults.happened) > 1
         if carrier.edge.stood_still_s > _ALL_GIVE_UP_S:
-            return call is None or not call.was_heard
+            return call is None or not call.was_heard or broken > 0
         return broken > 1 or (call is not None and call.machine.moves >= 3)
 
     def _check_moves(self, sid: str) -> None:

@@ -62,7 +62,7 @@ class Rescue:
         if owner is not None and owner.agent.region not in heard:
             self._edge.world.faults.blind.add(self._call_sid)
         self._known = self._survey.best_first()
-        self._epoch = 1 + max((kept.epoch for _, kept in self._known), default=0)
+        self._epoch = self._survey.next_epoch()
         self._next()
 
     def _next(self) -> None:

@@ -34,6 +34,13 @@ def test_who_has_the_call_may_not_know_that_it_went_on() -> None:
     assert survey.best_first() == [("b", session(4)), ("a", session(3))]
 
 
+def test_the_next_epoch_is_beyond_what_the_lost_edge_may_have_asked_for() -> None:
+    survey = Survey("ab", now=10.0, patience_s=1.0)
+    survey.answer("a", copy(3), now=10.1)
+    survey.answer("b", session(2), now=10.1)
+    assert survey.next_epoch() > 3 + 16
+
+
 def test_patience_is_not_longer_for_a_late_answer() -> None:
     survey = Survey("ab", now=10.0, patience_s=1.0)
     survey.answer("a", session(3), now=10.9)
