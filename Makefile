@@ -3,8 +3,9 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 UV    := $(BIN)/uv
 STAMP := $(VENV)/.synced
-# Conversations take as long as they are spoken, so more tests than cores may run at once.
-TEST_PROCESSES ?= 3
+# Conversations take as long as they are spoken, so more tests than cores may run at once;
+# and the many short tests come last, when a process has nothing long left to do.
+TEST_PROCESSES ?= 4
 # Terraform's check: its own packages, and checkov, which needs others and lives apart.
 TERRAFORM := $(VENV)/.terraform
 BENCH     := $(VENV)/.bench
@@ -28,7 +29,7 @@ up: $(STAMP)     ## start the local fabric and leave it running
 	$(BIN)/warmline up
 
 test: $(TERRAFORM) ## run every test
-	CHECKOV="$(CHECKOV)" $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	CHECKOV="$(CHECKOV)" $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 sim: $(STAMP)    ## play whole fabrics on a virtual clock, with all that can go wrong
 	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --processes $(SIM_PROCESSES)

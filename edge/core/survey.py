@@ -6,9 +6,9 @@ from typing import Final, Generic, TypeVar
 
 from backhaul.core.finding import KeptCall
 
-__all__ = ["LAST_ANSWERS_S", "Survey"]
+__all__ = ["LAST_ANSWERS_S", "RESCUE_LEAP", "Survey"]
 
-_LEAP: Final = 100
+RESCUE_LEAP: Final = 100
 """The edge that is gone may have asked for later epochs, of agents that are gone, too:
 each time a call is placed it takes one."""
 
@@ -58,7 +58,7 @@ class Survey(Generic[_AgentT]):
 
     def next_epoch(self) -> int:
         """Return the epoch of whoever takes the call now."""
-        return max((kept.epoch for _, kept in self._known), default=0) + _LEAP
+        return max((kept.epoch for _, kept in self._known), default=0) + RESCUE_LEAP
 
     def best_first(self) -> list[tuple[_AgentT, KeptCall]]:
         """Return who knows of the call: who has it since, first; sessions, not copies.

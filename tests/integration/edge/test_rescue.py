@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection
 
 from backhaul.core.checkpoint import CallerSaid, Checkpoint, ModelSaid, VoiceProgress
 from backhaul.core.messages import CloseReason, KeptCall, Played
+from edge.core.survey import RESCUE_LEAP
 from tests.integration.edge.streams import (
     AUDIO,
     close_code,
@@ -67,12 +68,17 @@ async def test_the_very_session_goes_on_where_it_was(bench: "Bench", wait: Any) 
     know(bench, HERE)
     url, _ = await come(bench)
     (request,) = bench.agent.requests
-    assert (request.reattach, request.epoch, request.profile) == (True, 4, "greeted")
+    epoch = 3 + RESCUE_LEAP
+    assert (request.reattach, request.epoch, request.profile) == (
+        True,
+        epoch,
+        "greeted",
+    )
     async with stream(bench, url) as twilio, playing(twilio) as phone:
         call = await attached(bench, twilio, wait)
         opened = call.message
         assert opened.lease_id == request.lease_id
-        assert (opened.epoch, opened.resumed) == (4, True)
+        assert (opened.epoch, opened.resumed) == (epoch, True)
         assert (opened.checkpoint, opened.caller_position) == (SAID, 8000)
         assert opened.voice == VoiceProgress(24_000, 24_000)
         assert opened.greeting_bytes == 0
@@ -106,7 +112,7 @@ async def test_a_copy_of_what_was_said_does_where_the_session_is_gone(
     url, _ = await come(bench)
     async with stream(bench, url) as twilio:
         opened = (await attached(bench, twilio, wait)).message
-        assert (opened.epoch, opened.resumed) == (3, True)
+        assert (opened.epoch, opened.resumed) == (2 + RESCUE_LEAP, True)
         assert (opened.checkpoint, opened.caller_position) == (SAID, 8000)
         assert opened.voice == VoiceProgress(23_000, 23_000)
     assert bench.metric("edge_calls_rescued_total", outcome="copy") == 1
@@ -126,7 +132,7 @@ async def test_a_session_that_is_gone_by_now_leaves_the_copy(
         await wait(lambda: bool(bench.agents["away"].calls))
         (call,) = bench.agents["away"].calls
         assert call.message.checkpoint == SAID
-        assert call.message.epoch == 4
+        assert call.message.epoch == 3 + RESCUE_LEAP
 
 
 async def test_the_latest_of_several_sessions_counts(make_bench: "MakeBench") -> None:
@@ -138,7 +144,7 @@ async def test_the_latest_of_several_sessions_counts(make_bench: "MakeBench") ->
     await come(bench)
     assert bench.agents["home"].requests == []
     (request,) = bench.agents["away"].requests
-    assert (request.reattach, request.epoch) == (True, 6)
+    assert (request.reattach, request.epoch) == (True, 5 + RESCUE_LEAP)
 
 
 async def test_an_agent_that_hangs_keeps_nobody_waiting_for_long(

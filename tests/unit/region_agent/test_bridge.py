@@ -84,14 +84,18 @@ class FakeServices:
     model: str = "gpt-realtime-2.1"
     rollover_lead_s: float = 120.0
     told: list[Callable[[ToolResult], None]] = field(default_factory=list)
+    copied: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.phrases = self.feeds = self.recordings = self
+        self.phrases = self.feeds = self.recordings = self.copies = self
         self.tracer = Tracer(None, {}, ratio=1.0)
         self.metrics = CallMetrics()
 
     def audio(self, profile: str, text: str) -> bytes | None:
         return b"\x05" * 6 if (profile, text) == ("patient", "Hello.") else None
+
+    def hasten(self, call_sid: str) -> None:
+        self.copied.append(call_sid)
 
     def publish(self, event: CallEvent) -> None:
         self.events.append(event)
@@ -227,7 +231,9 @@ async def test_audio_of_no_response_is_dropped(stage: Stage) -> None:
 async def test_a_function_is_called_and_its_result_given(stage: Stage) -> None:
     stage.hears(CREATED, CALL % "completed", DONE)
     assert stage.services.requests == []  # nobody else would know of it
+    assert stage.services.copied == []
     await stage.keep()
+    assert stage.services.copied == ["CA1"]
     stage.services.told[0](ANSWER)
     (request,) = stage.services.requests
     assert (request.name, request.call_id, request.call_sid) == (
