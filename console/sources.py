@@ -117,8 +117,8 @@ class Sources:
 
     async def _look(self) -> None:
         while True:
-            parts = [part for one in self._find() for part in await self._parts(one)]
-            found = {part.key: part for part in parts}
+            each = await asyncio.gather(*map(self._parts, self._find()))
+            found = {part.key: part for parts in each for part in parts}
             for key, source in found.items():
                 if self._followed.get(key) != source:
                     self._followed[key] = source
