@@ -38,6 +38,8 @@ class PoolConfig:
     """An unredeemed lease returns its session after this (s)."""
     lease_wait_s: float = 3.0
     """How long a request waits for a cold session (s)."""
+    refill_after_s: float = 1.0
+    """So long after a call came only half of the stock is made up for (s)."""
     replace_lead_s: float = 30.0
     """At most so long before a session is too old its replacement is opened (s)."""
     backoff: Backoff = field(default_factory=Backoff)

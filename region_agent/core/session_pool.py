@@ -5,6 +5,7 @@ The shell performs the actions and reports back: after `OpenSession` exactly one
 `ProveSession`, `ProofGiven` if the session answers.
 """
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from backhaul.core.messages import CloseReason
@@ -72,6 +73,12 @@ class SessionPool:
         )
         self._pause = FailurePause(backoff=config.backoff, rng=rng, now=now)
         self._waiting: dict[str, float] = {}
+        self._refill_at = now
+        """Before this, sessions are opened only for calls, and for half of the stock.
+
+        An open costs milliseconds of handshake, and calls that come together would
+        each wait for the sessions that replace those of the others.
+        """
 
     def stock(self) -> PoolStock:
         """Return how many sessions stand where."""
@@ -125,8 +132,10 @@ class SessionPool:
             self._stock.next_deadline(),
             surge_ends_at,
         ]
-        if self._missing() > 0 and self._may_connect() > 0:
-            deadlines.append(max(self._pause.again_at, self._limiter.ready_at))
+        if self._missing > 0 and self._may_connect() > 0:
+            may_open_at = max(self._pause.again_at, self._limiter.ready_at)
+            needed_at = -math.inf if self._urgent > 0 else self._refill_at
+            deadlines.append(max(may_open_at, needed_at))
         deadline = min(deadlines)
         return None if deadline == float("inf") else deadline
 
@@ -158,6 +167,8 @@ class SessionPool:
         elif session is not None:
             self._capacity.try_acquire()
             self._grant(session, lease_id, now, warm=True)
+            if now >= self._refill_at:
+                self._refill_at = now + self._config.refill_after_s
         elif cold:
             self._capacity.try_acquire()
             self._wait_for_session(lease_id, now)
@@ -311,7 +322,8 @@ class SessionPool:
         self._stock.discard(spare[: max(len(spare) - self._target, 0)], now=now)
 
     def _open_missing(self, now: float) -> None:
-        for _ in range(min(self._missing(), self._may_connect())):
+        missing = self._missing if now >= self._refill_at else self._urgent
+        for _ in range(min(missing, self._may_connect())):
             if now < self._pause.again_at or not self._limiter.try_take(now=now):
                 return
             self._stock.order(now=now)
@@ -320,9 +332,18 @@ class SessionPool:
     def _target(self) -> int:
         return 0 if self.draining else self.demand.target
 
+    @property
     def _missing(self) -> int:
-        wanted = self._target + len(self._waiting)
-        return wanted - self._stock.fresh() - self._stock.coming()
+        return self._target - self._to_lend
+
+    @property
+    def _urgent(self) -> int:
+        return math.ceil(self._target / 2) - self._to_lend
+
+    @property
+    def _to_lend(self) -> int:
+        """How many there are, or will be soon, that no call waits for."""
+        return self._stock.fresh() + self._stock.coming() - len(self._waiting)
 
     def _may_connect(self) -> int:
         connecting = self._stock.standing(SessionState.CONNECTING)

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -55,14 +56,14 @@ CONFIG = PoolConfig(
 class PoolWorld(RuleBasedStateMachine):
     """Everything around one pool, with time that only this machine moves."""
 
-    @initialize(seed=st.integers(0, 2**16))
-    def begin(self, seed: int) -> None:
+    @initialize(seed=st.integers(0, 2**16), refill_after_s=st.sampled_from((0.0, 1.0)))
+    def begin(self, seed: int, refill_after_s: float) -> None:
         self.now = 1000.0
         self.capacity = Capacity(MAX_CALLS)
         rng = random.Random(seed)
         limiter = OpenLimiter(opens_per_s=OPENS_PER_S, rng=rng, now=self.now)
         self.pool = SessionPool(
-            config=CONFIG,
+            config=replace(CONFIG, refill_after_s=refill_after_s),
             capacity=self.capacity,
             limiter=limiter,
             rng=rng,

@@ -36,8 +36,16 @@ def make(
     opens_per_s: float = 10.0,
     **figures: Any,
 ) -> SessionPool:
-    """Return a pool; unless *figures* say so, it keeps its floor and proves once."""
-    given = {"floor": 1, "max_stock": 0, "proof_interval_s": AGES_S} | figures
+    """Return a pool; unless *figures* say so, it keeps its floor and proves once.
+
+    What it lends is replaced at once, if they do not say after what time.
+    """
+    given = {
+        "floor": 1,
+        "max_stock": 0,
+        "proof_interval_s": AGES_S,
+        "refill_after_s": 0.0,
+    } | figures
     steady = Steady()
     return SessionPool(
         config=PoolConfig(**given),

@@ -57,21 +57,6 @@ def test_every_change_of_state_is_told() -> None:
     )
 
 
-def test_opens_are_limited_in_number_and_rate() -> None:
-    pool = make(floor=5, opens_per_s=2.0, max_concurrent_opens=3)
-    play(pool, [(0.0, None, [OpenSession(1), OpenSession(2)])])
-    assert pool.next_deadline() == 0.5
-    play(pool, [(0.4, None, []), (0.5, None, [OpenSession(3)])])
-    assert pool.next_deadline() is None  # three are under way
-    play(pool, [(1.0, opened(1), [OpenSession(4)])])
-
-
-def test_less_than_one_open_per_second_is_possible() -> None:
-    pool = make(floor=2, opens_per_s=0.5)
-    play(pool, [(0.0, None, [OpenSession(1)])])
-    assert pool.next_deadline() == 2.0
-
-
 def test_lends_the_oldest_and_refills_at_once() -> None:
     pool = make(floor=2)
     play(
@@ -240,60 +225,6 @@ def test_beyond_capacity_leases_are_refused() -> None:
     )
 
 
-def test_failed_opens_back_off() -> None:
-    pool = make()
-    play(
-        pool,
-        [
-            (0.0, None, [OpenSession(1)]),
-            (0.5, OpenFailed(1), []),
-            (0.59, None, []),
-            (0.6, None, [OpenSession(2)]),
-            (1.0, OpenFailed(2), []),
-        ],
-    )
-    assert pool.next_deadline() == 1.2  # twice the first wait
-    assert pool.counters.failed == 2
-
-
-def test_backoff_starts_afresh_after_a_quiet_time() -> None:
-    pool = make()
-    play(
-        pool,
-        [
-            (0.0, None, [OpenSession(1)]),
-            (0.5, OpenFailed(1), []),
-            (0.6, None, [OpenSession(2)]),
-            (0.8, OpenFailed(2), []),
-            (1.0, None, [OpenSession(3)]),
-            (1.4, opened(3), []),
-            (100.0, SessionClosed(3), [OpenSession(4)]),
-            (100.5, OpenFailed(4), []),
-        ],
-    )
-    assert pool.next_deadline() == 100.6
-
-
-def test_opens_that_fail_together_count_once() -> None:
-    pool = make(floor=2)
-    tell(pool, None, now=0.0)
-    play(pool, [(0.5, OpenFailed(1), []), (0.55, OpenFailed(2), [])])
-    assert pool.next_deadline() == 0.55 + 0.1
-
-
-def test_retry_after_is_honoured() -> None:
-    pool = make()
-    play(
-        pool,
-        [
-            (0.0, None, [OpenSession(1)]),
-            (0.5, OpenFailed(1, rate_limited=True, retry_after_s=7.0), []),
-            (7.4, None, []),
-            (7.5, None, [OpenSession(2)]),
-        ],
-    )
-
-
 def test_waiting_is_refused_at_once_when_no_open_may_begin_in_time() -> None:
     capacity = Capacity(50)
     pool = make(capacity)
@@ -438,16 +369,6 @@ def test_a_busy_profile_keeps_more_than_its_floor() -> None:
     assert pool.stock().verified == 3
 
 
-def test_a_rate_limit_keeps_all_pools_of_the_agent_waiting() -> None:
-    limiter = OpenLimiter(opens_per_s=10.0, rng=random.Random(1), now=0.0)
-    limited, other = make(limiter=limiter), make(limiter=limiter)
-    tell(limited, None, now=0.0)
-    tell(limited, OpenFailed(1, rate_limited=True, retry_after_s=7.0), now=0.5)
-    play(other, [(0.6, None, []), (7.4, None, []), (7.5, None, [OpenSession(1)])])
-    # After it they open one by one.
-    assert limited.next_deadline() == 7.6
-
-
 def test_a_surge_opens_more_and_lets_them_go_when_it_ends() -> None:
     pool = warm(floor=2, max_stock=9)
     play(
@@ -461,3 +382,122 @@ def test_a_surge_opens_more_and_lets_them_go_when_it_ends() -> None:
     assert len(tell(pool, None, now=310.0)) == 1
     assert pool.stock().verified == 2
     assert pool.next_deadline() != 310.0
+
+
+def test_opens_are_limited_in_number_and_rate() -> None:
+    pool = make(floor=5, opens_per_s=2.0, max_concurrent_opens=3)
+    play(pool, [(0.0, None, [OpenSession(1), OpenSession(2)])])
+    assert pool.next_deadline() == 0.5
+    play(pool, [(0.4, None, []), (0.5, None, [OpenSession(3)])])
+    assert pool.next_deadline() is None  # three are under way
+    play(pool, [(1.0, opened(1), [OpenSession(4)])])
+
+
+def test_less_than_one_open_per_second_is_possible() -> None:
+    pool = make(floor=2, opens_per_s=0.5)
+    play(pool, [(0.0, None, [OpenSession(1)])])
+    assert pool.next_deadline() == 2.0
+
+
+def test_refills_behind_calls_that_come_together() -> None:
+    pool = warm(floor=4, refill_after_s=1.0)
+    play(
+        pool,
+        [
+            (10.0, LeaseRequested("a"), [GrantLease("a", warm=True)]),
+            (10.2, LeaseRequested("b"), [GrantLease("b", warm=True)]),
+            (10.9, None, []),
+        ],
+    )
+    assert pool.next_deadline() == 11.0
+    play(pool, [(11.0, None, [OpenSession(5), OpenSession(6)])])
+
+
+def test_half_of_the_stock_is_refilled_at_once() -> None:
+    pool = warm(floor=3, refill_after_s=1.0)
+    first, second, third = (GrantLease(name, warm=True) for name in "abc")
+    play(
+        pool,
+        [
+            (10.0, LeaseRequested("a"), [first]),
+            (10.1, LeaseRequested("b"), [second, OpenSession(4)]),
+            (10.2, LeaseRequested("c"), [third, OpenSession(5)]),
+            # Who waits for a session is no matter of stock.
+            (10.3, LeaseRequested("d", cold=True), [OpenSession(6)]),
+            (10.9, None, []),
+            # Calls that go on coming put it off no further.
+            (11.0, None, [OpenSession(7)]),
+        ],
+    )
+
+
+def test_urgent_opens_wait_for_their_turn_only() -> None:
+    pool = warm(floor=2, refill_after_s=1.0, opens_per_s=2.0)
+    tell(pool, LeaseRequested("a"), now=0.1)
+    assert pool.next_deadline() == 1.1
+    play(pool, [(0.2, LeaseRequested("b"), [GrantLease("b", warm=True)])])
+    assert pool.next_deadline() == 0.5
+
+
+def test_failed_opens_back_off() -> None:
+    pool = make()
+    play(
+        pool,
+        [
+            (0.0, None, [OpenSession(1)]),
+            (0.5, OpenFailed(1), []),
+            (0.59, None, []),
+            (0.6, None, [OpenSession(2)]),
+            (1.0, OpenFailed(2), []),
+        ],
+    )
+    assert pool.next_deadline() == 1.2  # twice the first wait
+    assert pool.counters.failed == 2
+
+
+def test_backoff_starts_afresh_after_a_quiet_time() -> None:
+    pool = make()
+    play(
+        pool,
+        [
+            (0.0, None, [OpenSession(1)]),
+            (0.5, OpenFailed(1), []),
+            (0.6, None, [OpenSession(2)]),
+            (0.8, OpenFailed(2), []),
+            (1.0, None, [OpenSession(3)]),
+            (1.4, opened(3), []),
+            (100.0, SessionClosed(3), [OpenSession(4)]),
+            (100.5, OpenFailed(4), []),
+        ],
+    )
+    assert pool.next_deadline() == 100.6
+
+
+def test_opens_that_fail_together_count_once() -> None:
+    pool = make(floor=2)
+    tell(pool, None, now=0.0)
+    play(pool, [(0.5, OpenFailed(1), []), (0.55, OpenFailed(2), [])])
+    assert pool.next_deadline() == 0.55 + 0.1
+
+
+def test_retry_after_is_honoured() -> None:
+    pool = make()
+    play(
+        pool,
+        [
+            (0.0, None, [OpenSession(1)]),
+            (0.5, OpenFailed(1, rate_limited=True, retry_after_s=7.0), []),
+            (7.4, None, []),
+            (7.5, None, [OpenSession(2)]),
+        ],
+    )
+
+
+def test_a_rate_limit_keeps_all_pools_of_the_agent_waiting() -> None:
+    limiter = OpenLimiter(opens_per_s=10.0, rng=random.Random(1), now=0.0)
+    limited, other = make(limiter=limiter), make(limiter=limiter)
+    tell(limited, None, now=0.0)
+    tell(limited, OpenFailed(1, rate_limited=True, retry_after_s=7.0), now=0.5)
+    play(other, [(0.6, None, []), (7.4, None, []), (7.5, None, [OpenSession(1)])])
+    # After it they open one by one.
+    assert limited.next_deadline() == 7.6
