@@ -8,6 +8,7 @@ human. A caller never hears silence, and never waits in a queue.
 from typing import Final
 
 from backhaul.clock import monotonic_s
+from backhaul.core.close_reason import CloseReason
 from backhaul.core.g711 import MULAW_RATE_HZ
 from edge import twiml
 from edge.arrivals import caller_of, lease_of, search_of, times_of
@@ -20,7 +21,7 @@ from edge.calls import Calls
 from edge.care import Cares
 from edge.carrier_form import Action, Addresses, CarrierForm
 from edge.cold_opens import ColdOpens
-from edge.core.call_events import GivenUp, HandedOver, Resumed
+from edge.core.call_events import ChannelClosed, GivenUp, HandedOver, Resumed
 from edge.core.call_machine import CallConfig
 from edge.handover import HandOver
 from edge.lease import Lease
@@ -127,6 +128,9 @@ class Desk:
         if rescued is None:
             return None
         self.hand_over.take_back(form.call_sid)
+        mine = self._calls.get(form.call_sid)
+        if mine is not None:  # it was answered too late, and never streamed
+            mine.feed(ChannelClosed(CloseReason.STALE_EPOCH))
         search, lease = rescued.search, rescued.lease
         if lease is None:
             lease = await self.placement.warm(search)

@@ -175,8 +175,9 @@ class RegionWatch:
                 stocked=bool(ready) and all(map(self._is_stocked, ready)),
             )
         )
-        if now < region.surge_ends_at:
-            self._tell_surge(region, ready, now)
+        surge_left_s = region.surge_ends_at - monotonic_s()
+        if surge_left_s > 0:
+            self._tell_surge(region, ready, surge_left_s)
 
     def _is_stocked(self, agent: Agent) -> bool:
         stock = agent.stock
@@ -220,9 +221,9 @@ class RegionWatch:
         )
 
     def _tell_surge(
-        self, region: WatchedRegion, ready: list[Agent], now: float
+        self, region: WatchedRegion, ready: list[Agent], left_s: float
     ) -> None:
-        message = surge.Surge(self._factor, region.surge_ends_at - now)
+        message = surge.Surge(self._factor, left_s)
         for agent in ready:
             link = agent.link
             if link is not None and link.peer.instance not in region.told:

@@ -208,6 +208,9 @@ class Webhook:
             call.note_answer(action, form.stream_number, twiml.redirect(there))
             return call.twiml
         text = self._errands.answer(call, action, form)
+        if text is None and call.times.stream_started_at is None:
+            # The carrier may have given this edge up, and come back from another one.
+            text = await self._desk.rescue(form)
         if text is not None:
             return text
         call.feed(StreamLost(CloseReason.MEDIA_STREAM_LOST))

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import InvalidStatus
 
 from backhaul.core.checkpoint import CallerSaid, Checkpoint, ModelSaid, VoiceProgress
 from backhaul.core.messages import CloseReason, KeptCall, Played
@@ -103,6 +104,29 @@ async def test_an_action_request_of_a_lost_edge_does_as_well(
     async with stream(bench, url) as twilio:
         await attached(bench, twilio, wait)
     assert len(bench.agent.requests) == 1
+
+
+async def test_an_edge_that_answered_too_late_takes_the_call_as_it_is(
+    bench: "Bench", wait: Any
+) -> None:
+    late, _ = await come(bench, form={"CallStatus": "ringing"})
+    know(bench, HERE)  # the carrier asked another edge, which now sends it here
+    url, action = await come(bench, "/twilio/resume/1", LIVE)
+    assert action.endswith("/twilio/resume/2")
+    async with stream(bench, url) as twilio, playing(twilio) as phone:
+        call = await attached(bench, twilio, wait)
+        assert (call.message.resumed, call.message.checkpoint) == (True, SAID)
+        assert call.message.greeting_bytes == 0
+        assert not phone.player.received
+        first, _ = bench.agent.requests
+        await wait(lambda: first.lease_id in bench.agent.released)
+        # What it had told the carrier first admits nothing.
+        with pytest.raises(InvalidStatus):
+            async with stream(bench, late):
+                pass
+        await twilio.send(media())
+        await wait(lambda: call.audio == AUDIO)
+    assert bench.metric("edge_calls_rescued_total", outcome="reattached") == 1
 
 
 async def test_a_copy_of_what_was_said_does_where_the_session_is_gone(
