@@ -157,9 +157,11 @@ class VoiceWindow:
         self._rounds_grown = self._rounds_grown + 1 if grown else 0
         self.queue_grows = self._rounds_grown >= config.growing_rounds
         if self.queue_grows:
-            # What the path delivers in a round trip without a queue empties the queue.
+            # What the path delivers in a round trip without a queue empties the queue,
+            # but for what is noise: next door a round trip is a fraction of a
+            # millisecond, and a queue there is mostly a process that comes late.
             rate_per_s = ended.acked_bytes / max(now - ended.began_at, 1e-3)
-            drained = rate_per_s * self._base.shortest_s
+            drained = rate_per_s * (self._base.shortest_s + config.queue_s)
             self._drained = min(drained, 0.85 * self.window_bytes)
             self._bulk = min(self._bulk, max(self._drained, float(self._least)))
             self._bulk_found = True

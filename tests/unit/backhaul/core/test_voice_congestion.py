@@ -25,6 +25,7 @@ class Path:
         lost_of_20: int = 0,
         rtt_growth_per_s: float = 0.0,
         in_flight: int = 0,
+        packet: int = PACKET,
     ) -> None:
         for step in range(round(seconds / STEP_S)):
             self.now += STEP_S
@@ -33,7 +34,7 @@ class Path:
             if step % 20 < lost_of_20:
                 self.window.on_lost(1, now=self.now)
             else:
-                self.window.on_acked(PACKET, in_flight_bytes=in_flight, now=self.now)
+                self.window.on_acked(packet, in_flight_bytes=in_flight, now=self.now)
                 self.window.on_round_trip(self.rtt_s, now=self.now)
 
 
@@ -78,6 +79,14 @@ def test_a_growing_queue_shrinks_it_until_the_queue_stands() -> None:
     path.run(1.0)
     assert not path.window.queue_grows
     assert path.window.window_bytes >= 0.95 * before
+
+
+def test_a_queue_next_door_leaves_room_for_what_is_noise() -> None:
+    path = Path(rtt_s=0.0003)
+    path.run(5.0, offered_per_s=3e6, packet=30_000)
+    path.run(1.0, offered_per_s=3e6, packet=30_000, rtt_growth_per_s=0.2)
+    assert path.window.queue_grows
+    assert path.window.window_bytes > 5 * LEAST
 
 
 def test_a_queue_too_short_to_hear_is_noise() -> None:
