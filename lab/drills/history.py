@@ -125,6 +125,16 @@ class History:
         owners = (owner for owner in self.owners if owner.call_sid == call_sid)
         return tuple(sorted(owners, key=lambda owner: owner.at))
 
+    def share_of(self, region: str, *, at: float) -> float:
+        """Return which share of the calls that are live at a time a region has."""
+        live = [call for call in self.calls if call.began_at <= at < call.ended_at]
+        had = sum(self._region_of(call.call_sid, at) == region for call in live)
+        return had / len(live) if live else 0.0
+
+    def _region_of(self, call_sid: str, at: float) -> str:
+        owners = (one for one in self.owners_of(call_sid) if one.at <= at)
+        return next((one.region for one in reversed(tuple(owners))), "")
+
     def changes_of(self, call_sid: str) -> tuple[Change, ...]:
         """Return the states that a call came to, in order."""
         changes = (one for one in self.changes if one.call_sid == call_sid)

@@ -37,6 +37,7 @@ _LOOK_S: Final = 0.05
 _GRAY_MS: Final = 400.0
 _GRAY_EVERY: Final = 5
 _GRAY_OUT_S: Final = 10.0
+_FEW: Final = 0.1
 _ENDLESS: Final = 1_000_000
 
 _FLAP_S: Final = 5.0
@@ -160,16 +161,22 @@ async def gray_region(scene: Scene) -> None:
 
 
 def judge_gray(scene: Scene, testimony: Testimony, figures: Figures) -> None:
-    """Want the region to be out of use in time."""
-    out = [
-        at - (scene.struck_at or 0.0)
+    """Want the region to be given up in time, or nearly all calls to have left it.
+
+    The delay alone makes live calls leave and new ones go elsewhere; then too few see
+    its sessions fail, and there is nothing to give up.
+    """
+    region, until = scene.notes["region"], (scene.struck_at or 0.0) + _GRAY_OUT_S
+    given_up = any(
+        at <= until and facts["new"] == "down" and facts["region"] == region
         for at, facts in testimony.events("region.state_changed")
-        if facts["new"] == "down" and facts["region"] == scene.notes["region"]
-    ]
-    if not out:
-        figures.strict.append(f"{scene.notes['region']} was never given up")
-    elif out[0] > _GRAY_OUT_S:
-        figures.strict.append(f"given up after {out[0]:.1f} s, limit {_GRAY_OUT_S:g} s")
+    )
+    share = testimony.history.share_of(region, at=until)
+    if not given_up and share > _FEW:
+        figures.strict.append(
+            f"{region} was not given up within {_GRAY_OUT_S:g} s, "
+            f"and has {share:.0%} of the calls"
+        )
 
 
 # Coming and going
