@@ -80,7 +80,7 @@ class Call:
         self.seat: Lease | None = None
         self.channel: Channel | None = None
         self.attached = self.spoken = False
-        self.was_heard = False
+        self.attached_once = self.was_heard = False
         self.greeted = b""
         self.refuge = False
         """Whether another edge takes the call when its stream has ended."""
@@ -162,7 +162,7 @@ class Call:
             case Clear():
                 self.line.clear()
             case Opened():
-                self.attached = True
+                self.attached = self.attached_once = True
                 self._testify(failed=False)
             case Checkpoint():
                 self.memory.keep(message)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import KeptCall
-from edge.core.call_events import CallCompleted, StreamStopped
+from edge.core.call_events import CallCompleted, ChannelClosed, StreamStopped
 from edge.search import Search
 from tests.simulation.agent import PROFILE
 from tests.simulation.call import Call
@@ -74,13 +74,14 @@ class Carrier:
             self.world.clock.later(_WEBHOOK_S, self._post_again)
 
     def _take(self, edge: "Edge", search: Search, lease: "Lease | None") -> None:
+        heeded = edge is self.edge and not self._answered
         if lease is None and not search.hopeful:
-            if edge is self.edge:
+            if heeded:
                 self.give_up("turned away")
             return
         call = edge.calls[search.call_sid] = Call(edge, self, search, lease)
         call.begin()
-        if edge is self.edge:
+        if heeded:
             self.call, self._answered = call, True
             self.connect()
 
@@ -123,6 +124,9 @@ class Carrier:
         if lease is None and not search.hopeful:
             self.give_up("nowhere to go")
             return
+        late = edge.calls.get(search.call_sid)
+        if late is not None:  # what it answered was not heeded
+            late.feed(ChannelClosed(CloseReason.STALE_EPOCH))
         self.rescued, self.kept_session = True, lease is not None and kept.here
         self.call = call = Call(edge, self, search, lease)
         edge.calls[search.call_sid] = call

@@ -6,6 +6,8 @@ from backhaul.core.messages import LeaseRequest
 from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_events import CallState
 from edge.core.region_health import RegionState
+from edge.placement import COLD_TRIES
+from tests.simulation.call import CONFIG
 from tests.simulation.script import BYTES_PER_S
 
 if TYPE_CHECKING:
@@ -146,9 +148,16 @@ class Checker:
         if carrier.outcome == "nobody knows":
             # But the edge that is gone, or whoever did was in trouble as well.
             return sid not in self._opened or len(self._world.faults.happened) > 1
-        if carrier.edge.stood_still_s > _ALL_GIVE_UP_S:
-            return call is None or not call.was_heard or broken > 0
-        return broken > 1 or (call is not None and call.machine.moves >= 3)
+        if broken > 1 or (call is not None and call.machine.moves >= 3):
+            return True
+        unheard = call is not None and call.attached_once and not call.was_heard
+        if call is not None and unheard and len(call.search.attempts) >= COLD_TRIES:
+            return True  # it has as many tries as a new one
+        still_s = carrier.edge.stood_still_s
+        if still_s > _ALL_GIVE_UP_S:
+            unsure = call is None or not call.was_heard or broken > 0
+            return unsure or still_s > CONFIG.hold_limit_s / 2
+        return False
 
     def _check_moves(self, sid: str) -> None:
         """Check that a call moves at its leisure once a minute, and is bounded."""

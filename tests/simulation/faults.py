@@ -42,7 +42,7 @@ class Faults:
         self.blind: set[str] = set()
         """Calls that were looked for when nobody in their region could be asked."""
         self.between_edges: set[str] = set()
-        """Calls whose session died when their next edge had not begun yet."""
+        """Calls whose session died when their next edge knew nothing of them yet."""
         self.edge_killed = False
         self._world = world
         self._rng = rng = world.rng
@@ -265,7 +265,7 @@ class Faults:
     def _mute(self) -> Undo:
         model = self._world.models.get(self._region())
         for session in [] if model is None else model.sessions:
-            session.mute = session.bridge is None
+            session.mute = session.mute or session.bridge is None
         return _nothing
 
     def _expiry(self) -> Undo:

@@ -140,9 +140,13 @@ class Session:
 
     def lose(self) -> None:
         """The server, or the network, closes it."""
-        if not self.closed:
-            self.close()
-            self._agent.later(_WAY_S, self._on_lost)
+        if self.closed:
+            return
+        if self.bridge is not None:
+            lost = {self.bridge.call_sid} & self._agent.orphans.reserved()
+            self._agent.world.faults.between_edges |= lost
+        self.close()
+        self._agent.later(_WAY_S, self._on_lost)
 
     # Hearing
 

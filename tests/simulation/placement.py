@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from backhaul.core.close_reason import CloseReason
 from backhaul.core.messages import KeptCall, LeaseGranted, LeaseRefused, LeaseRequest
 from edge.core.routes import Choice
+from edge.placement import COLD_TRIES
 from edge.search import Attempt, Search
 from tests.simulation.agent import PROFILE
 from tests.simulation.clock import Timer
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _OPEN_TIMEOUT_S: Final = 4.0
 _WARM_TIMEOUT_S: Final = 1.0
 _AGAIN_S: Final = 0.25
-_COLD_TRIES: Final = 3
 _FAILURES: Final = frozenset({CloseReason.MODEL_UNAVAILABLE, CloseReason.NO_ANSWER})
 
 Answer = LeaseGranted | LeaseRefused
@@ -87,7 +87,7 @@ class Placement:
 
     def _cold(self, search: Search) -> Asking:
         tries = 0
-        while search.wanted and (search.patient or tries < _COLD_TRIES):
+        while search.wanted and (search.patient or tries < COLD_TRIES):
             tries += 1
             failed = search.failed
             choice = self._route(search, failed | self._agents_where(search))
