@@ -76,7 +76,7 @@ bench-transports: $(STAMP)  ## audio over lossy paths on every transport, all of
 	$(BIN)/python bench/transports.py $(BENCH_ARGS)
 
 clean:           ## remove everything the other targets made
-	rm -rf $(VENV) .peers .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .peers .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage bench/peers.json
 
 $(UV):
 	python3 -m venv $(VENV)
