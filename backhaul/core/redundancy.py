@@ -2,7 +2,10 @@
 
 A datagram holds whole frames of `backhaul.core.frames`, one behind another. Every frame
 is sent again with the next frames of its call, so that the datagram which shows a hole
-usually fills it too. Nothing is ever asked for again.
+usually fills it too. Where more is lost, a first copy leaves before that, with whatever
+other calls send next: then few frames come later than they would have, and those that a
+burst of losses took with their first copies are still sent once more. Nothing is ever
+asked for again.
 """
 
 from collections import deque
@@ -39,6 +42,9 @@ twenty. Source: the rule of three, 1 - 0.05 ** (1 / n)."""
 _LEAST_LOST: Final = 2
 """Lost in one second for the second alone to count."""
 _IDLE_S: Final = 30.0
+_SOON_S: Final = 0.0015
+"""How long after a frame its first copy leaves at the earliest (s): in another batch.
+At a rate of 50 calls a batch leaves every 2 ms."""
 
 
 def fits_datagram(payload_bytes: int) -> bool:
@@ -94,11 +100,20 @@ class RedundancyDepth:
 
 
 @dataclass(slots=True)
+class _Copy:
+    """A frame that was sent."""
+
+    encoded: bytes
+    times: int
+    """How often it is still to be repeated."""
+
+
+@dataclass(slots=True)
 class _Repeats:
     """Frames of one call that are still to be repeated."""
 
     used_at: float
-    frames: list[tuple[bytes, int]] = field(default_factory=list[tuple[bytes, int]])
+    copies: list[_Copy] = field(default_factory=list[_Copy])
 
 
 class AudioPacker:
@@ -121,6 +136,8 @@ class AudioPacker:
         self._tokens_bytes = burst_bytes
         self._filled_at = now
         self._calls: dict[int, _Repeats] = {}
+        self._soon: deque[tuple[float, _Copy]] = deque()
+        """Copies that need not wait for their call, with the time they are due."""
         self._datagrams: list[bytearray] = []
 
     def pack(
@@ -141,6 +158,8 @@ class AudioPacker:
         self._datagrams = [bytearray(head)] if head else []
         for channel, fresh in turns.items():
             self._add_call(channel, fresh, depth=depth, now=now)
+        if turns:
+            self._add_early_copies(now)
         self._forget(now)
         return self._datagrams
 
@@ -148,16 +167,34 @@ class AudioPacker:
         self, channel: int, fresh: list[bytes], *, depth: int, now: float
     ) -> None:
         before = self._calls.pop(channel, None)
-        repeats = before.frames if before is not None else []
+        repeats = before.copies if before is not None else []
         sent = [frame for frame in fresh if self._take(len(frame))]
         self.frames_dropped += len(fresh) - len(sent)
-        copies = [frame for frame, _ in repeats if self._take(len(frame))]
-        self.frames_repeated += len(copies)
-        self._put(copies, sent)
-        left = [(frame, times - 1) for frame, times in repeats if times > 1]
-        left += [(frame, depth) for frame in sent if depth]
+        copies = [copy for copy in repeats if self._repeat(copy)]
+        self._put([copy.encoded for copy in copies], sent)
+        left = [copy for copy in repeats if copy.times]
+        if depth:
+            new = [_Copy(frame, depth) for frame in sent]
+            left += new
+            if depth == MAX_DEPTH:
+                self._soon.extend((now + _SOON_S, copy) for copy in new)
         if left:
             self._calls[channel] = _Repeats(now, left[-_MOST_REPEATS:])
+
+    def _add_early_copies(self, now: float) -> None:
+        while self._soon and self._soon[0][0] <= now:
+            _, copy = self._soon.popleft()
+            if copy.times == MAX_DEPTH and self._repeat(copy):
+                self._append(copy.encoded)
+
+    def _repeat(self, copy: _Copy) -> bool:
+        """Count *copy* as sent once more, whether or not the rate has room for it."""
+        if not copy.times:
+            return False
+        copy.times -= 1
+        fits = self._take(len(copy.encoded))
+        self.frames_repeated += fits
+        return fits
 
     def _put(self, copies: list[bytes], fresh: list[bytes]) -> None:
         # The copies of a call stand before what follows them, in the same datagram if

@@ -36,6 +36,22 @@ def test_a_frame_is_repeated_before_the_next_ones_of_its_call() -> None:
     assert packs.frames_repeated == 5
 
 
+def test_where_much_is_lost_a_first_copy_leaves_with_what_other_calls_send() -> None:
+    packs = packer()
+    turns = [(0.0, 1), (0.001, 2), (0.003, 3), (0.020, 1), (0.040, 1)]
+    sent = [packs.pack([speech(call, 0)], depth=2, now=at) for at, call in turns]
+    assert [numbers(datagrams) for datagrams in sent] == [
+        [[(1, 0)]],
+        [[(2, 0)]],  # too soon: the same burst might take both
+        [[(3, 0), (1, 0), (2, 0)]],
+        [[(1, 0), (1, 0), (3, 0)]],
+        [[(1, 0), (1, 0)]],
+    ]
+    once = packer()
+    once.pack([speech(1, 0)], depth=1, now=0.0)
+    assert numbers(once.pack([speech(2, 0)], depth=1, now=0.003)) == [[(2, 0)]]
+
+
 def test_without_depth_nothing_is_repeated() -> None:
     packs = packer()
     packs.pack([speech(1, 0)], depth=0, now=0.0)
