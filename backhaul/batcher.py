@@ -1,8 +1,8 @@
-"""When links send what they gathered: one clock for all links of a process."""
+"""When a process reads callers and its links send: one clock for all of them."""
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from backhaul.clock import monotonic_s
@@ -42,6 +42,7 @@ class Batcher:
         self.sent = 0
         self.late = 0
         self._loop = asyncio.get_running_loop()
+        self._first: list[Callable[[], None]] = []
         self._waiting: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._soon_at = math.inf
@@ -55,16 +56,21 @@ class Batcher:
 
     def due(self, flush: Callable[[], None]) -> None:
         """Call *flush* once with the next tick, or at the end of this turn."""
-        if not self._waiting:
-            # uvloop rounds timers to whole milliseconds, as the tick is anyway.
-            now = monotonic_s()
-            wait_s = self.tick.wait_s(now=now)
-            if not wait_s:
-                self._loop.call_soon(flush)
-                return
-            self._soon_at = now + wait_s / 2
-            self._timer = self._loop.call_later(wait_s, self._flush_all)
-        self._waiting.append(flush)
+        if self._wind():
+            self._waiting.append(flush)
+        else:
+            self._loop.call_soon(flush)
+
+    def due_first(self, read: Callable[[], None]) -> bool:
+        """Call *read* once with the next tick; what it makes due leaves with that.
+
+        Returns:
+            Whether there is a tick: an idle process has none, and calls nothing.
+        """
+        if not self._wind():
+            return False
+        self._first.append(read)
+        return True
 
     def seize(self) -> None:
         """Flush now if the tick is half over: the process is awake anyway.
@@ -72,17 +78,35 @@ class Batcher:
         To wake a process costs more than to send a batch, so two sides that talk to
         each other fall into step: each answers when it has heard, and needs no timer.
         """
-        if self._waiting and monotonic_s() >= self._soon_at and self._timer:
+        if self._timer is not None and monotonic_s() >= self._soon_at:
             self._timer.cancel()
-            self._flush_all()
+            self._tick()
 
-    def _flush_all(self) -> None:
+    def _wind(self) -> bool:
+        """Set the timer unless it is set; tell whether there is a tick to wait for."""
+        if self._timer is None:
+            # uvloop rounds timers to whole milliseconds, as the tick is anyway.
+            now = monotonic_s()
+            wait_s = self.tick.wait_s(now=now)
+            if not wait_s:
+                return False
+            self._soon_at = now + wait_s / 2
+            self._timer = self._loop.call_later(wait_s, self._tick)
+        return True
+
+    def _tick(self) -> None:
+        self._timer = None
+        first, self._first = self._first, []
+        self._call_all(first)
         waiting, self._waiting = self._waiting, []
-        for flush in waiting:
+        self._call_all(waiting)
+
+    def _call_all(self, due: Iterable[Callable[[], None]]) -> None:
+        for call in due:
             # Not by way of the loop, whose turns are dear; but a link that fails must
             # not hold up the others, nor the one that seized the moment.
             try:
-                flush()
+                call()
             except Exception as exc:  # noqa: BLE001 - handed on
                 self._loop.call_exception_handler(
                     {"message": "a link failed to flush", "exception": exc}

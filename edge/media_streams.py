@@ -4,8 +4,10 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
+import aiofastnet
 import structlog
 from picows import (
     WSCloseCode,
@@ -16,13 +18,15 @@ from picows import (
     WSUpgradeRequest,
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
-    ws_create_server,  # pyright: ignore[reportUnknownVariableType]
 )
 
+from backhaul.batcher import Batcher
 from backhaul.core.fragments import MessageAssembler
 from backhaul.core.messages import CloseReason
 from backhaul.errors import MediaStreamError, RemoteProtocolError
+from backhaul.read_group import ReadGroup
 from backhaul.transports.closing import close_websocket
+from backhaul.transports.upgrades import websocket_server
 from edge.call import Call
 from edge.calls import Calls
 from edge.core import call_events
@@ -75,6 +79,7 @@ class MediaStreams:
         settings: EdgeSettings,
         *,
         calls: Calls,
+        batcher: Batcher,
         take_over: Callable[[str], Call | TicketRefusal],
         call_sid_of: Callable[[str], str | None],
         metrics: EdgeMetrics,
@@ -84,6 +89,7 @@ class MediaStreams:
         Args:
             settings: The edge's.
             calls: Those that this edge has answered.
+            batcher: Has the links send what callers say.
             take_over: Returns the call behind a ticket of another edge.
             call_sid_of: Returns whose ticket it is, without redeeming it.
             metrics: Where streams are counted.
@@ -97,6 +103,7 @@ class MediaStreams:
             connect_timeout_s=settings.start_timeout_s,
             max_bytes=settings.max_message_bytes,
         )
+        self._reads = ReadGroup(batcher)
         self._private: asyncio.Server | None = None
         self._metrics = metrics
         self._keys = tuple(key.reveal() for key in settings.twilio_auth_tokens)
@@ -129,6 +136,7 @@ class MediaStreams:
             if server is not None:
                 server.close()
         await self._relays.aclose()
+        self._reads.close()
 
     async def _listen(
         self,
@@ -139,18 +147,20 @@ class MediaStreams:
         *,
         shared: bool = False,
     ) -> asyncio.Server:
-        handshake_s = self._settings.start_timeout_s
-        return await ws_create_server(
-            answer,
+        settings = self._settings
+        return await aiofastnet.create_server(
+            cast("asyncio.AbstractEventLoop", self._reads),
+            partial(
+                websocket_server,
+                answer,
+                handshake_timeout_s=settings.start_timeout_s,
+                max_message_bytes=settings.max_message_bytes,
+                ping_after_s=settings.media_idle_timeout_s,
+            ),
             host,
             port,
             ssl=context,
-            ssl_handshake_timeout=handshake_s if context else None,
-            websocket_handshake_timeout=handshake_s,
-            max_frame_size=self._settings.max_message_bytes,
-            enable_auto_ping=True,
-            auto_ping_idle_timeout=self._settings.media_idle_timeout_s,
-            auto_ping_reply_timeout=self._settings.media_idle_timeout_s,
+            ssl_handshake_timeout=settings.start_timeout_s if context else None,
             backlog=1024,
             reuse_port=shared or None,
         )

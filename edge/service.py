@@ -111,6 +111,7 @@ class Edge:
         self._media = MediaStreams(
             settings,
             calls=self.calls,
+            batcher=self.links.tables.batcher,
             take_over=self._desk.take_over,
             call_sid_of=self._desk.hand_over.call_sid_of,
             metrics=self.metrics,

@@ -1,14 +1,12 @@
 """The WebSocket transport: RFC 6455 over TLS 1.3, on picows callbacks."""
 
 import asyncio
-import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from picows import (
-    WSAutoPingStrategy,
     WSCloseCode,
     WSError,
     WSFrame,
@@ -19,15 +17,13 @@ from picows import (
     WSUpgradeRequest,
     ws_connect,  # pyright: ignore[reportUnknownVariableType]
 )
-from picows.picows import (  # type: ignore[attr-defined]
-    WSProtocol,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
-)
 
 from backhaul.core.frames import MAX_BATCH_BYTES, Frame, encode_batch
 from backhaul.errors import LinkConnectError
 from backhaul.transports.base import TransportEvents
 from backhaul.transports.closing import close_websocket
 from backhaul.transports.sockets import connect_tcp, tune_for_voice
+from backhaul.transports.upgrades import websocket_server
 
 __all__ = [
     "LINK_PATH",
@@ -137,24 +133,8 @@ def websocket_protocol(
             return None
         return _WebSocketTransport(accept())
 
-    # picows offers whole servers only; see decision 10.
-    return cast(
-        "asyncio.BufferedProtocol",
-        WSProtocol(
-            host_port=None,
-            ws_path=None,
-            is_client_side=False,
-            ws_listener_factory=on_upgrade,
-            logger=logging.getLogger("picows.server"),
-            disconnect_on_exception=True,
-            websocket_handshake_timeout=handshake_timeout_s,
-            enable_auto_ping=False,
-            auto_ping_idle_timeout=0,
-            auto_ping_reply_timeout=0,
-            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
-            enable_auto_pong=True,
-            max_frame_size=MAX_BATCH_BYTES,
-            extra_headers=None,
-            read_buffer_init_size=16 * 1024,
-        ),
+    return websocket_server(
+        on_upgrade,
+        handshake_timeout_s=handshake_timeout_s,
+        max_message_bytes=MAX_BATCH_BYTES,
     )

@@ -1,0 +1,129 @@
+"""When the sockets of callers are read."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from backhaul.batcher import Batcher
+from backhaul.clock import monotonic_s
+from backhaul.read_group import ReadGroup
+
+
+class Caller:
+    """A socket that is read, and the other end of it."""
+
+    def __init__(self, group: ReadGroup, log: list[str], name: str) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.group = group
+        self.log = log
+        group.add_reader(self.ours.fileno(), self.read, name)
+
+    def read(self, name: str) -> None:
+        self.log.append(name + self.ours.recv(100).decode())
+
+    def close(self) -> None:
+        self.group.remove_reader(self.ours.fileno())
+        self.ours.close()
+        self.theirs.close()
+
+
+class Line:
+    """Some callers of one process."""
+
+    def __init__(self) -> None:
+        self.batcher = Batcher()
+        self.group = ReadGroup(self.batcher)
+        self.log: list[str] = []
+        self.callers = [Caller(self.group, self.log, name) for name in "abc"]
+
+    def say(self, word: str) -> None:
+        for caller in self.callers:
+            caller.theirs.send(word.encode())
+
+    async def until_heard(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.log) < count:
+                await asyncio.sleep(0)
+
+    async def grow_busy(self) -> None:
+        """Have so much traffic that there is a tick, and the group waits for it."""
+        async with asyncio.timeout(10):
+            while not self.batcher.tick.wait_s(now=monotonic_s()):
+                self.batcher.tick.passed(100_000)
+                await asyncio.sleep(0.01)
+        self.say("0")
+        await self.until_heard(3)
+        self.log.clear()
+
+    def close(self) -> None:
+        for caller in self.callers:
+            caller.close()
+        self.group.close()
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    made = Line()
+    yield made
+    made.close()
+
+
+async def test_a_quiet_process_reads_at_once(line: Line) -> None:
+    line.say("1")
+    await line.until_heard(3)
+    assert sorted(line.log) == ["a1", "b1", "c1"]
+
+
+async def test_a_busy_process_reads_all_with_the_tick_and_sends_it_on_at_once(
+    line: Line,
+) -> None:
+    await line.grow_busy()
+    line.batcher.due(lambda: line.log.append("flushed"))
+    line.say("1")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert line.log == []
+    await line.until_heard(4)
+    assert sorted(line.log[:3]) == ["a1", "b1", "c1"]
+    assert line.log[3] == "flushed"
+
+
+async def test_a_process_that_is_quiet_again_reads_at_once_again(line: Line) -> None:
+    await line.grow_busy()
+    async with asyncio.timeout(10):
+        while line.batcher.due_first(lambda: None):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0)
+    line.say("1")
+    await line.until_heard(3)
+    assert sorted(line.log) == ["a1", "b1", "c1"]
+
+
+async def test_who_was_closed_meanwhile_is_not_read(line: Line) -> None:
+    await line.grow_busy()
+    heard = line.log
+
+    def close_the_others(name: str) -> None:
+        heard.append(name)
+        for caller in line.callers:
+            if caller is not line.callers["abc".index(name)]:
+                line.group.remove_reader(caller.ours.fileno())
+
+    for name, caller in zip("abc", line.callers, strict=True):
+        line.group.add_reader(caller.ours.fileno(), close_the_others, name)
+    line.say("1")
+    await line.until_heard(1)
+    assert len(heard) == 1
+    assert line.group.remove_reader(line.callers[0].ours.fileno()) == (heard == ["a"])
+
+
+async def test_a_group_that_was_closed_reads_nothing(line: Line) -> None:
+    await line.grow_busy()
+    line.group.close()
+    line.say("1")
+    async with asyncio.timeout(10):
+        while line.batcher.due_first(lambda: None):
+            await asyncio.sleep(0.05)
+    assert line.log == []
