@@ -48,8 +48,13 @@ class Http2Meter:
         """
         self._bucket = TokenBucket(rate_per_s=_RATE_PER_S, burst=_BURST, now=now)
         self._skip_bytes = preface_bytes
-        self._head = b""
+        self._head: bytes = b""
         self._header_block_bytes = 0
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether what came so far ends where a frame ends."""
+        return not self._skip_bytes and not self._head
 
     def admit(self, data: bytes, *, now: float) -> None:
         """Take note of *data*, the next bytes from the peer.

@@ -29,6 +29,12 @@ from websockets.protocol import Protocol, Side, State
 from backhaul.core.frames import MAX_BATCH_BYTES
 from backhaul.core.http2_meter import MAX_HEADER_BYTES, Http2Meter
 from backhaul.errors import RemoteProtocolError
+from backhaul.transports.http2_message import (
+    HEAD_BYTES,
+    read_message,
+    window_updates,
+    write_message,
+)
 
 __all__ = ["Http2Client", "Http2Server", "Http2WebSocket"]
 
@@ -43,6 +49,10 @@ _PREFACE_BYTES: Final = 24
 _INITIAL_WINDOW_BYTES: Final = 65535
 _OK_STATUSES: Final = range(200, 300)
 _VERSION: Final = b"13"
+_TWO_MORE, _EIGHT_MORE = 126, 1 << 16
+"""Sizes from which the length of a WebSocket message takes more bytes. Source: RFC
+6455, 5.2."""
+_KEY_BYTES: Final = 4
 _NOT_A_MESSAGE: Final = "message is not one whole binary frame"
 
 
@@ -70,9 +80,14 @@ class Http2WebSocket:
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(WINDOW_BYTES - _INITIAL_WINDOW_BYTES)
         self._websocket = Protocol(side, max_size=MAX_BATCH_BYTES)
+        self._is_client = client
         self._stream_id = 0
         self._consumed_bytes = 0
+        self._taken_bytes = 0
+        self._unparsed_bytes = 0
+        """What the WebSocket got and has not made a frame of."""
         self._unsent = bytearray()
+        self._out = bytearray()
 
     @property
     def ending(self) -> bool:
@@ -90,7 +105,10 @@ class Http2WebSocket:
         if self.over:
             return messages
         try:
+            between_frames = self._meter.between_frames
             self._meter.admit(data, now=now)
+            if between_frames and self.opened and not self._unparsed_bytes:
+                data = self._take(data, messages)
             for event in self._h2.receive_data(data):
                 self._on_event(event, messages, now)
             self._pump()
@@ -104,7 +122,7 @@ class Http2WebSocket:
 
     def send(self, message: bytes | bytearray) -> None:
         """Send one binary message; does nothing unless the WebSocket is open."""
-        if self.opened and not self.ending:
+        if self.opened and not self.ending and not self._put(message):
             self._websocket.send_binary(message)
             self._pump()
 
@@ -119,12 +137,62 @@ class Http2WebSocket:
 
     def data_to_send(self) -> bytes:
         """Return what has to be written to the peer now."""
-        return self._h2.data_to_send()
+        if not self._out:
+            return self._h2.data_to_send()
+        data = bytes(self._out) + self._h2.data_to_send()
+        self._out.clear()
+        return data
+
+    # The short way, past h2 and websockets
+
+    def _take(self, data: bytes, messages: list[bytes]) -> bytes:
+        """Read what is as usual at the beginning of *data*; return the rest."""
+        position = 0
+        while not self.ending:
+            found = read_message(
+                data, position, stream=self._stream_id, masked=not self._is_client
+            )
+            if found is None:
+                break
+            message, end = found
+            messages.append(message)
+            self._taken_bytes += end - position - HEAD_BYTES
+            position = end
+        if self._taken_bytes >= _OWN_UP_BYTES:
+            self._append(window_updates(self._stream_id, self._taken_bytes))
+            self._taken_bytes = 0
+        return data[position:]
+
+    def _put(self, message: bytes | bytearray) -> bool:
+        """Send *message* if nothing waits and there is room for it in one frame."""
+        if self._unsent:
+            return False
+        frame = write_message(message, stream=self._stream_id, masked=self._is_client)
+        if frame is None:
+            return False
+        # h2 keeps the peer's windows, and has to know what they were used for.
+        stream = self._h2.streams[self._stream_id]
+        size = len(frame) - HEAD_BYTES
+        window = self._h2.local_flow_control_window(self._stream_id)
+        if size > min(window, self._h2.max_outbound_frame_size):
+            return False
+        self._h2.outbound_flow_control_window -= size
+        stream.outbound_flow_control_window -= size
+        self._append(frame)
+        return True
+
+    def _append(self, frames: bytes) -> None:
+        """Have *frames* leave behind what h2 has to say already."""
+        self._out += self._h2.data_to_send()
+        self._out += frames
+
+    # The long way
 
     def _on_event(self, event: Event, messages: list[bytes], now: float) -> None:
         match event:
             case DataReceived(stream_id=stream_id) if stream_id == self._stream_id:
                 self._own_up(event.flow_controlled_length)
+                self._unparsed_bytes += len(event.data)
                 self._websocket.receive_data(event.data)
                 for frame in self._websocket.events_received():
                     self._on_frame(frame, messages, now)
@@ -150,6 +218,7 @@ class Http2WebSocket:
 
     def _on_frame(self, event: object, messages: list[bytes], now: float) -> None:
         assert isinstance(event, Frame)  # noqa: S101 - narrows the type
+        self._unparsed_bytes -= self._size_of(event)
         if event.opcode is Opcode.BINARY and event.fin:
             messages.append(bytes(event.data))
         elif event.opcode is Opcode.CLOSE:
@@ -159,6 +228,12 @@ class Http2WebSocket:
         else:
             self.reason = self.reason or _NOT_A_MESSAGE
             self._websocket.fail(CloseCode.UNSUPPORTED_DATA)
+
+    def _size_of(self, frame: Frame) -> int:
+        """Return how much *frame* was on the wire (bytes), in its shortest form."""
+        size = len(frame.data)
+        longer = 2 * (size >= _TWO_MORE) + 6 * (size >= _EIGHT_MORE)
+        return 2 + longer + (0 if self._is_client else _KEY_BYTES) + size
 
     def _pump(self) -> None:
         """Move what the WebSocket wrote into DATA, as far as the peer lets us."""

@@ -112,6 +112,28 @@ def test_any_bytes_as_websocket_frames(said: list[bytes]) -> None:
     assert server.opened
 
 
+@given(
+    ends,
+    st.lists(st.integers(0, 300) | st.integers(16_000, 40_000), max_size=12),
+    st.lists(st.integers(1, 9000), max_size=30),
+)
+def test_messages_arrive_however_their_bytes_are_cut(
+    dialled: bool, sizes: list[int], cuts: list[int]
+) -> None:
+    client, server, _, _ = talk()
+    sender, receiver = (client, server) if dialled else (server, client)
+    sent = [bytes([n]) * size for n, size in enumerate(sizes)]
+    for message in sent:
+        sender.send(message)
+    said = sender.data_to_send()
+    heard: list[bytes] = []
+    for cut in [*cuts, len(said)]:
+        heard += receiver.receive(said[:cut], now=0.0)
+        said = said[cut:]
+    assert heard == sent
+    assert not receiver.ending
+
+
 @given(st.lists(st.integers(0, 50), max_size=60), st.lists(st.integers(1, 40)))
 def test_metering_does_not_depend_on_how_bytes_are_cut(
     lengths: list[int], cuts: list[int]

@@ -4,7 +4,12 @@ from dataclasses import dataclass
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ConnectionTerminated, Event, ResponseReceived
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+)
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import (
     ContinuationFrame,
@@ -15,6 +20,8 @@ from hyperframe.frame import (
     RstStreamFrame,
     SettingsFrame,
 )
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
 
 from backhaul.core.frames import MAX_BATCH_BYTES
 from backhaul.transports.http2_websocket import (
@@ -221,6 +228,26 @@ def test_extended_connect_before_our_offer_was_seen_ends_it() -> None:
     assert end.over
     assert not end.opened
     assert end.reason == "extended CONNECT before our settings were read"
+
+
+def test_windows_neither_shrink_nor_grow_by_what_takes_the_short_way() -> None:
+    stranger = Stranger({SettingCodes.INITIAL_WINDOW_SIZE: WINDOW_BYTES})
+    assert stranger.request(connect_headers()) == "200"
+    granted = stranger.h2.local_flow_control_window(1)
+    message = bytes(10_000)
+    framed = WebSocketFrame(Opcode.BINARY, message).serialize(mask=True)
+    for _ in range(3 * WINDOW_BYTES // len(message)):
+        stranger.h2.send_data(1, framed)
+        assert stranger.exchange() == [message]
+        stranger.server.send(message)
+        stranger.exchange()  # h2 refuses what is more than it has granted
+        while stranger.events:
+            if isinstance(event := stranger.events.pop(), DataReceived):
+                size = event.flow_controlled_length
+                stranger.h2.acknowledge_received_data(size, 1)
+        window = stranger.h2.local_flow_control_window(1)
+        assert granted * 0.3 < window <= granted
+    assert not stranger.server.ending
 
 
 def test_a_small_window_of_the_peer_is_respected() -> None:
