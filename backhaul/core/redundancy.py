@@ -152,16 +152,31 @@ class AudioPacker:
             head: A frame that the first datagram begins with; it is not repeated.
         """
         self._fill(now)
+        self._datagrams = [bytearray(head)] if head else []
+        if depth or self._calls:
+            self._add_with_copies(frames, depth=depth, now=now)
+        else:
+            for frame in frames:
+                self._add(encode_frame(frame))
+        return self._datagrams
+
+    def _add(self, encoded: bytes) -> None:
+        if self._take(len(encoded)):
+            self._append(encoded)
+        else:
+            self.frames_dropped += 1
+
+    def _add_with_copies(
+        self, frames: Iterable[Frame], *, depth: int, now: float
+    ) -> None:
         turns: dict[int, list[bytes]] = {}
         for frame in frames:
             turns.setdefault(frame.channel, []).append(encode_frame(frame))
-        self._datagrams = [bytearray(head)] if head else []
         for channel, fresh in turns.items():
             self._add_call(channel, fresh, depth=depth, now=now)
         if turns:
             self._add_early_copies(now)
         self._forget(now)
-        return self._datagrams
 
     def _add_call(
         self, channel: int, fresh: list[bytes], *, depth: int, now: float
