@@ -16,12 +16,14 @@ from backhaul.batcher import Batcher
 __all__ = ["ReadGroup"]
 
 _NOW: Final = 0
+"""How long to wait for sockets that can be read (s)."""
 
 
 class ReadGroup:
-    """The running event loop, to transports whose sockets are read together.
+    """The running event loop, to transports whose sockets may be read together.
 
-    Give it to aiofastnet in place of the loop. All but reading is the loop's own.
+    Give it to aiofastnet in place of the loop. All but reading is the loop's own, and
+    reading as well until a socket joins: handshakes do not wait.
     """
 
     def __init__(self, batcher: Batcher) -> None:
@@ -29,7 +31,8 @@ class ReadGroup:
         self._loop = asyncio.get_running_loop()
         self._batcher = batcher
         self._epoll = select.epoll()
-        self._readers: dict[int, Callable[[], None]] = {}
+        self._alone: dict[int, Callable[[], None]] = {}
+        self._together: dict[int, Callable[[], None]] = {}
         self._watch()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever loops have
@@ -37,23 +40,35 @@ class ReadGroup:
 
     def add_reader(self, fd: int, callback: Callable[..., None], *args: object) -> None:
         """Call *callback* when *fd* can be read; see AbstractEventLoop."""
-        if fd not in self._readers:
-            self._epoll.register(fd, select.EPOLLIN)
-        self._readers[fd] = partial(callback, *args) if args else callback
+        read = partial(callback, *args) if args else callback
+        if fd in self._together:
+            self._together[fd] = read
+        else:
+            self._alone[fd] = read
+            self._loop.add_reader(fd, read)
 
     def remove_reader(self, fd: int) -> bool:
         """Do not any more; see AbstractEventLoop."""
-        if self._readers.pop(fd, None) is None:
-            return False
-        self._epoll.unregister(fd)
-        return True
+        if self._together.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+            return True
+        self._alone.pop(fd, None)
+        return self._loop.remove_reader(fd)
+
+    def join(self, fd: int) -> None:
+        """Read *fd* together with others from now on, if it is read at all."""
+        callback = self._alone.pop(fd, None)
+        if callback is not None:
+            self._loop.remove_reader(fd)
+            self._together[fd] = callback
+            self._epoll.register(fd, select.EPOLLIN)
 
     def close(self) -> None:
         """Read no more; does nothing twice."""
         if self._epoll.closed:
             return
         self._loop.remove_reader(self._epoll.fileno())
-        self._readers.clear()
+        self._together.clear()
         self._epoll.close()
 
     def _watch(self) -> None:
@@ -74,5 +89,5 @@ class ReadGroup:
     def _read(self) -> None:
         for fd, _ in self._epoll.poll(_NOW):
             # Whoever was read before may have closed this one.
-            if (read := self._readers.get(fd)) is not None:
+            if (read := self._together.get(fd)) is not None:
                 read()

@@ -1,7 +1,8 @@
 """How long until a caller hears the first word, with a greeting and without one.
 
-Prints one line per case; ``--json`` prints one object. Each case is a run of the demo:
-real processes, real sockets, the stand-ins' realistic latencies, all calls at once.
+Each case is a run of the demo: real processes, real sockets, the stand-ins' realistic
+latencies. The calls begin one after the other, five in a second, and then again all in
+the same instant. Prints one line per case; ``--json`` prints one object.
 """
 
 import argparse
@@ -11,12 +12,13 @@ import sys
 from typing import Any
 
 
-def run_demo(calls: int, *, greeting: bool) -> dict[str, Any]:
+def run_demo(calls: int, *, calls_per_s: float, greeting: bool) -> dict[str, Any]:
     """Return the figures of one demo."""
     flag = "--greeting" if greeting else "--no-greeting"
-    command = [sys.executable, "-m", "lab.cli", "demo", "--no-outage", "--json"]
+    command = [sys.executable, "-m", "lab.cli", "demo", "--no-outage", "--json", flag]
+    options = [f"--calls={calls}", f"--calls-per-s={calls_per_s}"]
     done = subprocess.run(  # noqa: S603 - our own command
-        [*command, "--calls", str(calls), flag], stdout=subprocess.PIPE, check=False
+        [*command, *options], stdout=subprocess.PIPE, check=False
     )
     if not done.stdout:
         sys.exit(f"the demo failed with exit code {done.returncode}")
@@ -24,19 +26,10 @@ def run_demo(calls: int, *, greeting: bool) -> dict[str, Any]:
     return figures
 
 
-def main() -> None:
-    """Run both cases."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
-    with_greeting = run_demo(chosen.calls, greeting=True)
-    without = run_demo(chosen.calls, greeting=False)
-    if chosen.json:
-        print(json.dumps({"with_greeting": with_greeting, "without": without}))
-        return
+def show(arrivals: str, with_greeting: dict[str, Any], without: dict[str, Any]) -> None:
+    """Print the lines of calls that begin in one way."""
     rows = (
-        ("with a greeting: first audio", with_greeting, "first_audio_ms"),
+        ("greeting: first audio", with_greeting, "first_audio_ms"),
         ("model opens: first audio", without, "first_audio_ms"),
         ("model opens: added by the router", without, "router_added_ms"),
         ("reply after the caller's turn", with_greeting, "turn_ms"),
@@ -44,10 +37,32 @@ def main() -> None:
     for name, figures, key in rows:
         values = figures[key]
         print(
-            f"{name:34} p50 {values['p50']:8.1f} ms   p95 {values['p95']:8.1f} ms"
-            f"   p99 {values['p99']:8.1f} ms   ({figures['calls']} calls,"
-            f" {figures['warm_hits']} warm, {figures['bytes_exact']} byte-exact)"
+            f"{arrivals:12} {name:34} p50 {values['p50']:7.1f} ms"
+            f"   p95 {values['p95']:7.1f} ms   p99 {values['p99']:7.1f} ms"
+            f"   ({figures['calls']} calls, {figures['warm_hits']} warm,"
+            f" {figures['bytes_exact']} byte-exact)",
+            flush=True,
         )
+
+
+def main() -> None:
+    """Run every case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=20)
+    parser.add_argument("--calls-per-s", type=float, default=5.0)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    found: dict[str, Any] = {}
+    for arrivals, rate in (("one by one", chosen.calls_per_s), ("all at once", 0.0)):
+        case = {
+            "with_greeting": run_demo(chosen.calls, calls_per_s=rate, greeting=True),
+            "without": run_demo(chosen.calls, calls_per_s=rate, greeting=False),
+        }
+        found[arrivals.replace(" ", "_")] = case
+        if not chosen.json:
+            show(arrivals, **case)
+    if chosen.json:
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

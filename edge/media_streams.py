@@ -198,7 +198,7 @@ class MediaStreams:
         self._metrics.streams.labels(outcome="accepted").inc()
         return WSUpgradeResponseWithListener(
             WSUpgradeResponse.create_101_response(),
-            _MediaStream(call, self._settings, self._metrics),
+            _MediaStream(call, self._settings, self._metrics, self._reads),
         )
 
     def _refuse(self, status: int, outcome: str) -> _UpgradeAnswer:
@@ -212,9 +212,14 @@ class _MediaStream(WSListener):
     """One Media Stream: decodes, pumps, and plays; a `StreamSink` of its call."""
 
     def __init__(
-        self, call: Call, settings: EdgeSettings, metrics: EdgeMetrics
+        self,
+        call: Call,
+        settings: EdgeSettings,
+        metrics: EdgeMetrics,
+        reads: ReadGroup,
     ) -> None:
         self._call = call
+        self._reads = reads
         self._metrics = metrics
         self._protocol = MediaStreamProtocol(max_bad_frames=settings.max_bad_frames)
         self._assembler = MessageAssembler(max_bytes=settings.max_message_bytes)
@@ -309,6 +314,7 @@ class _MediaStream(WSListener):
                     self._fail("token of another call")
                     return
                 self._call.on_stream_started(self)
+                self._read_with_others()
                 is_on = self._call.line.is_on(self)  # it may be over politely by now
                 if is_on and self._call.state not in _STREAMED:
                     self._fail("the call is over")
@@ -320,6 +326,11 @@ class _MediaStream(WSListener):
                 self._call.feed(call_events.StreamStopped())
             case StreamMedia():
                 pass  # takes the short way
+
+    def _read_with_others(self) -> None:
+        if self._ws is not None:
+            tcp_socket = self._ws.underlying_transport.get_extra_info("socket")
+            self._reads.join(tcp_socket.fileno())
 
     def _on_flow(self, *, paused: bool) -> None:
         if self._call.line.is_on(self):

@@ -64,7 +64,10 @@ def up(
 
 @app.command()
 def demo(
-    calls: Annotated[int, typer.Option(help="Calls placed at the same time.")] = 20,
+    calls: Annotated[int, typer.Option(help="Calls that are answered.")] = 20,
+    calls_per_s: Annotated[
+        float, typer.Option(help="How many of them begin in a second; 0: all at once.")
+    ] = 0.0,
     regions: _Regions = 3,
     agents: _Agents = 2,
     edges: _Edges = 3,
@@ -82,6 +85,7 @@ def demo(
 
     options = DemoOptions(
         calls=calls,
+        calls_per_s=calls_per_s,
         regions=regions,
         agents=agents,
         edges=edges,

@@ -42,6 +42,8 @@ class DemoOptions:
     """What the demo does."""
 
     calls: int = 20
+    calls_per_s: float = 0.0
+    """How many begin in a second, evenly; 0: all in the same instant."""
     regions: int = 3
     agents: int = 2
     edges: int = 3
@@ -65,6 +67,8 @@ class DemoOptions:
         problems = self.fabric().problems()
         if not 1 <= self.calls <= _MAX_CALLS:
             problems += (f"--calls: must be between 1 and {_MAX_CALLS}",)
+        if self.calls_per_s < 0:
+            problems += ("--calls-per-s: must not be negative",)
         return problems
 
 
@@ -154,7 +158,7 @@ class _Demo:
         self._done = 0
 
     async def run(self) -> list[CallOutcome]:
-        """Place all calls at once and return what became of them."""
+        """Place all calls and return what became of them."""
         stand_in = TwilioStandIn(self._fabric.account_sid, self._fabric.auth_token)
         edges = self._fabric.edges
         callers = [edges[n % len(edges)] for n in range(self._options.calls)]
@@ -179,6 +183,8 @@ class _Demo:
     async def _call(
         self, stand_in: TwilioStandIn, edge: Place, number: int, live: Live
     ) -> CallReport:
+        if self._options.calls_per_s:
+            await asyncio.sleep(number / self._options.calls_per_s)
         plan = plan_call(self._fabric, edge, number, called=self._called, turns=_TURNS)
         report = await stand_in.place_call(plan)
         self._done += 1

@@ -84,6 +84,7 @@ async def test_every_command_explains_itself(
         (("up", "--regions", "0"), "--regions: must be between"),
         (("up", "--agents", "99"), "--agents: must be between"),
         (("demo", "--edges", "99"), "--edges: must be between"),
+        (("demo", "--calls-per-s", "-1"), "--calls-per-s: must not be negative"),
         (("demo", "--calls", "0"), "--calls: must be between"),
     ],
 )

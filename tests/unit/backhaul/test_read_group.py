@@ -19,6 +19,7 @@ class Caller:
         self.group = group
         self.log = log
         group.add_reader(self.ours.fileno(), self.read, name)
+        group.join(self.ours.fileno())
 
     def read(self, name: str) -> None:
         self.log.append(name + self.ours.recv(100).decode())
@@ -99,6 +100,21 @@ async def test_a_process_that_is_quiet_again_reads_at_once_again(line: Line) -> 
     line.say("1")
     await line.until_heard(3)
     assert sorted(line.log) == ["a1", "b1", "c1"]
+
+
+async def test_who_has_not_joined_is_read_at_once(line: Line) -> None:
+    await line.grow_busy()
+    first = line.callers[0]
+    line.group.remove_reader(first.ours.fileno())
+    line.group.add_reader(first.ours.fileno(), first.read, "alone ")
+    line.say("1")
+    await line.until_heard(1)
+    assert line.log[0] == "alone 1"
+    assert line.group.remove_reader(first.ours.fileno())
+    line.group.join(first.ours.fileno())  # nobody reads it any more
+    first.theirs.send(b"2")
+    await line.until_heard(3)
+    assert sorted(line.log[1:]) == ["b1", "c1"]
 
 
 async def test_who_was_closed_meanwhile_is_not_read(line: Line) -> None:
