@@ -55,26 +55,27 @@ def test_what_is_too_long_for_a_frame_is_left_to_others() -> None:
     assert write_message(bytes(0x10000), stream=1, masked=False) is None
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        b"",
-        data_frame(message(b"cut", masked=False))[:-1],
-        data_frame(message(b"cut", masked=False))[: HEAD_BYTES + 1],
-        data_frame(message(b"elsewhere", masked=False), stream=3),
-        data_frame(message(b"the last", masked=False), flags=("END_STREAM",)),
-        data_frame(message(b"a part", masked=False, fin=False)),
-        data_frame(message(b"masked", masked=True)),
-        data_frame(message(b"two", masked=False) * 2),
-        data_frame(message(b"half", masked=False)[:-1]),
-        data_frame(Message(Opcode.PING, b"ping").serialize(mask=False)),
-        data_frame(b"\x82\x7e\x00"),
-        data_frame(b"\x82\x7f\x00\x00\x00\x00\x00\x00\x00\x04long"),
-        WindowUpdateFrame(1, window_increment=0x82_00_00_00 >> 2).serialize(),
-    ],
-)
-def test_whatever_is_not_one_whole_message_is_left_to_others(frame: bytes) -> None:
-    assert read_message(frame, 0, stream=1, masked=False) is None
+PLAIN = message(b"plain", masked=False)
+OTHERS = {
+    "nothing": b"",
+    "all but its end": data_frame(PLAIN)[:-1],
+    "a head and a byte": data_frame(PLAIN)[: HEAD_BYTES + 1],
+    "on another stream": data_frame(PLAIN, stream=3),
+    "the last of its stream": data_frame(PLAIN, flags=("END_STREAM",)),
+    "a part of a message": data_frame(message(b"a part", masked=False, fin=False)),
+    "masked by a server": data_frame(message(b"masked", masked=True)),
+    "two messages": data_frame(PLAIN + PLAIN),
+    "half a message": data_frame(PLAIN[:-1]),
+    "a ping": data_frame(Message(Opcode.PING, b"ping").serialize(mask=False)),
+    "half a length": data_frame(b"\x82\x7e\x00"),
+    "a length of eight bytes": data_frame(b"\x82\x7f" + bytes(7) + b"\x04long"),
+    "another frame": WindowUpdateFrame(1, window_increment=0x20_80_00_00).serialize(),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_whatever_is_not_one_whole_message_is_left_to_others(name: str) -> None:
+    assert read_message(OTHERS[name], 0, stream=1, masked=False) is None
 
 
 def test_a_message_that_should_be_masked_is_left_to_others() -> None:
