@@ -103,13 +103,13 @@ class Batcher:
 
     def _call_all(self, due: Iterable[Callable[[], None]]) -> None:
         for call in due:
-            # Not by way of the loop, whose turns are dear; but a link that fails must
-            # not hold up the others, nor the one that seized the moment.
+            # Not by way of the loop, whose turns are dear; but one that fails must not
+            # hold up the others, nor the link that seized the moment.
             try:
                 call()
             except Exception as exc:  # noqa: BLE001 - handed on
                 self._loop.call_exception_handler(
-                    {"message": "a link failed to flush", "exception": exc}
+                    {"message": "a reader or a link failed", "exception": exc}
                 )
 
 

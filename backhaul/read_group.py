@@ -57,10 +57,9 @@ class ReadGroup:
 
     def join(self, fd: int) -> None:
         """Read *fd* together with others from now on, if it is read at all."""
-        callback = self._alone.pop(fd, None)
-        if callback is not None:
+        if fd in self._alone and not self._epoll.closed:
             self._loop.remove_reader(fd)
-            self._together[fd] = callback
+            self._together[fd] = self._alone.pop(fd)
             self._epoll.register(fd, select.EPOLLIN)
 
     def close(self) -> None:
@@ -82,9 +81,11 @@ class ReadGroup:
     def _on_tick(self) -> None:
         if self._epoll.closed:
             return
-        self._read()
-        if not self._batcher.due_first(self._on_tick):
-            self._watch()
+        try:
+            self._read()
+        finally:
+            if not self._batcher.due_first(self._on_tick):
+                self._watch()
 
     def _read(self) -> None:
         for fd, _ in self._epoll.poll(_NOW):

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from backhaul.core.audio_receiver import MAX_WAIT_S
 from backhaul.core.frames import HEADER_BYTES, Frame, encode_frame
 
 __all__ = [
@@ -198,8 +199,9 @@ class AudioPacker:
 
     def _add_early_copies(self, now: float) -> None:
         while self._soon and self._soon[0][0] <= now:
-            _, copy = self._soon.popleft()
-            if copy.times == MAX_DEPTH and self._repeat(copy):
+            due, copy = self._soon.popleft()
+            of_use = copy.times == MAX_DEPTH and now - due < MAX_WAIT_S
+            if of_use and self._repeat(copy):
                 self._append(copy.encoded)
 
     def _repeat(self, copy: _Copy) -> bool:

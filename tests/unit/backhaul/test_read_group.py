@@ -135,6 +135,24 @@ async def test_who_was_closed_meanwhile_is_not_read(line: Line) -> None:
     assert line.group.remove_reader(line.callers[0].ours.fileno()) == (heard == ["a"])
 
 
+async def test_who_fails_does_not_keep_the_others_from_being_read(line: Line) -> None:
+    failed: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: failed.append(context["exception"])
+    )
+    await line.grow_busy()
+
+    def fail() -> None:
+        line.callers[0].ours.recv(100)
+        raise LookupError
+
+    line.group.add_reader(line.callers[0].ours.fileno(), fail)
+    line.say("1")
+    await line.until_heard(2)
+    assert sorted(line.log) == ["b1", "c1"]
+    assert [type(error) for error in failed] == [LookupError]
+
+
 async def test_a_group_that_was_closed_reads_nothing(line: Line) -> None:
     await line.grow_busy()
     line.group.close()

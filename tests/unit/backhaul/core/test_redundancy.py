@@ -47,6 +47,9 @@ def test_where_much_is_lost_a_first_copy_leaves_with_what_other_calls_send() -> 
         [[(1, 0), (1, 0), (3, 0)]],
         [[(1, 0), (1, 0)]],
     ]
+    late = packer()
+    late.pack([speech(1, 0)], depth=2, now=0.0)
+    assert numbers(late.pack([speech(2, 0)], depth=2, now=1.0)) == [[(2, 0)]]
     once = packer()
     once.pack([speech(1, 0)], depth=1, now=0.0)
     assert numbers(once.pack([speech(2, 0)], depth=1, now=0.003)) == [[(2, 0)]]
