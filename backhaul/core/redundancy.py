@@ -206,8 +206,6 @@ class AudioPacker:
 
     def _repeat(self, copy: _Copy) -> bool:
         """Count *copy* as sent once more, whether or not the rate has room for it."""
-        if not copy.times:
-            return False
         copy.times -= 1
         fits = self._take(len(copy.encoded))
         self.frames_repeated += fits

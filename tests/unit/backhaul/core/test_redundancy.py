@@ -59,6 +59,10 @@ def test_without_depth_nothing_is_repeated() -> None:
     packs = packer()
     packs.pack([speech(1, 0)], depth=0, now=0.0)
     assert numbers(packs.pack([speech(1, 1)], depth=0, now=0.02)) == [[(1, 1)]]
+    packs.pack([speech(1, 2)], depth=1, now=0.04)
+    owed = packs.pack([speech(1, 3)], depth=0, now=0.06)
+    assert numbers(owed) == [[(1, 2), (1, 3)]]
+    assert numbers(packs.pack([speech(1, 4)], depth=0, now=0.08)) == [[(1, 4)]]
 
 
 def test_two_frames_of_one_turn_are_both_repeated_in_the_next() -> None:
@@ -95,6 +99,17 @@ def test_beyond_the_rate_repeats_are_left_out_first_and_frames_then() -> None:
     assert packs.pack([speech(1, 2)], depth=1, now=0.0) == []
     assert packs.frames_dropped == 1
     assert numbers(packs.pack([speech(1, 3)], depth=1, now=10.0)) == [[(1, 3)]]
+
+
+def test_beyond_the_rate_early_copies_and_frames_without_copies_are_left_out() -> None:
+    packs = packer(rate=1.0, burst=400.0)
+    packs.pack([speech(1, 0)], depth=2, now=0.0)
+    assert numbers(packs.pack([speech(2, 0)], depth=2, now=0.003)) == [[(2, 0)]]
+    assert packs.frames_repeated == 0
+    plain = packer(rate=1.0, burst=400.0)
+    frames = [speech(call, 0) for call in range(3)]
+    assert numbers(plain.pack(frames, depth=0, now=0.0)) == [[(0, 0), (1, 0)]]
+    assert plain.frames_dropped == 1
 
 
 def test_calls_that_ended_are_forgotten() -> None:
