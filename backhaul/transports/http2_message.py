@@ -14,7 +14,13 @@ from typing import Final
 
 from websockets.speedups import apply_mask
 
-__all__ = ["HEAD_BYTES", "read_message", "window_updates", "write_message"]
+__all__ = [
+    "HEAD_BYTES",
+    "framed_bytes",
+    "read_message",
+    "window_updates",
+    "write_message",
+]
 
 _HEAD: Final = struct.Struct("!BHBBI")
 HEAD_BYTES: Final = _HEAD.size
@@ -90,6 +96,12 @@ def read_message(
         return None
     message = data[begin:end]
     return apply_mask(message, data[key_at:begin]) if masked else message, end
+
+
+def framed_bytes(size: int, *, masked: bool) -> int:
+    """Return how long a message of *size* bytes is in WebSocket framing, at least."""
+    length_bytes = 2 * (size >= _SHORT) + 6 * (size > _MAX_BYTES)
+    return 2 + length_bytes + (_KEY_BYTES if masked else 0) + size
 
 
 def window_updates(stream: int, size: int) -> bytes:

@@ -31,6 +31,7 @@ from backhaul.core.http2_meter import MAX_HEADER_BYTES, Http2Meter
 from backhaul.errors import RemoteProtocolError
 from backhaul.transports.http2_message import (
     HEAD_BYTES,
+    framed_bytes,
     read_message,
     window_updates,
     write_message,
@@ -49,10 +50,6 @@ _PREFACE_BYTES: Final = 24
 _INITIAL_WINDOW_BYTES: Final = 65535
 _OK_STATUSES: Final = range(200, 300)
 _VERSION: Final = b"13"
-_TWO_MORE, _EIGHT_MORE = 126, 1 << 16
-"""Sizes from which the length of a WebSocket message takes more bytes. Source: RFC
-6455, 5.2."""
-_KEY_BYTES: Final = 4
 _NOT_A_MESSAGE: Final = "message is not one whole binary frame"
 
 
@@ -85,7 +82,8 @@ class Http2WebSocket:
         self._consumed_bytes = 0
         self._taken_bytes = 0
         self._unparsed_bytes = 0
-        """What the WebSocket got and has not made a frame of."""
+        """What the WebSocket got and has not made a frame of. If a peer writes lengths
+        longer than need be, some is always left, and all goes the long way."""
         self._unsent = bytearray()
         self._out = bytearray()
 
@@ -218,7 +216,8 @@ class Http2WebSocket:
 
     def _on_frame(self, event: object, messages: list[bytes], now: float) -> None:
         assert isinstance(event, Frame)  # noqa: S101 - narrows the type
-        self._unparsed_bytes -= self._size_of(event)
+        size = framed_bytes(len(event.data), masked=not self._is_client)
+        self._unparsed_bytes -= size
         if event.opcode is Opcode.BINARY and event.fin:
             messages.append(bytes(event.data))
         elif event.opcode is Opcode.CLOSE:
@@ -228,12 +227,6 @@ class Http2WebSocket:
         else:
             self.reason = self.reason or _NOT_A_MESSAGE
             self._websocket.fail(CloseCode.UNSUPPORTED_DATA)
-
-    def _size_of(self, frame: Frame) -> int:
-        """Return how much *frame* was on the wire (bytes), in its shortest form."""
-        size = len(frame.data)
-        longer = 2 * (size >= _TWO_MORE) + 6 * (size >= _EIGHT_MORE)
-        return 2 + longer + (0 if self._is_client else _KEY_BYTES) + size
 
     def _pump(self) -> None:
         """Move what the WebSocket wrote into DATA, as far as the peer lets us."""

@@ -8,7 +8,15 @@ import pytest
 
 from backhaul.batcher import Batcher
 from backhaul.clock import monotonic_s
+from backhaul.core.flush_tick import FlushTick
 from backhaul.read_group import ReadGroup
+
+
+class Held(FlushTick):
+    """A tick that does not come while a test lasts."""
+
+    def wait_s(self, *, now: float) -> float:  # noqa: ARG002
+        return 3600.0
 
 
 class Caller:
@@ -58,6 +66,17 @@ class Line:
         await self.until_heard(3)
         self.log.clear()
 
+    async def hold(self) -> None:
+        """Have the group wait for a tick that does not come."""
+        self.batcher.tick = Held(now=monotonic_s())
+        self.say("0")
+        await self.until_heard(3)
+        self.log.clear()
+
+    async def turns(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
     def close(self) -> None:
         for caller in self.callers:
             caller.close()
@@ -77,15 +96,17 @@ async def test_a_quiet_process_reads_at_once(line: Line) -> None:
     assert sorted(line.log) == ["a1", "b1", "c1"]
 
 
-async def test_a_busy_process_reads_all_with_the_tick_and_sends_it_on_at_once(
-    line: Line,
-) -> None:
+async def test_a_busy_process_reads_nothing_before_the_tick(line: Line) -> None:
+    await line.hold()
+    line.say("1")
+    await line.turns()
+    assert line.log == []
+
+
+async def test_what_is_read_with_the_tick_is_sent_with_it(line: Line) -> None:
     await line.grow_busy()
     line.batcher.due(lambda: line.log.append("flushed"))
     line.say("1")
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert line.log == []
     await line.until_heard(4)
     assert sorted(line.log[:3]) == ["a1", "b1", "c1"]
     assert line.log[3] == "flushed"
@@ -103,18 +124,19 @@ async def test_a_process_that_is_quiet_again_reads_at_once_again(line: Line) -> 
 
 
 async def test_who_has_not_joined_is_read_at_once(line: Line) -> None:
-    await line.grow_busy()
+    await line.hold()
     first = line.callers[0]
     line.group.remove_reader(first.ours.fileno())
     line.group.add_reader(first.ours.fileno(), first.read, "alone ")
     line.say("1")
     await line.until_heard(1)
-    assert line.log[0] == "alone 1"
+    await line.turns()
+    assert line.log == ["alone 1"]
     assert line.group.remove_reader(first.ours.fileno())
     line.group.join(first.ours.fileno())  # nobody reads it any more
     first.theirs.send(b"2")
-    await line.until_heard(3)
-    assert sorted(line.log[1:]) == ["b1", "c1"]
+    await line.turns()
+    assert line.log == ["alone 1"]
 
 
 async def test_who_was_closed_meanwhile_is_not_read(line: Line) -> None:

@@ -7,6 +7,7 @@ from websockets.frames import Opcode
 
 from backhaul.transports.http2_message import (
     HEAD_BYTES,
+    framed_bytes,
     read_message,
     window_updates,
     write_message,
@@ -44,6 +45,13 @@ def test_what_others_write_is_read(size: int, masked: bool) -> None:
     frame = data_frame(message(data, masked=masked))
     found = read_message(b"before" + frame + b"behind", 6, stream=1, masked=masked)
     assert found == (data, 6 + len(frame))
+
+
+@pytest.mark.parametrize("size", [*SIZES, 0x10000])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_framing_of_others_is_as_long_as_thought(size: int, masked: bool) -> None:
+    framed = message(bytes(size), masked=masked)
+    assert framed_bytes(size, masked=masked) == len(framed)
 
 
 def test_keys_differ() -> None:
