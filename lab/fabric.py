@@ -328,7 +328,6 @@ class Fabric:
         routes = [
             {
                 "name": f"{edge.name}>{name}",
-                "listen_port": 0,
                 "target_host": "127.0.0.1",
                 "target_port": self._processes.ports(name)["link_port"],
                 "delay_ms": self.delay_ms(edge, region),

@@ -17,16 +17,20 @@ _claims: deque[socket.socket] = deque()
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on, or has chosen lately.
+    """Return a port of loopback that is free on TCP and UDP, and not chosen lately.
 
     Raises:
         OSError: If there is none.
     """
     rng = random.SystemRandom()
-    for port in rng.sample(_PORTS, 100):
-        with socket.socket() as probe:
+    for port in rng.sample(_PORTS, min(len(_PORTS), 100)):
+        with (
+            socket.socket(type=socket.SOCK_STREAM) as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+        ):
             try:
-                probe.bind(("127.0.0.1", port))
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
                 _claim(port)
             except OSError:
                 continue

@@ -23,8 +23,6 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_host: str
     target_port: int
     delay_ms: float = 0.0
-    listen_port: int = 0
-    """0 picks one."""
 
 
 class Direction:
