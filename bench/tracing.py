@@ -1,17 +1,18 @@
 """What does it cost to trace every call, and does a call notice a collector that hangs?
 
-Three local fabrics of one edge and one agent each, all in processes of their own: one
-that traces nothing, one with a collector, one whose collector takes connections and
-never answers. In each round every fabric in turn answers the same spoken calls, all at
-once; who begins changes from round to round. Printed are, over all rounds: CPU of edge
-and agent together, per call, and its ratio to the one without traces in the same round
-(median); when callers heard the first sound and the reply; how late the event loops
-were, and the stand-in itself with its own frames (when that is much, the machine is too
-small for the calls, and nothing else in the row counts); and what became of the spans.
+Local fabrics of one edge and one agent each, all in processes of their own: one that
+traces nothing, one with a collector, one whose collector takes connections and never
+answers. All answer the same spoken calls at the same time, so that whatever else the
+machine has to do slows them alike, round after round. Printed are, over all rounds: CPU
+of edge and agent together, per call, and its ratio to the one without traces in the
+same round (median); when callers heard the first sound and the reply; how late the
+event loops were, and the stand-in itself with its own frames (when that is much, the
+machine is too small for the calls, and nothing else in the row counts); and what became
+of the spans.
 
-The ratio is as noisy as the machine. Beside it stands what it should be: spans of a
-call, times what making and sending one costs in this process between the rounds, over
-the CPU of a call. ``--json`` prints one object.
+Beside the ratio stands what it should be: spans of a call, times what making and
+sending one costs in this process between the rounds, over the CPU of a call. ``--json``
+prints one object.
 """
 
 import argparse
@@ -124,8 +125,6 @@ class Way:
         used_s = (self.cpu_ticks() - before) / TICKS_PER_S
         self.cpu_ms.append(used_s / calls * 1000)
         await carrier.aclose()
-        if self.endpoint:
-            self.span_us.append(await span_cost_us(self.endpoint))
 
     async def metrics(self) -> Mapping[str, float]:
         """Return what edge and agent tell of themselves, added up."""
@@ -197,7 +196,7 @@ async def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         most = chosen.calls + 20
         config.write_text(CONFIG.format(warm=chosen.calls, most=most))
         ways: list[Way] = []
-        for name in ("off", "on", "hangs"):
+        for name in ("off", *chosen.ways):
             told: dict[str, Any] = {}
             if name != "off":
                 told = {"otlp_endpoint": await collector(stack, hangs=name == "hangs")}
@@ -212,9 +211,12 @@ async def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             fabric = await stack.enter_async_context(Fabric(options))
             ways.append(Way(name, fabric, told.get("otlp_endpoint", "")))
         for number in range(chosen.rounds):
-            for way in ways if number % 2 == 0 else reversed(ways):
-                await way.round(chosen.calls)
-                print(f"round {number + 1}: {way.name}", file=sys.stderr)
+            await asyncio.gather(*(way.round(chosen.calls) for way in ways))
+            for way in ways:
+                if way.endpoint:
+                    way.span_us.append(await span_cost_us(way.endpoint))
+            used = (f"{way.name} {way.cpu_ms[-1]:.1f} ms/call" for way in ways)
+            print(f"round {number + 1}:", *used, file=sys.stderr)
         return {way.name: await figures(way, ways[0]) for way in ways}
 
 
@@ -244,8 +246,11 @@ async def collector(stack: AsyncExitStack, *, hangs: bool) -> str:
 def main() -> None:
     """Measure, or be a collector."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--calls", type=int, default=40, help="of each fabric")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument(
+        "--ways", nargs="+", choices=("on", "hangs"), default=("on", "hangs")
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--collect", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--hang", type=int, help=argparse.SUPPRESS)

@@ -67,7 +67,7 @@ def demo(
     calls: Annotated[int, typer.Option(help="Calls that are answered.")] = 20,
     calls_per_s: Annotated[
         float, typer.Option(help="How many of them begin in a second; 0: all at once.")
-    ] = 0.0,
+    ] = 5.0,
     regions: _Regions = 3,
     agents: _Agents = 2,
     edges: _Edges = 3,

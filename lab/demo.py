@@ -42,7 +42,7 @@ class DemoOptions:
     """What the demo does."""
 
     calls: int = 20
-    calls_per_s: float = 0.0
+    calls_per_s: float = 5.0
     """How many begin in a second, evenly; 0: all in the same instant."""
     regions: int = 3
     agents: int = 2
