@@ -43,6 +43,7 @@ from edge.core.call_events import (
     PlayGreeting,
     PlayScript,
     ReleaseLease,
+    ScriptGiven,
     ScriptPlayed,
     SentAway,
     StreamStarted,
@@ -316,19 +317,16 @@ class Call:
         lease = self.session.lease
         own = lease.agent.greetings if lease is not None else {}
         kept = self.help.phrasebook.greetings
-        greeting = own.get(self.profile) or kept.get(self.profile)
+        self._greeted = greeting = own.get(self.profile) or kept.get(self.profile)
         if greeting is not None:
-            self._greeted = greeting
             self.line.play(greeting.audio)
             self._note_first_audio()
             self.story.audio(AudioSource.GREETING, now=monotonic_s())
 
     def _note_first_audio(self) -> None:
-        self.times.first_audio_at = monotonic_s()
+        now = self.times.first_audio_at = monotonic_s()
         if self.times.stream_started_at is not None:
-            self.metrics.first_audio.add(
-                self.times.first_audio_at - self.times.stream_started_at
-            )
+            self.metrics.first_audio.add(now - self.times.stream_started_at)
 
     def _play_script(self) -> None:
         self.hold.end()
@@ -338,6 +336,7 @@ class Call:
             self.metrics.calls_placed.labels(step="script").inc()
             self.line.play(audio)
             self.story.audio(AudioSource.SCRIPT, now=monotonic_s())
+            self.feed(ScriptGiven(heard_at=self.line.dry_at))
         else:
             self.feed(ScriptPlayed())  # the carrier says it, when it asks what follows
 

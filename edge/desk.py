@@ -9,7 +9,6 @@ from typing import Final
 
 from backhaul.clock import monotonic_s
 from backhaul.core.close_reason import CloseReason
-from backhaul.core.g711 import MULAW_RATE_HZ
 from edge import twiml
 from edge.arrivals import caller_of, lease_of, search_of, times_of
 from edge.call import Call
@@ -37,8 +36,6 @@ from edge.tickets import TicketRefusal
 
 __all__ = ["Desk"]
 
-_LONGEST_SCRIPT_S: Final = 30.0
-"""Of one that is not known yet when a call begins (s); agents render no longer ones."""
 _MARGIN_S: Final = 3.0
 """Beyond what something should take (s); then the call goes on without it."""
 
@@ -280,21 +277,19 @@ class Desk:
             session=session,
             token=token,
             twiml=self._stream_twiml(token, session.trace, number=number),
-            config=self._call_config(len(help_.script_audio(search.profile))),
+            config=self._call_config(),
             help=help_,
             metrics=self._metrics,
             on_ended=self._calls.remove,
             times=times,
         )
 
-    def _call_config(self, script_bytes: int) -> CallConfig:
+    def _call_config(self) -> CallConfig:
         settings = self._settings
-        script_s = script_bytes / MULAW_RATE_HZ if script_bytes else _LONGEST_SCRIPT_S
         return CallConfig(
             token_ttl_s=settings.token_ttl_s,
             away_timeout_s=settings.away_timeout_s,
             hold_limit_s=COLD_TRIES * settings.open_timeout_s + _MARGIN_S,
-            script_limit_s=script_s + _MARGIN_S,
         )
 
     def _help(self, profile: str) -> CallHelp:

@@ -26,6 +26,7 @@ __all__ = [
     "Recalled",
     "ReleaseLease",
     "Resumed",
+    "ScriptGiven",
     "ScriptPlayed",
     "SentAway",
     "SessionFound",
@@ -104,6 +105,14 @@ class MoveWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptGiven:
+    """The script was sent to the carrier, behind what the caller has yet to hear."""
+
+    heard_at: float
+    """When the caller has heard all of it (s)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScriptPlayed:
     """The caller has heard the script, or there is none to play."""
 
@@ -154,6 +163,7 @@ CallEvent = (
     | SessionFound
     | SessionNotFound
     | MoveWanted
+    | ScriptGiven
     | ScriptPlayed
     | GivenUp
     | Resumed

@@ -23,6 +23,7 @@ from edge.core.call_events import (
     Recalled,
     ReleaseLease,
     Resumed,
+    ScriptGiven,
     ScriptPlayed,
     SentAway,
     SessionFound,
@@ -50,8 +51,9 @@ class CallConfig:
     itself may take comes on top."""
     hold_limit_s: float = 20.0
     """A caller on hold gets the script at the latest after this (s)."""
-    script_limit_s: float = 60.0
-    """The script counts as played at the latest after this (s)."""
+    script_limit_s: float = 3.0
+    """The script counts as played at the latest so long after it should have been (s);
+    what is queued before it takes its time first."""
     max_reconnects: int = 1
     """How often one call may be given another stream after it lost one."""
     moves_at_once: int = 3
@@ -126,6 +128,8 @@ class CallMachine:
             return ()
         if isinstance(event, Recalled):
             self._recall(event, now=now)
+        if isinstance(event, ScriptGiven) and self.state is CallState.FALLBACK:
+            self._deadline = event.heard_at + self._config.script_limit_s
         new = self._next(event, now=now)
         if new is self.state:
             return ()

@@ -97,6 +97,7 @@ class ScriptedAgent:
     """How long a session takes that is not warm (s)."""
     rank: int = 0
     """Among the agents of a test: the later ones are slower."""
+    greeting_audio: bytes = GREETING_AUDIO
     script_audio: bytes = b""
     silent: bool = False
     requests: list[LeaseRequest] = field(default_factory=list)
@@ -137,7 +138,7 @@ class ScriptedAgent:
         return link
 
     def on_link_ready(self, link: Link) -> None:
-        link.send(Greeting("greeted", "Hello.", GREETING_AUDIO))
+        link.send(Greeting("greeted", "Hello.", self.greeting_audio))
         if self.script_audio:
             link.send(Script("greeted", "Please call again.", self.script_audio))
         link.send(self.stock())

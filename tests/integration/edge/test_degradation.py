@@ -222,6 +222,30 @@ async def test_the_script_is_played_from_memory_then_a_human_is_rung(
     assert placed(bench, "say") == 0
 
 
+async def test_a_script_behind_a_long_greeting_is_heard_to_its_end_and_once(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    greeting = GREETING_AUDIO * 12  # longer than anybody waits beyond the script's end
+    bench = await make_bench(
+        agent={
+            "greeting_audio": greeting,
+            "script_audio": SCRIPT_AUDIO,
+            "refuse_cold_with": UNAVAILABLE,
+        },
+        profiles=care(fallback=Fallback(script=SCRIPT)),
+    )
+    await wait(lambda: bool(bench.edge.links.phrasebook.scripts))
+    url = await cold(bench)
+    async with stream(bench, url) as socket:
+        await socket.send(start())
+        async with playing(socket) as twilio:
+            await wait(lambda: socket.close_code is not None)
+        assert twilio.position == len(greeting + SCRIPT_AUDIO)
+    _, text = await bench.post("/twilio/resume/1", bench.sids() | FORM)
+    assert verbs(text) == ["Hangup"]
+    assert (placed(bench, "script"), placed(bench, "say")) == (1, 0)
+
+
 async def test_a_script_that_is_in_nobodys_memory_is_said_by_the_carrier(
     make_bench: "MakeBench",
 ) -> None:

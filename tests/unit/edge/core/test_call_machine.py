@@ -26,6 +26,7 @@ from edge.core.call_events import (
     Recalled,
     ReleaseLease,
     Resumed,
+    ScriptGiven,
     ScriptPlayed,
     SentAway,
     SessionFound,
@@ -58,6 +59,7 @@ EVENTS: list[CallEvent] = [
     SessionFound(),
     SessionNotFound(),
     MoveWanted(),
+    ScriptGiven(heard_at=5.0),
     ScriptPlayed(),
     GivenUp(),
     Resumed(),
@@ -258,6 +260,21 @@ def test_what_fails_before_the_stream_starts_leads_to_the_script_at_once() -> No
     )
     assert machine.state is CallState.FALLBACK
     assert actions == [PlayScript()]
+
+
+def test_the_script_has_as_long_as_it_and_what_is_queued_before_it_last() -> None:
+    machine, _ = play((1.0, StreamStarted()), (9.0, SessionNotFound()), leased=False)
+    assert machine.handle(ScriptGiven(heard_at=49.0), now=9.0) == ()
+    assert machine.expire(now=73.9) == ()
+    assert machine.expire(now=74.0)[1:] == (CloseStream(),)
+
+
+def test_a_script_that_comes_too_late_changes_nothing() -> None:
+    machine, _ = play((1.0, StreamStarted()), (9.0, SessionNotFound()), leased=False)
+    machine.handle(ScriptPlayed(), now=14.0)
+    before = machine.next_deadline()
+    assert machine.handle(ScriptGiven(heard_at=54.0), now=14.0) == ()
+    assert machine.next_deadline() == before
 
 
 def test_a_human_may_take_over_after_the_script() -> None:

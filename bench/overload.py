@@ -1,0 +1,232 @@
+"""What becomes of calls when twice as many come as there is room for?
+
+A local fabric of one edge and two regions, each of one agent that takes so many calls
+and no more. First as many callers come as both agents take together, then twice as
+many. Printed are, for each: how many heard the voice, how many the fallback's script,
+and how many neither; when they heard the first sound; when the voice replied, and how
+much of its speech came late, for those who were let in; and what edge and agents
+counted. The exit code is 0 only if nobody heard nothing, everybody who was let in was
+answered on every turn and byte for byte, and all the others were counted.
+``--json`` prints one object.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import uvloop
+from services import read_metrics
+
+from lab.demo import is_exact
+from lab.fabric import Fabric, FabricOptions
+from lab.figures import percentiles
+from lab.ledgers import Ledgers
+from lab.speech_files import caller_lines, greeting_line
+from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
+
+SPREAD_S: Final = 4.0
+"""The calls of a case begin within this time, and last longer."""
+TURNS: Final = 3
+QUIET_S: Final = 5.0
+"""From one case to the next: stock is whole again."""
+PLACED: Final = "edge_calls_placed_total step="
+REFUSED: Final = "leases_refused_total reason="
+CONFIG: Final = """
+[numbers]
+"*" = "desk"
+[profiles.desk]
+instructions = "Answer the telephone."
+greeting = "{greeting}"
+silence = {{ after_s = 0 }}
+warm_sessions = {most}
+[profiles.desk.fallback]
+script = "We cannot take your call right now. Please call again in a few minutes."
+[edge]
+[region_agent]
+max_calls = {most}
+target_calls = {most}
+opens_per_s = 100
+max_concurrent_opens = 50
+"""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A call, and what its caller heard."""
+
+    report: CallReport
+    heard: str
+    """``voice``, ``script`` or ``nothing``."""
+    exact: bool
+    """Whether the voice was answered on every turn, and all bytes arrived."""
+
+
+def judge(report: CallReport, ledgers: Ledgers) -> Judged:
+    """Return what became of a call."""
+    session = ledgers.last_session(report.call_sid)
+    if not session:
+        heard = "script" if report.first_audio_ms is not None else "nothing"
+        return Judged(report, heard, exact=False)
+    replies = [turn.reply_first_audio_ms for turn in report.turns]
+    whole = len(replies) == TURNS and None not in replies
+    exact = whole and is_exact(report, session, greeting_line().audio)
+    return Judged(report, "voice", exact)
+
+
+async def place_calls(fabric: Fabric, calls: int) -> list[CallReport]:
+    """Have so many calls begin, and return them when all have ended."""
+    carrier = TwilioStandIn(fabric.account_sid, fabric.auth_token)
+    rng = random.Random(1)  # noqa: S311 - repeatable
+    url = fabric.public_url(fabric.edges[0])
+    lines = caller_lines()
+
+    async def place(number: int) -> CallReport:
+        await asyncio.sleep(rng.uniform(0, SPREAD_S))
+        said = (lines[(number + turn) % len(lines)] for turn in range(TURNS))
+        plan = CallPlan(
+            webhook_url=f"{url}/twilio/voice",
+            status_callback=f"{url}/twilio/status",
+            from_number="+14155550123",
+            to_number="+14155550100",
+            steps=tuple(Turn(line.audio) for line in said),
+        )
+        return await carrier.place_call(plan)
+
+    try:
+        return await asyncio.gather(*(place(number) for number in range(calls)))
+    finally:
+        await carrier.aclose()
+
+
+async def counted(fabric: Fabric) -> Counter[str]:
+    """Return what edge and agents have counted so far, added up."""
+    told = fabric.describe()
+    services = [*told["edges"], *(a for r in told["regions"] for a in r["agents"])]
+    found: Counter[str] = Counter()
+    for service in services:
+        found.update(await read_metrics(service))
+    return found
+
+
+def named(counts: Mapping[str, float], prefix: str) -> dict[str, int]:
+    """Return the counts whose names begin with *prefix*, by what follows."""
+    return {
+        key.removeprefix(prefix): round(value)
+        for key, value in sorted(counts.items())
+        if key.startswith(prefix) and value
+    }
+
+
+async def case(fabric: Fabric, calls: int) -> dict[str, Any]:
+    """Return the figures of so many calls."""
+    before = await counted(fabric)
+    reports = await place_calls(fabric, calls)
+    found = await counted(fabric)
+    found.subtract(before)
+    ledgers = await Ledgers.read(fabric)
+    judged = [judge(report, ledgers) for report in reports]
+    heard = Counter(one.heard for one in judged)
+    voiced = [one.report for one in judged if one.heard == "voice"]
+    scripted = [one.report for one in judged if one.heard == "script"]
+    return {
+        "calls": calls,
+        "voice": heard["voice"],
+        "exact": sum(one.exact for one in judged),
+        "script": heard["script"],
+        "nothing": heard["nothing"],
+        "first_sound_ms": {"voice": first_ms(voiced), "script": first_ms(scripted)},
+        "reply_ms": percentiles(
+            [
+                turn.reply_first_audio_ms
+                for report in voiced
+                for turn in report.turns
+                if turn.reply_first_audio_ms is not None
+            ]
+        ),
+        "pauses": sum(len(report.gaps) for report in voiced),
+        "stand_in_late_p99_ms": max(report.clock_late_ms_p99 for report in reports),
+        "placed": named(found, PLACED),
+        "refused": named(found, REFUSED),
+    }
+
+
+def first_ms(reports: Sequence[CallReport]) -> dict[str, float | None]:
+    """Return when callers heard the first sound."""
+    found = [one.first_audio_ms for one in reports if one.first_audio_ms is not None]
+    return percentiles(found)
+
+
+def is_good(row: Mapping[str, Any], room: int) -> bool:
+    """Tell whether everybody got what was to be had."""
+    admitted = min(row["calls"], room)
+    told = sum(row["placed"].get(step, 0) for step in ("script", "carrier_script"))
+    return (
+        row["voice"] == row["exact"] == admitted
+        and row["script"] == told == row["calls"] - admitted
+        and not row["nothing"]
+    )
+
+
+async def measure(most: int) -> list[dict[str, Any]]:
+    """Return a row for each case, of agents that take *most* calls each."""
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        config = Path(directory) / "bench.toml"
+        config.write_text(CONFIG.format(most=most, greeting=greeting_line().text))
+        options = FabricOptions(regions=2, agents=1, edges=1, config=config)
+        fabric = await stack.enter_async_context(Fabric(options))
+        rows: list[dict[str, Any]] = []
+        for factor in (1, 2):
+            rows.append(await case(fabric, 2 * most * factor))
+            await asyncio.sleep(QUIET_S)
+        return rows
+
+
+def show(row: Mapping[str, Any]) -> str:
+    """Return a row as text."""
+    first, reply = row["first_sound_ms"], row["reply_ms"]
+    placed, refused = (
+        ", ".join(f"{name} {count}" for name, count in row[key].items()) or "none"
+        for key in ("placed", "refused")
+    )
+    script_ms = first["script"]["p99"]
+    script = f", script p99 {script_ms:.0f} ms" if script_ms is not None else ""
+    return (
+        f"{row['calls']:4} calls: {row['voice']} heard the voice ({row['exact']} on"
+        f" every turn, byte for byte), {row['script']} the script, {row['nothing']}"
+        f" nothing\n     first sound: voice p50 {first['voice']['p50']:.1f}"
+        f" p99 {first['voice']['p99']:.1f} ms{script};"
+        f" reply p50 {reply['p50']:.0f} p99 {reply['p99']:.0f} ms;"
+        f" {row['pauses']} pauses in its speech;"
+        f" stand-in late p99 {row['stand_in_late_p99_ms']:.0f} ms\n"
+        f"     placed: {placed}; leases refused: {refused}"
+    )
+
+
+def main() -> int:
+    """Measure; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--most", type=int, default=20, help="calls of each agent")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    rows = uvloop.run(measure(chosen.most))
+    if chosen.json:
+        print(json.dumps(rows))
+    else:
+        print("\n".join(show(row) for row in rows))
+    return 0 if all(is_good(row, 2 * chosen.most) for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
