@@ -80,7 +80,7 @@ async def test_another_port_is_picked_while_udp_is_taken(tmp_path: Path) -> None
 async def test_a_fixed_port_that_is_taken_is_named(tmp_path: Path) -> None:
     agent = Agent(tmp_path)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        port = free_port()  # for TCP
+        port = free_port()
         other.bind((HERE, port))
         with pytest.raises(OSError, match=f"UDP port {port} of {HERE}") as failed:
             await agent.listen(port)
