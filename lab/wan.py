@@ -20,7 +20,7 @@ import orjson
 import uvloop
 
 from backhaul.tasks import TaskOwner
-from lab.free_port import free_port
+from lab.free_port import bind_both
 from lab.wan_control import WanControl
 from lab.wan_line import Direction, Path, Route
 from lab.wan_tcp import TcpEnd, reset
@@ -102,15 +102,15 @@ class WanRelay:
         await asyncio.sleep(0)  # transports close in the next turn of the loop
 
     async def _listen(self, path: Path) -> None:
-        path.port = free_port()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: self._accept(path), "127.0.0.1", path.port
-        )
-        self._servers.append(server)
+        tcp, udp = bind_both()
+        tcp.setblocking(False)
+        path.port = tcp.getsockname()[1]
         near = UdpNear(path, self._tasks)
-        await near.open()
         self._udp.append(near)
+        await near.open(udp)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: self._accept(path), sock=tcp)
+        self._servers.append(server)
 
     def _accept(self, path: Path) -> TcpEnd:
         near = TcpEnd(path.there, self._ends.discard)

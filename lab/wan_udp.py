@@ -1,7 +1,6 @@
 """The UDP half of a route: one far socket for each client address."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -85,16 +84,10 @@ class UdpNear(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._is_absent = False
 
-    async def open(self) -> None:
-        """Listen on the path's port.
-
-        Raises:
-            OSError: Somebody else does.
-        """
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    async def open(self, udp: socket.socket) -> None:
+        """Listen on *udp*, which is bound to the path's port."""
         udp.setblocking(False)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        udp.bind(("127.0.0.1", self._path.port))
         await self._loop.create_datagram_endpoint(lambda: self, sock=udp)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -150,6 +143,11 @@ class UdpNear(asyncio.DatagramProtocol):
         if transport is not None:
             transport.close()
         await asyncio.sleep(_ABSENT_S)
-        with contextlib.suppress(OSError):  # then the path is gone for datagrams
-            await self.open()
+        udp = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            udp.bind(("127.0.0.1", self._path.port))
+        except OSError:
+            udp.close()  # the path is gone for datagrams
+        else:
+            await self.open(udp)
         self._is_absent = False

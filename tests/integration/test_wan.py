@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 
 from backhaul.clock import monotonic_s
+from lab.free_port import bind_both
 from lab.wan import Route, WanRelay
 
 
@@ -37,11 +38,11 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @asynccontextmanager
 async def relay_to_echo(delay_ms: float) -> AsyncIterator[WanRelay]:
     loop = asyncio.get_running_loop()
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    udp, _ = await loop.create_datagram_endpoint(
-        UdpEcho, local_addr=("127.0.0.1", port)
-    )
+    listening, receiving = bind_both()
+    receiving.setblocking(False)
+    port = listening.getsockname()[1]
+    server = await asyncio.start_server(echo, sock=listening)
+    udp, _ = await loop.create_datagram_endpoint(UdpEcho, sock=receiving)
     relay = WanRelay([Route("way", "127.0.0.1", port, delay_ms)])
     await relay.start()
     try:
