@@ -13,7 +13,6 @@ answered on every turn and byte for byte, and all the others were counted.
 import argparse
 import asyncio
 import json
-import random
 import sys
 import tempfile
 from collections import Counter
@@ -26,17 +25,17 @@ from typing import Any, Final
 import structlog
 import uvloop
 from services import read_metrics
+from spoken_calls import place_calls
 
 from lab.demo import is_exact
 from lab.fabric import Fabric, FabricOptions
 from lab.figures import percentiles
 from lab.ledgers import Ledgers
-from lab.speech_files import caller_lines, greeting_line
-from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
+from lab.speech_files import greeting_line
+from lab.twilio import CallReport
 
-SPREAD_S: Final = 4.0
-"""The calls of a case begin within this time, and last longer."""
 TURNS: Final = 3
+"""So many that the first call goes on when the last one begins."""
 QUIET_S: Final = 5.0
 """From one case to the next: stock is whole again."""
 PLACED: Final = "edge_calls_placed_total step="
@@ -83,31 +82,6 @@ def judge(report: CallReport, ledgers: Ledgers) -> Judged:
     return Judged(report, "voice", exact)
 
 
-async def place_calls(fabric: Fabric, calls: int) -> list[CallReport]:
-    """Have so many calls begin, and return them when all have ended."""
-    carrier = TwilioStandIn(fabric.account_sid, fabric.auth_token)
-    rng = random.Random(1)  # noqa: S311 - repeatable
-    url = fabric.public_url(fabric.edges[0])
-    lines = caller_lines()
-
-    async def place(number: int) -> CallReport:
-        await asyncio.sleep(rng.uniform(0, SPREAD_S))
-        said = (lines[(number + turn) % len(lines)] for turn in range(TURNS))
-        plan = CallPlan(
-            webhook_url=f"{url}/twilio/voice",
-            status_callback=f"{url}/twilio/status",
-            from_number="+14155550123",
-            to_number="+14155550100",
-            steps=tuple(Turn(line.audio) for line in said),
-        )
-        return await carrier.place_call(plan)
-
-    try:
-        return await asyncio.gather(*(place(number) for number in range(calls)))
-    finally:
-        await carrier.aclose()
-
-
 async def counted(fabric: Fabric) -> Counter[str]:
     """Return what edge and agents have counted so far, added up."""
     told = fabric.describe()
@@ -130,7 +104,7 @@ def named(counts: Mapping[str, float], prefix: str) -> dict[str, int]:
 async def case(fabric: Fabric, calls: int) -> dict[str, Any]:
     """Return the figures of so many calls."""
     before = await counted(fabric)
-    reports = await place_calls(fabric, calls)
+    reports = await place_calls(fabric, calls, turns=TURNS)
     found = await counted(fabric)
     found.subtract(before)
     ledgers = await Ledgers.read(fabric)
@@ -169,7 +143,7 @@ def first_ms(reports: Sequence[CallReport]) -> dict[str, float | None]:
 def is_good(row: Mapping[str, Any], room: int) -> bool:
     """Tell whether everybody got what was to be had."""
     admitted = min(row["calls"], room)
-    told = sum(row["placed"].get(step, 0) for step in ("script", "carrier_script"))
+    told = sum(row["placed"].get(step, 0) for step in ("script", "say"))
     return (
         row["voice"] == row["exact"] == admitted
         and row["script"] == told == row["calls"] - admitted

@@ -35,17 +35,16 @@ import uvloop
 from aiohttp import web
 from services import read_metrics
 from span_export import cost_us, traced
+from spoken_calls import place_calls
 
 from lab.fabric import Fabric, FabricOptions
 from lab.figures import percentile
-from lab.speech_files import caller_lines
-from lab.twilio import CallPlan, CallReport, Turn, TwilioStandIn
+from lab.twilio import CallReport
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 SETTLE_S: Final = 4.0
 """From the last hang-up until the spans of all calls have left."""
-SPREAD_S: Final = 4.0
-"""The calls of a round begin within this time."""
+TURNS: Final = 2
 CONFIG: Final = """
 [numbers]
 "*" = "desk"
@@ -102,29 +101,11 @@ class Way:
 
     async def round(self, calls: int) -> None:
         """Answer *calls* calls."""
-        carrier = TwilioStandIn(self.fabric.account_sid, self.fabric.auth_token)
-        rng = random.Random(1)  # noqa: S311 - the same calls in every fabric
-        url = self.fabric.public_url(self.fabric.edges[0])
-        lines = caller_lines()
-
-        async def place(number: int) -> CallReport:
-            await asyncio.sleep(rng.uniform(0, SPREAD_S))
-            said = (lines[number % len(lines)], lines[(number + 1) % len(lines)])
-            plan = CallPlan(
-                webhook_url=f"{url}/twilio/voice",
-                status_callback=f"{url}/twilio/status",
-                from_number="+14155550123",
-                to_number="+14155550100",
-                steps=tuple(Turn(line.audio) for line in said),
-            )
-            return await carrier.place_call(plan)
-
         before = self.cpu_ticks()
-        self.reports += await asyncio.gather(*(place(n) for n in range(calls)))
+        self.reports += await place_calls(self.fabric, calls, turns=TURNS)
         await asyncio.sleep(SETTLE_S)
         used_s = (self.cpu_ticks() - before) / TICKS_PER_S
         self.cpu_ms.append(used_s / calls * 1000)
-        await carrier.aclose()
 
     async def metrics(self) -> Mapping[str, float]:
         """Return what edge and agent tell of themselves, added up."""
