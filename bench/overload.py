@@ -107,7 +107,7 @@ async def case(fabric: Fabric, calls: int) -> dict[str, Any]:
     reports = await place_calls(fabric, calls, turns=TURNS)
     found = await counted(fabric)
     found.subtract(before)
-    ledgers = await Ledgers.read(fabric)
+    ledgers = await Ledgers.of_ended(fabric)
     judged = [judge(report, ledgers) for report in reports]
     heard = Counter(one.heard for one in judged)
     voiced = [one.report for one in judged if one.heard == "voice"]

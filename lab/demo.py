@@ -173,7 +173,7 @@ class _Demo:
         finally:
             await stand_in.aclose()
         played = greeting_line().audio if self._options.greeting else b""
-        ledgers = await Ledgers.read(self._fabric)
+        ledgers = await Ledgers.of_ended(self._fabric)
         witness = _Witness(self._fabric, played, ledgers)
         return [
             witness.judge(report, edge)

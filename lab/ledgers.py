@@ -1,13 +1,24 @@
 """What the edges and the model stand-in of a local fabric wrote down of its calls."""
 
+import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
+from backhaul.errors import WarmlineError
 from lab.fabric import Fabric
 
-__all__ = ["Ledgers"]
+__all__ = ["Ledgers", "UnsettledError"]
+
+_POLL_S: Final = 0.05
+_PATIENCE_S: Final = 30.0
+
+
+class UnsettledError(WarmlineError):
+    """Calls ended for their callers, and not for the fabric."""
+
+    code = "calls_unsettled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,38 @@ class Ledgers:
             async with http.get(f"{fabric.control_url()}/lab/sessions") as response:
                 listed = await response.json()
         return cls(calls, {session["id"]: session for session in listed["sessions"]})
+
+    @classmethod
+    async def of_ended(cls, fabric: Fabric) -> "Ledgers":
+        """Ask when all calls have ended for everybody.
+
+        A caller's last word is on its way to the model when the caller has hung up; it
+        is there when the model's session has been closed.
+
+        Raises:
+            UnsettledError: Half a minute has not been enough.
+        """
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while (ledgers := await cls.read(fabric)).unsettled():
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            raise UnsettledError(
+                f"calls have ended, and still go on or have a session after"
+                f" {_PATIENCE_S:.0f} s"
+            ) from None
+        return ledgers
+
+    def unsettled(self) -> list[str]:
+        """Return the calls that go on, or whose last session does."""
+        return [
+            sid
+            for sid, call in self.calls.items()
+            if call["state"] != "ended" or self._has_session(sid)
+        ]
+
+    def _has_session(self, call_sid: str) -> bool:
+        return self.last_session(call_sid).get("state", "closed") != "closed"
 
     def last_session(self, call_sid: str) -> dict[str, Any]:
         """Return the session that a call had last; empty if it had none."""

@@ -73,7 +73,7 @@ class RegionLoss:
             )
         finally:
             await carrier.aclose()
-        ledgers = await Ledgers.read(self._fabric)
+        ledgers = await Ledgers.of_ended(self._fabric)
         return _figures(reports, struck, ledgers) | await self._heal(struck.region)
 
     async def _call(self, carrier: TwilioStandIn, number: int) -> CallReport:

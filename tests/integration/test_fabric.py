@@ -279,7 +279,7 @@ async def test_the_demo_answers_every_call_byte_for_byte(directory: Path) -> Non
     async with warmline(directory, "demo", *options, "--json") as process:
         async with asyncio.timeout(170):
             out, _ = await process.communicate()
-        assert process.returncode == 0
+    assert process.returncode == 0, out
     (line,) = out.splitlines()
     figures = json.loads(line)
     check_figures(figures)
