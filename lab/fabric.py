@@ -59,6 +59,12 @@ class Fabric:
         self._edge_ports = {
             edge.name: (free_port(), free_port()) for edge in self.edges
         }
+        # Theirs alone while they are dead, too.
+        self._agent_ports = {
+            name: free_port()
+            for region in self.regions
+            for name in self.agent_names(region)
+        }
 
     async def __aenter__(self) -> Self:
         try:
@@ -93,9 +99,7 @@ class Fabric:
         Raises:
             FabricError: It did not come up.
         """
-        port = self._processes.ports(name).get("link_port")
-        changes = {"REGION_AGENT_LISTEN_PORT": str(port)} if port else {}
-        await self._processes.run_again(name, changes)
+        await self._processes.run_again(name)
 
     def log_path(self, name: str) -> Path:
         """Return where a part writes its log, one JSON object a line."""
@@ -226,7 +230,7 @@ class Fabric:
                 "REGION_AGENT_REGION": region.name,
                 "REGION_AGENT_AGENT_ID": name,
                 "REGION_AGENT_LISTEN_HOST": "127.0.0.1",
-                "REGION_AGENT_LISTEN_PORT": "0",
+                "REGION_AGENT_LISTEN_PORT": str(self._agent_ports[name]),
                 "REGION_AGENT_ADMIN_PORT": "0",
                 "REGION_AGENT_ADMIN_TOKEN": self.admin_token,
                 "REGION_AGENT_REALTIME_URL": self._realtime_url(region),
@@ -329,7 +333,7 @@ class Fabric:
             {
                 "name": f"{edge.name}>{name}",
                 "target_host": "127.0.0.1",
-                "target_port": self._processes.ports(name)["link_port"],
+                "target_port": self._agent_ports[name],
                 "delay_ms": self.delay_ms(edge, region),
             }
             for edge in self.edges

@@ -70,15 +70,15 @@ class FabricProcesses:
         command = (sys.executable, "-m", module, *arguments)
         await self._start(name, command, environment or {})
 
-    async def run_again(self, name: str, changes: Mapping[str, str]) -> None:
-        """Start one that is gone as before, but for *changes* of its environment.
+    async def run_again(self, name: str) -> None:
+        """Start one that is gone as before.
 
         Raises:
             FabricError: It did not come up.
         """
         before = self._running[name]
         await before.process.wait()
-        await self._start(name, before.command, {**before.environment, **changes})
+        await self._start(name, before.command, before.environment)
 
     async def kill(self, name: str) -> None:
         """SIGKILL one and wait until it is gone."""

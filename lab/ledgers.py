@@ -61,8 +61,10 @@ class Ledgers:
         """
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                while (ledgers := await cls.read(fabric)).unsettled():
+                ledgers = await cls.read(fabric)
+                while ledgers.unsettled():  # noqa: ASYNC110 - other processes
                     await asyncio.sleep(_POLL_S)
+                    ledgers = await cls.read(fabric)
         except TimeoutError:
             raise UnsettledError(
                 f"calls have ended, and still go on or have a session after"
