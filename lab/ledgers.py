@@ -62,7 +62,7 @@ class Ledgers:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 ledgers = await cls.read(fabric)
-                while ledgers.unsettled():  # noqa: ASYNC110 - other processes
+                while ledgers.unsettled():
                     await asyncio.sleep(_POLL_S)
                     ledgers = await cls.read(fabric)
         except TimeoutError:
