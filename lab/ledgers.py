@@ -81,7 +81,7 @@ class Ledgers:
         ]
 
     def _has_session(self, call_sid: str) -> bool:
-        return self.last_session(call_sid).get("state", "closed") != "closed"
+        return bool(self.last_session(call_sid).get("state", "closed") != "closed")
 
     def last_session(self, call_sid: str) -> dict[str, Any]:
         """Return the session that a call had last; empty if it had none."""
