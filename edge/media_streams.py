@@ -25,7 +25,7 @@ from backhaul.core.fragments import MessageAssembler
 from backhaul.core.messages import CloseReason
 from backhaul.errors import MediaStreamError, RemoteProtocolError
 from backhaul.read_group import ReadGroup
-from backhaul.transports.closing import close_websocket
+from backhaul.transports.closing import answer_close, close_websocket
 from backhaul.transports.upgrades import websocket_server
 from edge.call import Call
 from edge.calls import Calls
@@ -242,13 +242,13 @@ class _MediaStream(WSListener):
             tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if self._ws is None:
-            return  # closed by us; what was already on its way does not count
         kind = frame.msg_type
-        if kind is _TEXT or kind is WSMsgType.CONTINUATION:
+        if kind is WSMsgType.CLOSE:
+            answer_close(transport)
+        elif self._ws is None:
+            pass  # closed by us; what was already on its way does not count
+        elif kind is _TEXT or kind is WSMsgType.CONTINUATION:
             self._on_text(frame, first=kind is _TEXT)
-        elif kind is WSMsgType.CLOSE:
-            close_websocket(transport, WSCloseCode.OK)
         elif kind is WSMsgType.BINARY:
             self._fail("binary frame")
 

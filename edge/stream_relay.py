@@ -17,7 +17,7 @@ from picows import (
 )
 
 from backhaul.tasks import TaskOwner
-from backhaul.transports.closing import close_websocket
+from backhaul.transports.closing import answer_close, close_websocket
 from edge.metrics import EdgeMetrics
 from edge.siblings import LOOPBACK, Sibling
 
@@ -105,11 +105,11 @@ class _End(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind in _DATA:
-            self.other.take(kind, frame.get_payload_as_bytes(), fin=frame.fin)
-        elif kind is WSMsgType.CLOSE:
+        if kind is WSMsgType.CLOSE:
             self.other.close(frame.get_close_code())
-            close_websocket(transport, WSCloseCode.OK)
+            answer_close(transport)
+        elif kind in _DATA and self._ws is not None:
+            self.other.take(kind, frame.get_payload_as_bytes(), fin=frame.fin)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
         self._ws = None

@@ -18,7 +18,7 @@ from backhaul.errors import (
     RealtimeRateLimitedError,
     RemoteProtocolError,
 )
-from backhaul.transports.closing import close_websocket
+from backhaul.transports.closing import answer_close, close_websocket
 from region_agent.core.realtime_events import (
     FATAL_ERRORS,
     KNOWN_EVENTS,
@@ -211,7 +211,13 @@ class RealtimeSession(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame arrived; see WSListener."""
         kind = frame.msg_type
-        if kind is _TEXT or kind is WSMsgType.CONTINUATION:
+        if kind is WSMsgType.CLOSE:
+            code = int.from_bytes(frame.get_payload_as_bytes()[:2])
+            self._close_reason = f"closed by the server ({code})"
+            answer_close(transport)
+        elif self._ws is None:
+            pass  # closed by us; what was already on its way does not count
+        elif kind is _TEXT or kind is WSMsgType.CONTINUATION:
             try:
                 message = self._assembler.add(
                     frame.get_payload_as_bytes(),
@@ -225,10 +231,6 @@ class RealtimeSession(WSListener):
                 self._on_message(message)
         elif kind is WSMsgType.BINARY:
             self._counters.events_malformed += 1
-        elif kind is WSMsgType.CLOSE:
-            code = int.from_bytes(frame.get_payload_as_bytes()[:2])
-            self._close_reason = f"closed by the server ({code})"
-            close_websocket(transport, WSCloseCode.OK)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
         """The socket is gone; see WSListener."""

@@ -21,7 +21,7 @@ from picows import (
 from backhaul.core.frames import MAX_BATCH_BYTES, Frame, encode_batch
 from backhaul.errors import LinkConnectError
 from backhaul.transports.base import TransportEvents
-from backhaul.transports.closing import close_websocket
+from backhaul.transports.closing import answer_close, close_websocket
 from backhaul.transports.sockets import connect_tcp, tune_for_voice
 from backhaul.transports.upgrades import websocket_server
 
@@ -60,14 +60,17 @@ class _WebSocketTransport(WSListener):
         self._events.on_open(self, certificate)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is _BINARY and frame.fin:
-            self._events.on_batch(frame.get_payload_as_bytes())
-        elif frame.msg_type is WSMsgType.CLOSE:
+        kind = frame.msg_type
+        if kind is WSMsgType.CLOSE:
             self._reason = self._reason or "closed by the peer"
-            close_websocket(transport, WSCloseCode.OK)
-        elif frame.msg_type not in {WSMsgType.PING, WSMsgType.PONG}:
-            self._reason = "message is not one whole binary frame"
-            close_websocket(transport, WSCloseCode.UNSUPPORTED_DATA)
+            answer_close(transport)
+        elif self._ws is None:
+            pass  # closed by us; what was already on its way does not count
+        elif kind is _BINARY and frame.fin:
+            self._events.on_batch(frame.get_payload_as_bytes())
+        elif kind not in {WSMsgType.PING, WSMsgType.PONG}:
+            reason = "message is not one whole binary frame"
+            self._end(reason, WSCloseCode.UNSUPPORTED_DATA)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
         self._ws = None
@@ -83,9 +86,13 @@ class _WebSocketTransport(WSListener):
         return self._ws.underlying_transport.get_write_buffer_size()
 
     def close(self, reason: str) -> None:
-        if self._ws is not None:
-            self._reason = self._reason or reason
-            close_websocket(self._ws, WSCloseCode.GOING_AWAY)
+        self._end(reason, WSCloseCode.GOING_AWAY)
+
+    def _end(self, reason: str, code: WSCloseCode) -> None:
+        ws, self._ws = self._ws, None
+        if ws is not None:
+            self._reason = reason
+            close_websocket(ws, code)
 
 
 async def connect_websocket(

@@ -1,4 +1,4 @@
-"""Closing a WebSocket whose peer reads nothing any more."""
+"""Closing a WebSocket, whatever its peer does."""
 
 import asyncio
 import socket
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from picows import (
     WSCloseCode,
+    WSFrame,
     WSListener,
     WSMsgType,
     WSTransport,
@@ -22,13 +23,17 @@ from backhaul.pki import (
     issue,
     server_context,
 )
-from backhaul.transports.closing import close_websocket
+from backhaul.transports.closing import answer_close, close_websocket
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
     b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+# Masked with zeros, as they are from a client.
+HELLO = b"\x82\x85\0\0\0\0hello"
+CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+CLOSE_OF_SERVER = b"\x88\x02\x03\xe8"
 
 
 class Closer(WSListener):
@@ -74,6 +79,73 @@ async def test_a_peer_that_reads_nothing_cannot_hold_the_socket(
     assert closer.backlog > 0
     assert monotonic_s() - began >= 0.15
     writer.transport.abort()
+    server.close()
+    await server.wait_closed()
+
+
+class Curt(WSListener):
+    """Closes at the first word, or when the peer does."""
+
+    def __init__(self, gone: asyncio.Event) -> None:
+        self._gone = gone
+        self.heard = 0
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.CLOSE:
+            answer_close(transport)
+        else:
+            self.heard += 1
+            close_websocket(transport, WSCloseCode.OK, answer_s=20.0, grace_s=20.0)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
+        self._gone.set()
+
+
+async def test_a_peer_that_talks_on_reads_the_close_and_answers_it() -> None:
+    gone = asyncio.Event()
+    curt = Curt(gone)
+    loop = asyncio.get_running_loop()
+
+    def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
+        return curt
+
+    server = await ws_create_server(accept, "127.0.0.1", 0)
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        await loop.sock_connect(peer, server.sockets[0].getsockname())
+        await loop.sock_sendall(peer, HANDSHAKE + HELLO)
+        said = b""
+        async with asyncio.timeout(20):
+            while not said.endswith(CLOSE_OF_SERVER):
+                said += await loop.sock_recv(peer, 4096)
+            await loop.sock_sendall(peer, HELLO)
+            while curt.heard < 2:
+                await asyncio.sleep(0.01)
+            await loop.sock_sendall(peer, CLOSE)
+            await gone.wait()
+            assert await loop.sock_recv(peer, 4096) == b""
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_peer_that_closes_is_answered() -> None:
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
+        return Curt(gone)
+
+    server = await ws_create_server(accept, "127.0.0.1", 0)
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        await loop.sock_connect(peer, server.sockets[0].getsockname())
+        await loop.sock_sendall(peer, HANDSHAKE + CLOSE)
+        said = b""
+        async with asyncio.timeout(20):
+            while part := await loop.sock_recv(peer, 4096):
+                said += part
+            await gone.wait()
+    assert said.endswith(CLOSE_OF_SERVER)
     server.close()
     await server.wait_closed()
 
