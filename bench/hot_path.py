@@ -37,6 +37,7 @@ from region_agent.core.pool_events import (
     SessionOpened,
 )
 from region_agent.core.session_pool import SessionPool
+from region_agent.core.session_pulse import PulseConfig
 from region_agent.realtime import RealtimeCounters, RealtimeSession
 
 if TYPE_CHECKING:
@@ -169,7 +170,9 @@ def measure_arrivals() -> dict[str, float]:
 
 def measure_session() -> dict[str, float]:
     """Return what a caller's frame costs on its way to the model (us)."""
-    session = RealtimeSession(RealtimeCounters(), cast("FirstAudioWatch", None))
+    session = RealtimeSession(
+        RealtimeCounters(), cast("FirstAudioWatch", None), PulseConfig()
+    )
     session.on_ws_connected(cast("Any", FakeWebSocket()))
     return {"agent: frame appended": microseconds(lambda: session.append_audio(FRAME))}
 

@@ -1,6 +1,6 @@
 """The HTTP control endpoint of the Realtime stand-in: wishes in, evidence out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated
 
 import msgspec
@@ -12,6 +12,9 @@ from lab.realtime_faults import Fault, FaultPlan
 from lab.realtime_record import Ledger
 
 __all__ = ["RealtimeControl"]
+
+
+_Strike = Callable[[int, Collection[str] | None], int]
 
 
 class _Misbehave(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +36,8 @@ class RealtimeControl:
 
     ``POST /lab/misbehave``, ``POST`` and ``DELETE /lab/script``; ``GET /lab/sessions``,
     ``GET /lab/sessions/{id}/heard``. *expire_sessions* lets so many live sessions end
-    and *silence_sessions* lets so many answer no more; each returns how many did.
+    and *silence_sessions* lets so many answer no more, of those named, if any are; each
+    returns how many did.
     """
 
     def __init__(
@@ -41,8 +45,8 @@ class RealtimeControl:
         ledger: Ledger,
         faults: FaultPlan,
         scripts: ScriptQueue,
-        expire_sessions: Callable[[int], int],
-        silence_sessions: Callable[[int], int],
+        expire_sessions: _Strike,
+        silence_sessions: _Strike,
     ) -> None:
         self._ledger = ledger
         self._faults = faults
@@ -78,9 +82,9 @@ class RealtimeControl:
         if wish.kind == Fault.NONE:
             self._faults.clear()
         elif wish.kind == Fault.EXPIRE_NOW:
-            expired = self._expire_sessions(wish.count)
+            expired = self._expire_sessions(wish.count, wish.sessions)
         elif wish.kind == Fault.ZOMBIE_NOW:
-            silenced = self._silence_sessions(wish.count)
+            silenced = self._silence_sessions(wish.count, wish.sessions)
         else:
             self._faults.plan(
                 wish.kind,

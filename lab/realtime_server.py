@@ -4,9 +4,10 @@ import asyncio
 import dataclasses
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
@@ -162,9 +163,12 @@ class RealtimeServer:
             self._server.close()
             await self._server.wait_closed()
 
-    def expire_sessions(self, count: int) -> int:
-        """Let the *count* oldest live sessions expire; return how many did."""
-        return self._strike(ExpireNow(), count)
+    def expire_sessions(self, count: int, named: Collection[str] | None = None) -> int:
+        """Let the *count* oldest live sessions expire; return how many did.
+
+        Only those *named*; None: all.
+        """
+        return self._strike(ExpireNow(), count, named)
 
     def expire_session(self, session_id: str) -> None:
         """Let one live session expire.
@@ -174,12 +178,19 @@ class RealtimeServer:
         """
         self._live[session_id].feed(ExpireNow())
 
-    def silence_sessions(self, count: int) -> int:
-        """Let the *count* oldest live sessions answer no more; return how many did."""
-        return self._strike(BecomeZombie(), count)
+    def silence_sessions(self, count: int, named: Collection[str] | None = None) -> int:
+        """Let the *count* oldest live sessions answer no more; return how many did.
 
-    def _strike(self, event: SessionEvent, count: int) -> int:
-        drivers = list(self._live.values())[:count]
+        Only those *named*; None: all.
+        """
+        return self._strike(BecomeZombie(), count, named)
+
+    def _strike(
+        self, event: SessionEvent, count: int, named: Collection[str] | None
+    ) -> int:
+        live = self._live.items()
+        able = (driver for name, driver in live if named is None or name in named)
+        drivers = list(islice(able, count))
         for driver in drivers:
             driver.feed(event)
         return len(drivers)

@@ -346,7 +346,8 @@ class Bridge:
 
     def _look_for_silence(self) -> None:
         """Tell the edge what of the caller's audio nobody will want to hear again."""
-        position = self._caller.silent_until(now=monotonic_s())
+        heard_at = self._session.heard_at
+        position = self._caller.silent_until(now=monotonic_s(), heard_at=heard_at)
         if position and self.conversation.transcript.silent(position):
             self._channel.send(Silent(position))
 

@@ -71,6 +71,11 @@ class AgentCollector(Collector):
             "Caller frames the endpoint was too slow to take.",
             seen.audio_dropped,
         )
+        yield CounterMetricFamily(
+            "realtime_sessions_silent",
+            "Sessions that answered nothing any more, and were given up in a call.",
+            seen.sessions_silent,
+        )
 
     def _calls(self) -> Iterator[Metric]:
         listener = self._listener

@@ -12,6 +12,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.fragments import MessageAssembler
+from backhaul.driver import LoopDriver
 from backhaul.errors import (
     RealtimeConnectError,
     RealtimeError,
@@ -33,8 +34,18 @@ from region_agent.core.realtime_protocol import (
     MAX_SESSION_S,
     PROOF_ID,
     append_audio,
+    ask_for_anything,
     asks_for_response,
     prove_session,
+)
+from region_agent.core.session_pulse import (
+    AskForAnything,
+    GiveUp,
+    HeardLast,
+    PulseAction,
+    PulseConfig,
+    SessionPulse,
+    TellHeardLast,
 )
 from region_agent.first_audio import FirstAudioWatch
 from region_agent.realtime_handler import SessionHandler
@@ -66,6 +77,8 @@ class RealtimeCounters:
     """Frames of caller audio that the server was too slow to take."""
     audio_received: int = 0
     """Frames of model audio."""
+    sessions_silent: int = 0
+    """Sessions given up in a call since they answered nothing any more."""
 
 
 class RealtimeSession(WSListener):
@@ -76,21 +89,29 @@ class RealtimeSession(WSListener):
     """
 
     def __init__(
-        self, counters: RealtimeCounters, first_audio: FirstAudioWatch
+        self,
+        counters: RealtimeCounters,
+        first_audio: FirstAudioWatch,
+        pulse: PulseConfig,
     ) -> None:
         """Make it.
 
         Args:
             counters: Where it counts what passes.
             first_audio: Watches how long the model takes.
+            pulse: How soon it is found out that the server answers nothing any more.
         """
         self.session_id = ""
         self.expires_at = 0.0
         """When the server ends the session (monotonic s)."""
+        self.heard_at = 0.0
+        """When the server sent its last event (monotonic s)."""
         self.connected = False
         """Whether the handshake ever succeeded."""
         self._counters = counters
         self._first_audio = first_audio
+        self._pulse_config = pulse
+        self._pulse: LoopDriver[HeardLast, PulseAction] | None = None
         self._on_proven: Callable[[], None] | None = None
         self._on_lost: Callable[[], None] | None = None
         self._handler: SessionHandler | None = None
@@ -107,8 +128,12 @@ class RealtimeSession(WSListener):
         self.expect("session.created")
 
     def bind(self, handler: SessionHandler) -> None:
-        """Name who hears of what the session does from now on."""
+        """Name who hears of what the session does from now on, and of its silence."""
         self._handler = handler
+        if self._pulse is None and not self._closed:
+            pulse = SessionPulse(self._pulse_config, now=monotonic_s())
+            self._pulse = LoopDriver(pulse, self._perform)
+            self._pulse.start()
 
     def append_audio(self, audio: bytes) -> bool:
         """Send raw mu-law of the caller; tell whether it was sent.
@@ -141,7 +166,7 @@ class RealtimeSession(WSListener):
 
     def close(self) -> None:
         """Close the session for good; nobody hears of it."""
-        self._closed = True
+        self._set_closed()
         self._handler = None
         ws, self._ws = self._ws, None
         if ws is not None:
@@ -247,6 +272,7 @@ class RealtimeSession(WSListener):
     # Events
 
     def _on_message(self, message: bytes) -> None:
+        self.heard_at = monotonic_s()
         try:
             event = decode_event(message)
             if event.type == "response.output_audio.delta":
@@ -317,10 +343,27 @@ class RealtimeSession(WSListener):
         self._resolve(RealtimeConnectError(reason))
         if self._closed:
             return
-        self._closed = True
+        self._set_closed()
         self._ws = None
         handler, self._handler = self._handler, None
         if self._on_lost is not None:
             self._on_lost()
         if handler is not None:
             handler.on_session_closed(reason)
+
+    def _set_closed(self) -> None:
+        self._closed = True
+        if self._pulse is not None:
+            self._pulse.close()
+
+    def _perform(self, action: PulseAction) -> None:
+        match action:
+            case TellHeardLast():
+                assert self._pulse is not None  # noqa: S101 - narrows the type
+                self._pulse.feed(HeardLast(self.heard_at))
+            case AskForAnything():
+                self.send(ask_for_anything())
+            case GiveUp():
+                self._counters.sessions_silent += 1
+                _log.warning("session.silent", session_id=self.session_id)
+                self._fail("no answer")

@@ -24,6 +24,7 @@ from backhaul.errors import (
 )
 from backhaul.settings import Secret
 from region_agent.core.realtime_protocol import update_session
+from region_agent.core.session_pulse import PulseConfig
 from region_agent.first_audio import FirstAudioWatch
 from region_agent.realtime import (
     MAX_MESSAGE_BYTES,
@@ -53,6 +54,8 @@ class RealtimeEndpoint:
     """For wss; made once, since loading the trust store takes milliseconds."""
     open_timeout_s: float = 10.0
     """For each of: connection, session.created, session.updated (s)."""
+    pulse: PulseConfig = field(default_factory=PulseConfig)
+    """How soon a call leaves a session that answers nothing any more."""
 
     def url_for(self, profile: Profile) -> str:
         """Return the URL of a session of *profile*."""
@@ -82,7 +85,8 @@ async def open_session(
         RealtimeConnectError: If any step fails or takes too long.
         RealtimeRateLimitedError: If the server asks to slow down.
     """
-    session = RealtimeSession(counters, FirstAudioWatch(first_audio or SmoothedMean()))
+    watch = FirstAudioWatch(first_audio or SmoothedMean())
+    session = RealtimeSession(counters, watch, endpoint.pulse)
     timeout_s = endpoint.open_timeout_s
     try:
         await _connect(session, endpoint, profile)

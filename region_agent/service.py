@@ -347,4 +347,5 @@ def _endpoint(settings: RegionAgentSettings) -> RealtimeEndpoint:
         headers=settings.realtime_headers,
         context=ssl.create_default_context() if secure else None,
         open_timeout_s=settings.realtime_open_timeout_s,
+        pulse=settings.pulse_config,
     )

@@ -17,6 +17,7 @@ from backhaul.settings import DeploymentFile, Secret, build, environment_values
 from region_agent.core.ceiling import CeilingConfig
 from region_agent.core.pool_config import PoolConfig
 from region_agent.core.realtime_protocol import MAX_SESSION_S
+from region_agent.core.session_pulse import PulseConfig
 from region_agent.core.usage import DEFAULT_PRICES, ModelPrices
 
 __all__ = ["RegionAgentSettings", "load_settings"]
@@ -30,6 +31,9 @@ _ALIASES = {
 
 _MAX_PROOF_SHARE = 0.25
 """What is left of an interval after the latest question, less the time to replace."""
+
+_QUIET_SHARE = 0.4
+"""How much of an interval a session in a call may be silent before it is asked."""
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(ge=1)]
@@ -106,9 +110,10 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Over-provisioning of the whole stock, `warm_sessions` of the profiles included,
     for example 1.5 while another region is being repaired."""
     proof_interval_s: Annotated[float, Meta(ge=1)] = 10.0
-    """A session in stock that stops to answer is replaced within this (s): each is
-    asked at 40 to 70 % of it for something that costs nothing. Too low asks more
-    often than it helps; too high lets dead sessions stand in stock for longer."""
+    """A session that stops to answer is replaced within this (s): in stock each is
+    asked at 40 to 70 % of it for something that costs nothing; in a call it is asked
+    when it has been silent for 40 %. Too low asks more often than it helps; too high
+    lets dead sessions stand in stock, and callers talk to nobody, for longer."""
     proof_timeout_s: _Positive = 2.0
     """A session that takes longer to answer is closed (s); well before, it is not lent
     any more. Too low closes sessions whenever the network stumbles."""
@@ -227,6 +232,12 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         """Return between which figures the number of calls is learned."""
         floor = min(self.target_calls, self.max_calls)
         return CeilingConfig(floor=floor, most=self.max_calls)
+
+    @property
+    def pulse_config(self) -> PulseConfig:
+        """Return how soon a session in a call is found to answer nothing."""
+        quiet_s = _QUIET_SHARE * self.proof_interval_s
+        return PulseConfig(quiet_s, self.proof_timeout_s)
 
     def all_prices(self) -> dict[str, ModelPrices]:
         """Return the prices of all models that have one."""

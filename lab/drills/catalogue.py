@@ -17,6 +17,7 @@ from lab.drills.drill import Drill, under_calls
 from lab.drills.healing import HEALING_S, heal_region, judge_heal
 from lab.drills.model_faults import (
     close_sessions,
+    hang_sessions,
     judge_limit,
     limit_opens,
     slow_model,
@@ -126,6 +127,12 @@ _MODELS: Final = (
         "model-slow",
         "replies begin 2.5 s later than usual",
         under_calls(slow_model),
+    ),
+    Drill(
+        "model-hang",
+        "the session of each call answers nothing any more, and stays open",
+        under_calls(hang_sessions),
+        limits=Limits(detect_ms=7000, restore_ms=8000),
     ),
 )
 

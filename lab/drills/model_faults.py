@@ -8,7 +8,13 @@ from lab.drills.verdict import Figures
 from lab.drills.witness import Testimony
 from lab.realtime_faults import Fault
 
-__all__ = ["close_sessions", "judge_limit", "limit_opens", "slow_model"]
+__all__ = [
+    "close_sessions",
+    "hang_sessions",
+    "judge_limit",
+    "limit_opens",
+    "slow_model",
+]
 
 _LIMITED_S: Final = 6.0
 _RETRY_AFTER_S: Final = 2.0
@@ -50,6 +56,13 @@ def judge_limit(scene: Scene, testimony: Testimony, figures: Figures) -> None:
     slowest = max((one for one in sounds if one is not None), default=0.0)
     if slowest > _HEARS_WITHIN_S:
         figures.strict.append(f"a caller waited {slowest:.1f} s for a sound, limit 2 s")
+
+
+async def hang_sessions(scene: Scene) -> None:
+    """Let the session of each call answer nothing any more, its socket open."""
+    talking = [call["session_ids"][-1] for call in await scene.live_calls()]
+    scene.strike()
+    await scene.misbehave(Fault.ZOMBIE_NOW, count=len(talking), sessions=talking)
 
 
 async def slow_model(scene: Scene) -> None:

@@ -67,16 +67,21 @@ class CallerPosition:
         behind = self._appended - int(self._turn_end_ms * _BYTES_PER_MS)
         return min(max(now - behind, self._begin), now)
 
-    def silent_until(self, *, now: float) -> int:
+    def silent_until(self, *, now: float, heard_at: float) -> int:
         """Return up to where nothing was said but in turns; 0 when it is in doubt.
 
-        It is the position at an earlier call. *now* is in seconds.
+        It is the position at an earlier call.
+
+        Args:
+            now: The time (monotonic s).
+            heard_at: When the session said anything last: one that says nothing may
+                have heard nothing.
         """
         self._look_at = self._received + _LOOK_EVERY_BYTES
         if self._in_doubt:
             return 0
         at, position = self._mark or (now, 0)
-        if self._mark is None or now - at >= _SURE_S:
+        if self._mark is None or heard_at - at >= _SURE_S:
             self._mark = now, self.now
             return position
         return 0

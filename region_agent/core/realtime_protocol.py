@@ -144,6 +144,14 @@ def prove_session() -> bytes:
     return _encode({"type": "input_audio_buffer.clear", "event_id": PROOF_ID})
 
 
+def ask_for_anything() -> bytes:
+    """Return ``session.update`` without a change, which any live session confirms.
+
+    Unlike `prove_session` it can be sent while somebody speaks.
+    """
+    return _encode({"type": "session.update", "session": {"type": "realtime"}})
+
+
 def cancel_response(response_id: str) -> bytes:
     """Return ``response.cancel``."""
     return _encode({"type": "response.cancel", "response_id": response_id})

@@ -7,7 +7,9 @@ from tests.integration.drills import passes, within_minutes
 pytestmark = within_minutes
 
 
-@pytest.mark.parametrize("name", ["model-close", "model-429", "model-slow"])
+@pytest.mark.parametrize(
+    "name", ["model-close", "model-429", "model-slow", "model-hang"]
+)
 async def test_calls_outlive_what_the_model_does(name: str) -> None:
     await passes(name)
 

@@ -27,6 +27,7 @@ from region_agent.core.realtime_events import (
     ResponseDetail,
     ServerEvent,
 )
+from region_agent.core.session_pulse import PulseConfig
 from region_agent.realtime import RealtimeCounters, RealtimeSession
 from region_agent.realtime_open import RealtimeEndpoint, open_session
 
@@ -219,6 +220,48 @@ async def test_a_fatal_error_ends_the_session_and_others_do_not() -> None:
             "session_expired": 1,
         }
         assert lost == ["lost"]
+
+
+SOON = PulseConfig(quiet_s=0.2, timeout_s=0.2)
+
+
+async def test_a_session_that_answers_nothing_any_more_is_given_up() -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def script(connection: ServerConnection) -> None:
+        await greet(connection)
+        asked.append(json.loads(await connection.recv()))
+        await connection.wait_closed()
+
+    counters = RealtimeCounters()
+    async with endpoint(script, pulse=SOON) as where:
+        session = await open_session(where, PROFILE, counters)
+        recorder = Recorder()
+        session.bind(recorder)
+        await eventually(lambda: recorder.told == [("closed", "no answer")])
+        assert asked == [{"type": "session.update", "session": {"type": "realtime"}}]
+        assert counters.sessions_silent == 1
+
+
+async def test_a_session_with_nothing_to_say_is_kept_as_long_as_it_answers() -> None:
+    asked = 0
+
+    async def script(connection: ServerConnection) -> None:
+        nonlocal asked
+        await greet(connection)
+        async for _ in connection:
+            asked += 1
+            await connection.send(UPDATED)
+
+    counters = RealtimeCounters()
+    async with endpoint(script, pulse=SOON) as where:
+        session = await open_session(where, PROFILE, counters)
+        recorder = Recorder()
+        session.bind(recorder)
+        await eventually(lambda: asked == 3)
+        session.close()
+        assert ("closed", "no answer") not in recorder.told
+        assert counters.sessions_silent == 0
 
 
 async def test_transcripts_of_both_sides_are_told() -> None:

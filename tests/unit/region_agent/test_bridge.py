@@ -62,6 +62,10 @@ class FakeSession:
     expires_at: float = 1e12
     sent: list[bytes] = field(default_factory=list)
 
+    @property
+    def heard_at(self) -> float:
+        return monotonic_s()
+
     def bind(self, handler: object) -> None:
         pass
 
@@ -349,7 +353,8 @@ async def test_all_that_happens_in_one_turn_of_the_loop_is_one_checkpoint(
 
 async def test_silence_is_told_to_the_edge(make_stage: MakeStage) -> None:
     stage = make_stage(Open("1", "CA1", "patient", caller_position=800))
-    stage.bridge._caller.silent_until(now=monotonic_s() - 10)
+    then = monotonic_s() - 10
+    stage.bridge._caller.silent_until(now=then, heard_at=then)
     for _ in range(160):
         stage.bridge.on_audio(bytes(160))
     assert stage.channel.sent == [Silent(800)]

@@ -4,6 +4,7 @@ import pytest
 
 from backhaul.core.estimators import SmoothedMean
 from region_agent.core.realtime_events import ResponseDetail, ServerEvent
+from region_agent.core.session_pulse import PulseConfig
 from region_agent.first_audio import FirstAudioWatch
 from region_agent.phrases import MAX_PHRASE_BYTES, PhraseNotSpokenError, _Speaker
 from region_agent.realtime import RealtimeCounters, RealtimeSession
@@ -20,7 +21,9 @@ def done(response_id: str, status: str | None = "completed") -> ServerEvent:
 
 
 def silent_session() -> RealtimeSession:
-    return RealtimeSession(RealtimeCounters(), FirstAudioWatch(SmoothedMean()))
+    return RealtimeSession(
+        RealtimeCounters(), FirstAudioWatch(SmoothedMean()), PulseConfig()
+    )
 
 
 async def speak(*happens: ServerEvent | bytes | str) -> bytes:

@@ -5,6 +5,7 @@ import pytest
 
 from backhaul.core.estimators import SmoothedMean
 from region_agent.core.realtime_protocol import PROOF_ID
+from region_agent.core.session_pulse import PulseConfig
 from region_agent.first_audio import FirstAudioWatch
 from region_agent.realtime import RealtimeCounters, RealtimeSession
 
@@ -21,7 +22,7 @@ class Told:
     def __init__(self) -> None:
         self.proofs = 0
         self.session = RealtimeSession(
-            RealtimeCounters(), FirstAudioWatch(SmoothedMean())
+            RealtimeCounters(), FirstAudioWatch(SmoothedMean()), PulseConfig()
         )
 
     def ask(self) -> None:

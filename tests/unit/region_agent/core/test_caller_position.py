@@ -8,6 +8,11 @@ def hear(caller: CallerPosition, frames: int, *, appended: bool = True) -> None:
         caller.received(160, missing_frames=0, appended=appended)
 
 
+def silent_until(caller: CallerPosition, now: float) -> int:
+    """Look at *now* (s), when the session has just said something."""
+    return caller.silent_until(now=now, heard_at=now)
+
+
 def test_a_turn_ends_where_the_server_says() -> None:
     caller = CallerPosition(8000)
     hear(caller, 50)
@@ -39,13 +44,23 @@ def test_what_went_astray_and_what_was_not_appended_counts() -> None:
 
 def test_silence_is_known_when_no_turn_has_begun_for_a_while() -> None:
     caller = CallerPosition(800)
-    assert caller.silent_until(now=1.0) == 0
+    assert silent_until(caller, 1.0) == 0
     hear(caller, 10)
-    assert caller.silent_until(now=3.9) == 0
-    assert caller.silent_until(now=4.0) == 800
+    assert silent_until(caller, 3.9) == 0
+    assert silent_until(caller, 4.0) == 800
     hear(caller, 10)
-    assert caller.silent_until(now=6.9) == 0
-    assert caller.silent_until(now=7.0) == 2400
+    assert silent_until(caller, 6.9) == 0
+    assert silent_until(caller, 7.0) == 2400
+
+
+def test_a_session_that_says_nothing_is_no_witness_of_silence() -> None:
+    caller = CallerPosition(0)
+    hear(caller, 10)
+    assert caller.silent_until(now=1.0, heard_at=0.9) == 0
+    hear(caller, 10)
+    assert caller.silent_until(now=9.0, heard_at=3.9) == 0
+    hear(caller, 10)
+    assert caller.silent_until(now=13.0, heard_at=4.0) == 1600
 
 
 def test_silence_is_looked_for_every_three_seconds() -> None:
@@ -53,7 +68,7 @@ def test_silence_is_looked_for_every_three_seconds() -> None:
     due = []
     for number in range(400):  # 20 ms each
         if caller.received(160, missing_frames=0, appended=True):
-            caller.silent_until(now=number / 50)
+            silent_until(caller, number / 50)
             due.append(number)
     assert due == [0, 160, 320]
 
@@ -61,13 +76,13 @@ def test_silence_is_looked_for_every_three_seconds() -> None:
 def test_what_may_be_a_turn_is_no_silence_until_it_is_committed() -> None:
     caller = CallerPosition(0)
     hear(caller, 10)
-    caller.silent_until(now=0.0)
+    silent_until(caller, 0.0)
     caller.turn_began()
-    assert caller.silent_until(now=9.0) == 0
+    assert silent_until(caller, 9.0) == 0
     caller.turn_committed()
-    assert caller.silent_until(now=10.0) == 1600
+    assert silent_until(caller, 10.0) == 1600
     hear(caller, 1, appended=False)
-    assert caller.silent_until(now=20.0) == 0
+    assert silent_until(caller, 20.0) == 0
 
 
 def test_no_turn_ends_before_the_beginning_or_in_the_future() -> None:
