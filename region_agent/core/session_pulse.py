@@ -57,13 +57,17 @@ PulseAction = TellHeardLast | AskForAnything | GiveUp
 
 
 class SessionPulse:
-    """The watch over one session, from the beginning of its call."""
+    """The watch over one session, from the beginning of its call.
+
+    One that says nothing when a call begins may have died in stock, and is asked soon.
+    """
 
     def __init__(self, config: PulseConfig, *, now: float) -> None:
         """Begin at *now* (monotonic s)."""
         self._config = config
+        self._began_at = now
         self._asked_at: float | None = None
-        self._deadline: float | None = now + config.quiet_s
+        self._deadline: float | None = now + config.timeout_s / 2
 
     def handle(self, event: HeardLast, *, now: float) -> tuple[PulseAction, ...]:
         """Ask, give up, or look again when it is time; see Machine."""
@@ -71,8 +75,9 @@ class SessionPulse:
             self._deadline = None
             return (GiveUp(),)
         self._asked_at = None
-        self._deadline = event.at + self._config.quiet_s
-        if now < self._deadline:
+        ask_at = event.at + self._config.quiet_s
+        if event.at >= self._began_at and now < ask_at:
+            self._deadline = ask_at
             return ()
         self._asked_at, self._deadline = now, now + self._config.timeout_s
         return (AskForAnything(),)

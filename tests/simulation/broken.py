@@ -43,6 +43,7 @@ from region_agent.core.pool_events import (
     RetireSession,
 )
 from region_agent.core.session_pool import SessionPool
+from region_agent.core.session_pulse import PulseAction, SessionPulse
 from region_agent.core.write_ahead import WriteAhead
 from tests.simulation.world import Machines
 
@@ -199,6 +200,14 @@ class _LetsGo(Attachment):
         super().__init__(grace_s=grace_s / 100, reserved_s=reserved_s)
 
 
+class _IsDeaf(SessionPulse):
+    def expire(self, *, now: float) -> tuple[PulseAction, ...]:  # noqa: ARG002
+        return ()
+
+    def next_deadline(self) -> float | None:
+        return None
+
+
 class _StaysStranded(Conversation):
     def handle(
         self, event: ConversationEvent, *, now: float
@@ -233,6 +242,7 @@ BROKEN: dict[str, tuple[Machines, str]] = {
     "nothing is told": (Machines(conversation=_BeginsAnew), "turn forgotten"),
     "no grace": (Machines(attachment=_LetsGo), "session not kept"),
     "stranded for ever": (Machines(conversation=_StaysStranded), "not answered"),
+    "silence is never noticed": (Machines(session_pulse=_IsDeaf), "not answered"),
     "the voice is dumb": (Machines(conversation=_IsDumb), "not answered"),
 }
 """What is broken, and what that violates."""

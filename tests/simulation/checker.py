@@ -184,8 +184,6 @@ class Checker:
             return
         if self._world.faults.ended_at > hung_up_at - _ANSWERED_S:
             return
-        if last[1].session.mute:
-            return  # died unseen, after its call had begun
         self._check_known(carrier, call, last[1])
         said_at = hung_up_at - (script.length - script.turns[-1].end) / BYTES_PER_S
         heard = [one for one in carrier.heard if one[0] >= said_at and one[1]]

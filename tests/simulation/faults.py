@@ -265,7 +265,7 @@ class Faults:
     def _mute(self) -> Undo:
         model = self._world.models.get(self._region())
         for session in [] if model is None else model.sessions:
-            session.mute = session.mute or session.bridge is None
+            session.mute = True
         return _nothing
 
     def _expiry(self) -> Undo:

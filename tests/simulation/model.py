@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from backhaul.driver import Driver
 from region_agent.core.realtime_events import (
     CALLER_TRANSCRIPT,
     MODEL_TEXT,
@@ -18,6 +19,14 @@ from region_agent.core.realtime_events import (
     ItemDetail,
     ResponseDetail,
     ServerEvent,
+)
+from region_agent.core.session_pulse import (
+    AskForAnything,
+    GiveUp,
+    HeardLast,
+    PulseAction,
+    PulseConfig,
+    TellHeardLast,
 )
 from tests.simulation.script import BYTES_PER_S, Script, Turn
 
@@ -94,6 +103,8 @@ class Session:
         self._world = world
         self._agent = agent
         self._on_lost = on_lost
+        self._pulse: Driver[HeardLast, PulseAction] | None = None
+        self._heard_at = 0.0
         self._script: Script | None = None
         self._next_turn = 0
         self._speaking = False
@@ -108,6 +119,11 @@ class Session:
         """A call begins on it; its caller's audio will begin at *begin*."""
         self.bridge, self._script = bridge, script
         self.begin = self.position = begin
+        pulse = self._world.machines.session_pulse(
+            PulseConfig(), now=self._agent.clock.now
+        )
+        self._pulse = Driver(pulse, self._perform, self._agent)
+        self._pulse.start()
         ends = [turn.end > begin for turn in script.turns]
         self._next_turn = ends.index(True) if True in ends else len(ends)
 
@@ -132,10 +148,22 @@ class Session:
         if not (self.closed or self.mute):
             self._obey(_decode(event))
 
+    def _perform(self, action: PulseAction) -> None:
+        match action:
+            case TellHeardLast():
+                assert self._pulse is not None
+                self._pulse.feed(HeardLast(self._heard_at))
+            case AskForAnything():
+                self._later(_WAY_S, lambda: self._arrive(lambda: None))
+            case GiveUp():
+                self.lose()
+
     def close(self) -> None:
         """The agent closes it; nobody hears of it."""
         if not self.closed:
             self.closed = True
+            if self._pulse is not None:
+                self._pulse.close()
             self.region.sessions.remove(self)
 
     def lose(self) -> None:
@@ -304,7 +332,16 @@ class Session:
             act()
 
     def _tell(self, event: ServerEvent) -> None:
-        self._agent.later(_WAY_S, lambda: self._deliver(event))
+        self._arrive(lambda: self._deliver(event))
+
+    def _arrive(self, act: Callable[[], None]) -> None:
+        """Have the agent hear of something."""
+
+        def hear() -> None:
+            self._heard_at = self._agent.clock.now
+            act()
+
+        self._agent.later(_WAY_S, hear)
 
     def _deliver(self, event: ServerEvent) -> None:
         if self.bridge is not None and not self.closed:
@@ -316,7 +353,7 @@ class Session:
                 ids = response.response_id, response.item_id
                 self.bridge.on_model_audio(*ids, audio)
 
-        self._agent.later(_WAY_S, deliver)
+        self._arrive(deliver)
 
     def _tell_response(self, kind: str, response: _Response, status: str) -> None:
         detail = ResponseDetail(response.response_id, status)

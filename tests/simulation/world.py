@@ -17,6 +17,7 @@ from region_agent.core.conversation import Conversation
 from region_agent.core.epoch_fence import EpochFence
 from region_agent.core.realtime_protocol import server_answers, server_interrupts
 from region_agent.core.session_pool import SessionPool
+from region_agent.core.session_pulse import SessionPulse
 from region_agent.core.write_ahead import WriteAhead
 from tests.simulation.agent import Agent
 from tests.simulation.carrier import Carrier
@@ -44,6 +45,7 @@ class Machines:
     call_memory: type[CallMemory] = CallMemory
     region_health: type[RegionHealth] = RegionHealth
     session_pool: type[SessionPool] = SessionPool
+    session_pulse: type[SessionPulse] = SessionPulse
     epoch_fence: type[EpochFence] = EpochFence
     conversation: type[Conversation] = Conversation
     attachment: type[Attachment] = Attachment

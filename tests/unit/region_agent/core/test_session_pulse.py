@@ -38,9 +38,16 @@ def test_a_session_that_says_something_now_and_then_is_not_asked() -> None:
 
 def test_one_that_has_been_silent_is_asked() -> None:
     watched = Watched()
-    watched.heard_at = 1.0
-    watched.run(6.9)
-    assert watched.log == [(5.0, AskForAnything())]
+    watched.heard_at = 0.5
+    watched.run(6.4)
+    assert watched.log == [(4.5, AskForAnything())]
+
+
+def test_one_that_says_nothing_when_the_call_begins_is_asked_soon() -> None:
+    watched = Watched()
+    watched.heard_at = -0.1
+    watched.run(1000.0)
+    assert watched.log == [(1.0, AskForAnything()), (3.0, GiveUp())]
 
 
 def test_any_word_is_an_answer_and_the_watch_goes_on() -> None:
@@ -53,9 +60,9 @@ def test_any_word_is_an_answer_and_the_watch_goes_on() -> None:
 
 def test_an_answer_so_late_that_it_is_time_again_is_followed_by_a_question() -> None:
     pulse = SessionPulse(PulseConfig(quiet_s=1.0, timeout_s=2.0), now=0.0)
-    pulse.expire(now=1.0)
+    assert pulse.expire(now=1.0) == (TellHeardLast(),)
     assert pulse.handle(HeardLast(0.0), now=1.0) == (AskForAnything(),)
-    pulse.expire(now=3.0)
+    assert pulse.expire(now=3.0) == (TellHeardLast(),)
     assert pulse.handle(HeardLast(1.5), now=3.0) == (AskForAnything(),)
 
 
@@ -79,5 +86,5 @@ def test_who_did_not_listen_blames_nobody() -> None:
 
 def test_a_look_too_early_does_nothing() -> None:
     watched = Watched()
-    assert watched.pulse.expire(now=3.9) == ()
-    assert watched.pulse.next_deadline() == 4.0
+    assert watched.pulse.expire(now=0.9) == ()
+    assert watched.pulse.next_deadline() == 1.0
