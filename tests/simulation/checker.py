@@ -162,17 +162,17 @@ class Checker:
     def _check_moves(self, sid: str) -> None:
         """Check that a call moves at its leisure once a minute, and is bounded."""
         steps = [one for one in self._world.log if one[1:3] == ("call", sid)]
-        losses = [one for one in steps if one[3:5] == ("bridged", "holding")]
-        moves = 0
+        moves = losses = 0
         for step in steps:
             if step[3] == "ringing":
-                moves = 0  # at an edge that knows nothing of moves at another
+                moves = losses = 0  # at an edge that knows nothing of those at another
             elif step[3:5] in _MOVES:
                 moves += 1
+                losses += step[4] == "holding"
                 if moves > 1 and step[5] == "move_wanted":
                     self._violated("moved too often", sid, moves)
-        if len(losses) > _MOVES_AT_ONCE:
-            self._violated("moved too often", sid, len(losses))
+                if losses > _MOVES_AT_ONCE:
+                    self._violated("moved too often", sid, losses)
 
     def _check_memory(self, carrier: "Carrier", call: "Call") -> None:
         """Check that the last session knew what was said, and that it answered."""
