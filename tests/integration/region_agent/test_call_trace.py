@@ -73,7 +73,7 @@ async def test_a_call_is_a_span_with_one_for_each_turn(
     assert whole.attributes["warmline.end_reason"] == "caller_hung_up"
     assert whole.attributes["warmline.turns"] == 2
     assert whole.attributes["warmline.session.age_s"] > 0
-    assert 0 < whole.attributes["warmline.session.proof_age_s"] < 60
+    assert 0 <= whole.attributes["warmline.session.proof_age_s"] < 60
     assert whole.attributes["gen_ai.conversation.id"] == call.session_id
     assert whole.attributes["gen_ai.usage.output_tokens"] > 0
     turns = receiver.named("turn")
