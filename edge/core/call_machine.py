@@ -129,7 +129,7 @@ class CallMachine:
         if isinstance(event, Recalled):
             self._recall(event, now=now)
         if isinstance(event, ScriptGiven) and self.state is CallState.FALLBACK:
-            self._deadline = event.heard_at + self._config.script_limit_s
+            self._deadline = max(event.heard_at, now) + self._config.script_limit_s
         new = self._next(event, now=now)
         if new is self.state:
             return ()

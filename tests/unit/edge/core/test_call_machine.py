@@ -269,6 +269,12 @@ def test_the_script_has_as_long_as_it_and_what_is_queued_before_it_last() -> Non
     assert machine.expire(now=74.0)[1:] == (CloseStream(),)
 
 
+def test_a_script_that_was_told_of_late_has_its_time_from_then_on() -> None:
+    machine, _ = play((1.0, StreamStarted()), (9.0, SessionNotFound()), leased=False)
+    machine.handle(ScriptGiven(heard_at=10.0), now=20.0)
+    assert machine.next_deadline() == 20.0 + CONFIG.script_limit_s
+
+
 def test_a_script_that_comes_too_late_changes_nothing() -> None:
     machine, _ = play((1.0, StreamStarted()), (9.0, SessionNotFound()), leased=False)
     machine.handle(ScriptPlayed(), now=14.0)
