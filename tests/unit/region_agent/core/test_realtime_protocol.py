@@ -11,6 +11,7 @@ from region_agent.core.phrases import speak_phrase
 from region_agent.core.realtime_protocol import (
     PROOF_ID,
     append_audio,
+    ask_for_anything,
     asks_for_response,
     assistant_said,
     caller_said,
@@ -117,6 +118,11 @@ def test_what_proves_a_session_is_no_response() -> None:
         "type": "input_audio_buffer.clear",
         "event_id": PROOF_ID,
     }
+
+
+def test_a_quiet_session_is_asked_for_nothing_that_changes_it() -> None:
+    session = json.loads(ask_for_anything())
+    assert session == {"type": "session.update", "session": {"type": "realtime"}}
 
 
 def test_the_text_to_say_stands_word_for_word_in_the_instructions() -> None:
