@@ -8,7 +8,8 @@ from lab.scripted_call import ScriptResult
 from tests.integration.conversations.conftest import OpenLine
 
 BYTES_PER_MS = 8
-TOLERANCE_MS = 60
+TOLERANCE_MS = 1000
+"""How late a busy machine may be; `bench/conversations.py` tells the precision."""
 
 SERVER_VAD = '[profiles.desk.turn_detection]\ntype = "server_vad"\n'
 SEMANTIC_VAD = '[profiles.desk.turn_detection]\ntype = "semantic_vad"\n'
@@ -59,7 +60,8 @@ async def test_the_conversation_keeps_what_was_heard(
     # Nothing was said before, so the item began with the first byte.
     heard_ms = clear.played_bytes / BYTES_PER_MS
     (kept_ms,) = item["truncated_ms"]
-    assert abs(kept_ms - heard_ms) <= TOLERANCE_MS
+    received_ms = clear.received_bytes / BYTES_PER_MS
+    assert abs(kept_ms - heard_ms) <= TOLERANCE_MS < (received_ms - heard_ms) / 4
     assert result.sessions[0]["errors"] == []
 
 
