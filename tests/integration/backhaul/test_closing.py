@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,24 @@ HANDSHAKE = (
 HELLO = b"\x82\x85\0\0\0\0hello"
 CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 CLOSE_OF_SERVER = b"\x88\x02\x03\xe8"
+
+
+@asynccontextmanager
+async def met_by(listener: WSListener) -> AsyncIterator[socket.socket]:
+    """Return a peer that has asked *listener* for a handshake."""
+    loop = asyncio.get_running_loop()
+
+    def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
+        return listener
+
+    server = await ws_create_server(accept, "127.0.0.1", 0)
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        await loop.sock_connect(peer, server.sockets[0].getsockname())
+        await loop.sock_sendall(peer, HANDSHAKE)
+        yield peer
+    server.close()
+    await server.wait_closed()
 
 
 class Closer(WSListener):
@@ -105,49 +125,29 @@ async def test_a_peer_that_talks_on_reads_the_close_and_answers_it() -> None:
     gone = asyncio.Event()
     curt = Curt(gone)
     loop = asyncio.get_running_loop()
-
-    def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
-        return curt
-
-    server = await ws_create_server(accept, "127.0.0.1", 0)
-    with socket.socket() as peer:
-        peer.setblocking(False)
-        await loop.sock_connect(peer, server.sockets[0].getsockname())
-        await loop.sock_sendall(peer, HANDSHAKE + HELLO)
-        said = b""
-        async with asyncio.timeout(20):
-            while not said.endswith(CLOSE_OF_SERVER):
-                said += await loop.sock_recv(peer, 4096)
-            await loop.sock_sendall(peer, HELLO)
-            while curt.heard < 2:
-                await asyncio.sleep(0.01)
-            await loop.sock_sendall(peer, CLOSE)
-            await gone.wait()
-            assert await loop.sock_recv(peer, 4096) == b""
-    server.close()
-    await server.wait_closed()
+    said = b""
+    async with met_by(curt) as peer, asyncio.timeout(20):
+        await loop.sock_sendall(peer, HELLO)
+        while not said.endswith(CLOSE_OF_SERVER):
+            said += await loop.sock_recv(peer, 4096)
+        await loop.sock_sendall(peer, HELLO)
+        while curt.heard < 2:
+            await asyncio.sleep(0.01)
+        await loop.sock_sendall(peer, CLOSE)
+        await gone.wait()
+        assert await loop.sock_recv(peer, 4096) == b""
 
 
 async def test_a_peer_that_closes_is_answered() -> None:
     gone = asyncio.Event()
     loop = asyncio.get_running_loop()
-
-    def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
-        return Curt(gone)
-
-    server = await ws_create_server(accept, "127.0.0.1", 0)
-    with socket.socket() as peer:
-        peer.setblocking(False)
-        await loop.sock_connect(peer, server.sockets[0].getsockname())
-        await loop.sock_sendall(peer, HANDSHAKE + CLOSE)
-        said = b""
-        async with asyncio.timeout(20):
-            while part := await loop.sock_recv(peer, 4096):
-                said += part
-            await gone.wait()
+    said = b""
+    async with met_by(Curt(gone)) as peer, asyncio.timeout(20):
+        await loop.sock_sendall(peer, CLOSE)
+        while part := await loop.sock_recv(peer, 4096):
+            said += part
+        await gone.wait()
     assert said.endswith(CLOSE_OF_SERVER)
-    server.close()
-    await server.wait_closed()
 
 
 class Twice(WSListener):
@@ -173,18 +173,9 @@ async def test_closing_what_is_closed_is_no_error() -> None:
     problems: list[dict[str, object]] = []
     loop.set_exception_handler(lambda _, context: problems.append(context))
 
-    def accept(request: WSUpgradeRequest) -> WSListener:  # noqa: ARG001
-        return Twice(gone)
-
-    server = await ws_create_server(accept, "127.0.0.1", 0)
-    with socket.socket() as peer:
-        peer.setblocking(False)
-        await loop.sock_connect(peer, server.sockets[0].getsockname())
-        await loop.sock_sendall(peer, HANDSHAKE)
+    async with met_by(Twice(gone)):
         async with asyncio.timeout(20):
             await gone.wait()
         for _ in range(5):
             await asyncio.sleep(0.01)
     assert problems == []
-    server.close()
-    await server.wait_closed()
