@@ -42,7 +42,7 @@ _AT_LEAST_S: Final = 0.0005
 
 
 class Listener:
-    """Notes what arrives, and when; it is made sense of later, which costs nothing."""
+    """Notes what arrives, and when; what that means is worked out when all is over."""
 
     def __init__(self, interval_s: float, warm_up_s: float = WARM_UP_S) -> None:
         self._first = round(warm_up_s / interval_s)

@@ -47,13 +47,15 @@ async def met_by(listener: WSListener) -> AsyncIterator[socket.socket]:
         return listener
 
     server = await ws_create_server(accept, "127.0.0.1", 0)
-    with socket.socket() as peer:
-        peer.setblocking(False)
-        await loop.sock_connect(peer, server.sockets[0].getsockname())
-        await loop.sock_sendall(peer, HANDSHAKE)
-        yield peer
-    server.close()
-    await server.wait_closed()
+    try:
+        with socket.socket() as peer:
+            peer.setblocking(False)
+            await loop.sock_connect(peer, server.sockets[0].getsockname())
+            await loop.sock_sendall(peer, HANDSHAKE)
+            yield peer
+    finally:
+        server.close()
+        await server.wait_closed()
 
 
 class Closer(WSListener):
