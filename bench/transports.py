@@ -3,8 +3,8 @@
 Calls cross an emulated path between two network namespaces (root is needed), with each
 end in a process of its own. Prints one line per loss and transport; ``--json`` prints
 one object per line instead. Every case is measured ``--rounds`` times, in turn with the
-others. Each figure is the median of its rounds, but for processor time, which is the
-least: the same work costs half as much again on a machine that others use too.
+others, and each figure is the median of its rounds. So is each ratio, which compares
+with the baseline in the same round: a machine that others use too changes its speed.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from transport_carriers import BASELINE, COMPARED, available
+from transport_report import medians, show
 
 from backhaul.pki import Role, create_authority, issue
 from lab.path import NetworkPath, PathUnavailableError, Side
@@ -147,52 +147,6 @@ def summarize(
     }
 
 
-def medians(rounds: list[dict[str, Any]], bench_us_per_frame: float) -> dict[str, Any]:
-    """Return the rounds of one case as one row.
-
-    The pacing of the bench costs the same whatever carries the audio, so one figure
-    for all of them, *bench_us_per_frame*, is taken off.
-    """
-    row = rounds[0] | {
-        key: round(median(one[key] for one in rounds), 4)
-        for key, value in rounds[0].items()
-        if isinstance(value, float)
-    }
-    row["whole_us_per_frame"] = min(one["whole_us_per_frame"] for one in rounds)
-    row["bench_us_per_frame"] = bench_us_per_frame
-    row["cpu_us_per_frame"] = round(row["whole_us_per_frame"] - bench_us_per_frame, 2)
-    return row
-
-
-def compare(row: dict[str, Any], baseline: dict[str, Any] | None) -> dict[str, Any]:
-    """Return *row* with its ratios to the baseline of the same loss."""
-    if baseline is None or baseline is row:
-        return row
-    keys = {
-        "cpu_ratio": "cpu_us_per_frame",
-        "over_propagation_p99_ratio": "over_propagation_p99_ms",
-    }
-    return row | {
-        name: round(row[key] / baseline[key], 3)
-        for name, key in keys.items()
-        if baseline[key] > 0
-    }
-
-
-def show(row: dict[str, Any]) -> str:
-    """Return *row* as a line of the table."""
-    loss = f"{row['loss_percent']:g} %" + (f" by {row['burst']}" * (row["burst"] > 1))
-    return (
-        f"{loss:10} {row['calls']:3} calls  {row['transport']:18}"
-        f" p50 {row['p50_ms']:8.1f}  p99 {row['p99_ms']:8.1f}"
-        f"  p99.9 {row['p999_ms']:8.1f} ms"
-        f"  over {row['over_propagation_p99_ms']:+8.1f} ms"
-        f"  lost {row['lost_percent']:7.3f} %  in time {row['in_time_percent']:7.2f} %"
-        f"  {row['cpu_us_per_frame']:6.1f} us/frame"
-        f" ({row.get('cpu_ratio', 1):.2f}x)  {row['congestion_control']}"
-    )
-
-
 def case_of(loss: str, transport: str, chosen: argparse.Namespace, pki: Path) -> Case:
     """Return the case that *loss* asks for: percent, x burst, @ calls."""
     figures, _, calls = loss.partition("@")
@@ -211,18 +165,13 @@ def case_of(loss: str, transport: str, chosen: argparse.Namespace, pki: Path) ->
 async def measure_all(chosen: argparse.Namespace, pki: Path) -> None:
     """Measure every case; all of one loss are shown when they are done."""
     for loss in chosen.losses:
-        found: dict[str, list[dict[str, Any]]] = {}
-        for _ in range(chosen.rounds):
-            for transport in chosen.transports:
-                row = await measure(case_of(loss, transport, chosen, pki))
-                found.setdefault(transport, []).append(row)
-        bench_us = min(
-            row["bench_us_per_frame"] for rounds in found.values() for row in rounds
-        )
-        rows = {name: medians(rounds, bench_us) for name, rounds in found.items()}
-        for row in rows.values():
-            compared = compare(row, rows.get(BASELINE))
-            print(json.dumps(compared) if chosen.json else show(compared), flush=True)
+        cases = {name: case_of(loss, name, chosen, pki) for name in chosen.transports}
+        found = [
+            {name: await measure(case) for name, case in cases.items()}
+            for _ in range(chosen.rounds)
+        ]
+        for row in medians(found, BASELINE).values():
+            print(json.dumps(row) if chosen.json else show(row), flush=True)
 
 
 def main() -> None:
