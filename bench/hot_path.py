@@ -171,7 +171,10 @@ def measure_arrivals() -> dict[str, float]:
 def measure_session() -> dict[str, float]:
     """Return what a caller's frame costs on its way to the model (us)."""
     session = RealtimeSession(
-        RealtimeCounters(), cast("FirstAudioWatch", None), PulseConfig()
+        RealtimeCounters(),
+        cast("FirstAudioWatch", None),
+        PulseConfig(),
+        join=lambda _: None,
     )
     session.on_ws_connected(cast("Any", FakeWebSocket()))
     return {"agent: frame appended": microseconds(lambda: session.append_audio(FRAME))}

@@ -93,6 +93,8 @@ class RealtimeSession(WSListener):
         counters: RealtimeCounters,
         first_audio: FirstAudioWatch,
         pulse: PulseConfig,
+        *,
+        join: Callable[[int], None],
     ) -> None:
         """Make it.
 
@@ -100,6 +102,7 @@ class RealtimeSession(WSListener):
             counters: Where it counts what passes.
             first_audio: Watches how long the model takes.
             pulse: How soon it is found out that the server answers nothing any more.
+            join: Has its socket, by file descriptor, read together with others'.
         """
         self.session_id = ""
         self.expires_at = 0.0
@@ -111,6 +114,7 @@ class RealtimeSession(WSListener):
         self._counters = counters
         self._first_audio = first_audio
         self._pulse_config = pulse
+        self._join = join
         self._pulse: LoopDriver[HeardLast, PulseAction] | None = None
         self._on_proven: Callable[[], None] | None = None
         self._on_lost: Callable[[], None] | None = None
@@ -131,6 +135,7 @@ class RealtimeSession(WSListener):
         """Name who hears of what the session does from now on, and of its silence."""
         self._handler = handler
         if self._pulse is None and not self._closed:
+            self._read_with_others()
             pulse = SessionPulse(self._pulse_config, now=monotonic_s())
             self._pulse = LoopDriver(pulse, self._perform)
             self._pulse.start()
@@ -171,6 +176,11 @@ class RealtimeSession(WSListener):
         ws, self._ws = self._ws, None
         if ws is not None:
             close_websocket(ws, WSCloseCode.OK)
+
+    def _read_with_others(self) -> None:
+        if self._ws is not None:
+            tcp_socket = self._ws.underlying_transport.get_extra_info("socket")
+            self._join(tcp_socket.fileno())
 
     # Opening
 

@@ -8,11 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlencode
 
-from picows import (
-    WSError,
-    WSHandshakeError,
-    ws_connect,  # pyright: ignore[reportUnknownVariableType] - its **kwargs
-)
+from picows import WSError, WSHandshakeError
 
 from backhaul.clock import unix_s
 from backhaul.core.estimators import SmoothedMean
@@ -22,7 +18,9 @@ from backhaul.errors import (
     RealtimeError,
     RealtimeRateLimitedError,
 )
+from backhaul.read_group import ReadGroup
 from backhaul.settings import Secret
+from backhaul.transports.upgrades import connect_together
 from region_agent.core.realtime_protocol import update_session
 from region_agent.core.session_pulse import PulseConfig
 from region_agent.first_audio import FirstAudioWatch
@@ -49,6 +47,8 @@ class RealtimeEndpoint:
     model: str
     """Used by profiles that name none."""
     api_key: Secret
+    reads: ReadGroup
+    """Reads the sessions of calls."""
     headers: Mapping[str, Secret] = field(default_factory=dict[str, Secret])
     context: ssl.SSLContext | None = None
     """For wss; made once, since loading the trust store takes milliseconds."""
@@ -86,7 +86,7 @@ async def open_session(
         RealtimeRateLimitedError: If the server asks to slow down.
     """
     watch = FirstAudioWatch(first_audio or SmoothedMean())
-    session = RealtimeSession(counters, watch, endpoint.pulse)
+    session = RealtimeSession(counters, watch, endpoint.pulse, join=endpoint.reads.join)
     timeout_s = endpoint.open_timeout_s
     try:
         await _connect(session, endpoint, profile)
@@ -109,17 +109,16 @@ async def _connect(
     timeout_s = endpoint.open_timeout_s
     try:
         async with asyncio.timeout(timeout_s):
-            await ws_connect(
-                lambda: session,
+            await connect_together(
+                endpoint.reads,
+                session,
                 endpoint.url_for(profile),
-                ssl_context=endpoint.context,
-                extra_headers=headers,
-                websocket_handshake_timeout=timeout_s,
-                max_frame_size=MAX_MESSAGE_BYTES,
-                max_redirects=0,
-                enable_auto_ping=True,
-                auto_ping_idle_timeout=_PING_IDLE_S,
-                auto_ping_reply_timeout=_PING_REPLY_S,
+                context=endpoint.context,
+                headers=headers,
+                handshake_timeout_s=timeout_s,
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                ping_after_s=_PING_IDLE_S,
+                pong_within_s=_PING_REPLY_S,
             )
     except TimeoutError:
         raise RealtimeConnectError(f"no connection within {timeout_s:g} s") from None

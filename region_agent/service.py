@@ -19,6 +19,7 @@ from backhaul.live import LiveView
 from backhaul.news import News
 from backhaul.otlp_target import OtlpTarget
 from backhaul.pki import Role, TlsFiles, server_context
+from backhaul.read_group import ReadGroup
 from backhaul.runtime_metrics import RuntimeMetrics
 from backhaul.settings import DeploymentFile
 from backhaul.store import AgentRecord
@@ -84,7 +85,8 @@ class RegionAgent:
         self.copies = CallCopies(settings.region)
         self.listener = _listener(settings, on_surge=self._on_surge, copies=self.copies)
         self.listener.leases.acquired.also = self._news.taker("acquire")
-        endpoint = _endpoint(settings)
+        self._reads = ReadGroup(self.listener.batcher)
+        endpoint = _endpoint(settings, self._reads)
         self.sessions = Sessions(
             deployment.profiles,
             pool_config=settings.pool_config,
@@ -182,6 +184,7 @@ class RegionAgent:
         await services.phrases.aclose()
         await self.listener.aclose()
         await self.sessions.aclose()
+        self._reads.close()
         await services.tools.aclose()
         # The ends of the calls are told and recorded before the store goes. Neither
         # waits for the other: who stops an agent may soon lose patience.
@@ -338,12 +341,13 @@ def _listener(
     )
 
 
-def _endpoint(settings: RegionAgentSettings) -> RealtimeEndpoint:
+def _endpoint(settings: RegionAgentSettings, reads: ReadGroup) -> RealtimeEndpoint:
     secure = settings.realtime_url.startswith("wss:")
     return RealtimeEndpoint(
         url=settings.realtime_url,
         model=settings.model,
         api_key=settings.openai_api_key,
+        reads=reads,
         headers=settings.realtime_headers,
         context=ssl.create_default_context() if secure else None,
         open_timeout_s=settings.realtime_open_timeout_s,

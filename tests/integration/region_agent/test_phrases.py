@@ -5,11 +5,13 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
+from backhaul.batcher import Batcher
 from backhaul.clock import monotonic_s
 from backhaul.core.estimators import SmoothedMean
 from backhaul.core.messages import Greeting, Script
 from backhaul.core.profile import CallLength, Fallback, Profile, Recording, Silence
 from backhaul.core.tools import Tool
+from backhaul.read_group import ReadGroup
 from backhaul.settings import Secret
 from lab.realtime import RealtimeServer, RealtimeServerSettings
 from lab.realtime_faults import Fault
@@ -69,10 +71,13 @@ async def bench_with(
 ) -> AsyncIterator[Bench]:
     async with RealtimeServer(RealtimeServerSettings(latency=QUICK)) as model:
         pushed: list[Greeting | Script] = []
+        reads = ReadGroup(Batcher())
         phrases = Phrases(
             profiles,
             recorded or {},
-            endpoint=RealtimeEndpoint(model.url, "gpt-realtime", Secret("sk-lab")),
+            endpoint=RealtimeEndpoint(
+                model.url, "gpt-realtime", Secret("sk-lab"), reads
+            ),
             counters=RealtimeCounters(),
             limiter=OpenLimiter(
                 opens_per_s=100.0, rng=random.Random(1), now=monotonic_s()
@@ -85,6 +90,7 @@ async def bench_with(
             yield Bench(model, phrases, pushed)
         finally:
             await phrases.aclose()
+            reads.close()
 
 
 async def test_the_opening_comes_first_and_the_rest_in_one_session() -> None:

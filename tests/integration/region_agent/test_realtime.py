@@ -17,9 +17,11 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from backhaul.batcher import Batcher
 from backhaul.clock import monotonic_s, unix_s
 from backhaul.core.profile import Profile
 from backhaul.errors import RealtimeConnectError, RealtimeRateLimitedError
+from backhaul.read_group import ReadGroup
 from backhaul.settings import Secret
 from region_agent.core.realtime_events import (
     CALLER_TRANSCRIPT,
@@ -81,15 +83,18 @@ async def endpoint(
         with contextlib.suppress(ConnectionClosed):
             await script(connection)
 
+    reads = ReadGroup(Batcher())
     async with serve(run, "127.0.0.1", 0, process_request=answer) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         yield RealtimeEndpoint(
             url=f"ws://127.0.0.1:{port}/v1/realtime",
             model="gpt-realtime-2.1",
             api_key=Secret("sk-test"),
+            reads=reads,
             headers={"OpenAI-Project": Secret("proj_1")},
             **({"open_timeout_s": 10.0} | figures),
         )
+    reads.close()
 
 
 async def greet(connection: ServerConnection, *, lifetime_s: float = 3600) -> None:
@@ -413,10 +418,12 @@ async def test_a_server_that_hangs_up_in_the_handshake_fails_at_once() -> None:
             url=f"ws://127.0.0.1:{port}/v1/realtime",
             model="gpt-realtime-2.1",
             api_key=Secret("sk-test"),
+            reads=ReadGroup(Batcher()),
             open_timeout_s=60.0,
         )
         async with asyncio.timeout(30):
             assert (await refusal(where)).reason == "closed during the handshake"
+        where.reads.close()
 
 
 async def test_an_error_or_a_close_while_opening_is_a_failure() -> None:

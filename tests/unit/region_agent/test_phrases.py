@@ -22,7 +22,10 @@ def done(response_id: str, status: str | None = "completed") -> ServerEvent:
 
 def silent_session() -> RealtimeSession:
     return RealtimeSession(
-        RealtimeCounters(), FirstAudioWatch(SmoothedMean()), PulseConfig()
+        RealtimeCounters(),
+        FirstAudioWatch(SmoothedMean()),
+        PulseConfig(),
+        join=lambda _: None,
     )
 
 

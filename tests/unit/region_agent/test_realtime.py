@@ -22,7 +22,10 @@ class Told:
     def __init__(self) -> None:
         self.proofs = 0
         self.session = RealtimeSession(
-            RealtimeCounters(), FirstAudioWatch(SmoothedMean()), PulseConfig()
+            RealtimeCounters(),
+            FirstAudioWatch(SmoothedMean()),
+            PulseConfig(),
+            join=lambda _: None,
         )
 
     def ask(self) -> None:
