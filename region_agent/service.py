@@ -184,7 +184,6 @@ class RegionAgent:
         await services.phrases.aclose()
         await self.listener.aclose()
         await self.sessions.aclose()
-        self._reads.close()
         await services.tools.aclose()
         # The ends of the calls are told and recorded before the store goes. Neither
         # waits for the other: who stops an agent may soon lose patience.
@@ -198,6 +197,7 @@ class RegionAgent:
         await self.copies.aclose()
         await self.registration.aclose()
         await self._admin.aclose()
+        self._reads.close()  # the last: sessions read their server's goodbye
 
     def announcement(self) -> dict[str, object]:
         """Return the agent's id and ports."""
