@@ -32,9 +32,9 @@ from region_agent.realtime import (
 
 __all__ = ["RealtimeEndpoint", "open_session"]
 
-_PING_IDLE_S: Final = 5.0
-_PING_REPLY_S: Final = 5.0
-"""A dead peer is noticed after both (s); TCP alone would take a quarter of an hour."""
+_PING_AFTER_S: Final = 5.0
+"""A dead peer is noticed after twice that (s); TCP alone would take a quarter of an
+hour."""
 _MAX_RETRY_AFTER_S: Final = 3600.0
 _TOO_MANY_REQUESTS: Final = 429
 
@@ -117,8 +117,7 @@ async def _connect(
                 headers=headers,
                 handshake_timeout_s=timeout_s,
                 max_message_bytes=MAX_MESSAGE_BYTES,
-                ping_after_s=_PING_IDLE_S,
-                pong_within_s=_PING_REPLY_S,
+                ping_after_s=_PING_AFTER_S,
             )
     except TimeoutError:
         raise RealtimeConnectError(f"no connection within {timeout_s:g} s") from None

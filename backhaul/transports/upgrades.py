@@ -66,7 +66,6 @@ async def connect_together(
     handshake_timeout_s: float,
     max_message_bytes: int,
     ping_after_s: float,
-    pong_within_s: float,
 ) -> None:
     """Open a WebSocket whose socket may join *group*; *listener* hears of it.
 
@@ -78,8 +77,8 @@ async def connect_together(
         headers: Of the request, besides those of WebSockets.
         handshake_timeout_s: For the answer to the request (s).
         max_message_bytes: Longest frame that is read.
-        ping_after_s: Silence after which the peer is asked for life (s).
-        pong_within_s: How long it may take to show any (s).
+        ping_after_s: Silence after which the peer is asked for life, and how long it
+            may take to show any (s).
 
     Raises:
         OSError: If there is no connection, or no TLS on it.
@@ -95,7 +94,7 @@ async def connect_together(
         websocket_handshake_timeout=handshake_timeout_s,
         enable_auto_ping=True,
         auto_ping_idle_timeout=ping_after_s,
-        auto_ping_reply_timeout=pong_within_s,
+        auto_ping_reply_timeout=ping_after_s,
         max_frame_size=max_message_bytes,
         extra_headers=headers,
     )
