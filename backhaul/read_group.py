@@ -1,6 +1,6 @@
 """Sockets that are read together, once in a tick, when there is much to read.
 
-A busy process is woken by every frame of every caller, and spends more on being woken
+A busy process is woken by every frame of every call, and spends more on being woken
 than on the frame, which then waits for the tick to go on. So it may as well wait in its
 socket: one look at all of them in a tick finds dozens of frames.
 """
