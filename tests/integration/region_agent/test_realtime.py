@@ -83,17 +83,18 @@ async def endpoint(
         with contextlib.suppress(ConnectionClosed):
             await script(connection)
 
-    with contextlib.closing(ReadGroup(Batcher())) as reads:
-        async with serve(run, "127.0.0.1", 0, process_request=answer) as server:
-            port = next(iter(server.sockets)).getsockname()[1]
-            yield RealtimeEndpoint(
-                url=f"ws://127.0.0.1:{port}/v1/realtime",
-                model="gpt-realtime-2.1",
-                api_key=Secret("sk-test"),
-                reads=reads,
-                headers={"OpenAI-Project": Secret("proj_1")},
-                **({"open_timeout_s": 10.0} | figures),
-            )
+    reads = ReadGroup(Batcher())
+    async with serve(run, "127.0.0.1", 0, process_request=answer) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield RealtimeEndpoint(
+            url=f"ws://127.0.0.1:{port}/v1/realtime",
+            model="gpt-realtime-2.1",
+            api_key=Secret("sk-test"),
+            reads=reads,
+            headers={"OpenAI-Project": Secret("proj_1")},
+            **({"open_timeout_s": 10.0} | figures),
+        )
+    reads.close()
 
 
 async def greet(connection: ServerConnection, *, lifetime_s: float = 3600) -> None:
@@ -413,17 +414,16 @@ async def test_a_server_that_hangs_up_in_the_handshake_fails_at_once() -> None:
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        with contextlib.closing(ReadGroup(Batcher())) as reads:
-            where = RealtimeEndpoint(
-                url=f"ws://127.0.0.1:{port}/v1/realtime",
-                model="gpt-realtime-2.1",
-                api_key=Secret("sk-test"),
-                reads=reads,
-                open_timeout_s=60.0,
-            )
-            async with asyncio.timeout(30):
-                failure = await refusal(where)
-    assert failure.reason == "closed during the handshake"
+        where = RealtimeEndpoint(
+            url=f"ws://127.0.0.1:{port}/v1/realtime",
+            model="gpt-realtime-2.1",
+            api_key=Secret("sk-test"),
+            reads=ReadGroup(Batcher()),
+            open_timeout_s=60.0,
+        )
+        async with asyncio.timeout(30):
+            assert (await refusal(where)).reason == "closed during the handshake"
+        where.reads.close()
 
 
 async def test_an_error_or_a_close_while_opening_is_a_failure() -> None:

@@ -73,19 +73,20 @@ async def agent(
 ) -> AsyncIterator[tuple[RealtimeEndpoint, Batcher]]:
     """Serve sessions; return where, and the clock of the process that opens them."""
     batcher = Batcher()
-    async with contextlib.AsyncExitStack() as stack:
-        reads = stack.enter_context(contextlib.closing(ReadGroup(batcher)))
-        serving = serve(answer, "127.0.0.1", 0, ssl=tls)
-        server = await stack.enter_async_context(serving)
+    reads = ReadGroup(batcher)
+    async with serve(answer, "127.0.0.1", 0, ssl=tls) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        where = RealtimeEndpoint(
-            url=f"{'wss' if tls else 'ws'}://localhost:{port}/v1/realtime",
-            model="gpt-realtime",
-            api_key=Secret("sk-test"),
-            reads=reads,
-            context=trusted,
+        yield (
+            RealtimeEndpoint(
+                url=f"{'wss' if tls else 'ws'}://localhost:{port}/v1/realtime",
+                model="gpt-realtime",
+                api_key=Secret("sk-test"),
+                reads=reads,
+                context=trusted,
+            ),
+            batcher,
         )
-        yield where, batcher
+    reads.close()
 
 
 async def opened(where: RealtimeEndpoint) -> RealtimeSession:
@@ -97,6 +98,32 @@ async def proven(session: RealtimeSession) -> None:
     session.prove(answered.set)
     async with asyncio.timeout(20):
         await answered.wait()
+
+
+async def test_sessions_of_calls_are_read_with_the_tick_and_others_at_once() -> None:
+    async with agent() as (where, batcher):
+        batcher.tick = Held(now=monotonic_s())
+        in_a_call, in_stock = await opened(where), await opened(where)
+        call = Hearer()
+        in_a_call.bind(call)
+        in_a_call.send(b"{}")
+        await call.until_told(1)  # and from now on there is a tick
+        in_a_call.send(b"{}")
+        for _ in range(5):
+            await proven(in_stock)
+        assert call.events == 1
+        batcher._tick()
+        await call.until_told(2)
+        for session in (in_a_call, in_stock):
+            session.close()
+
+
+async def test_a_session_that_was_closed_before_its_call_takes_no_audio() -> None:
+    async with agent() as (where, _):
+        session = await opened(where)
+        session.close()
+        session.bind(Hearer())
+        assert not session.append_audio(b"\xff")
 
 
 def context_of(pki: Path) -> ssl.SSLContext:
@@ -115,26 +142,19 @@ def trusting(pki: Path) -> ssl.SSLContext:
     )
 
 
-@pytest.mark.parametrize("secure", [False, True])
-async def test_sessions_of_calls_are_read_with_the_tick_and_others_at_once(
-    tmp_path: Path, secure: bool
+async def test_a_session_over_tls_is_opened_and_read_in_a_busy_process(
+    tmp_path: Path,
 ) -> None:
-    tls = (context_of(tmp_path), trusting(tmp_path)) if secure else (None, None)
-    async with agent(*tls) as (where, batcher):
-        batcher.tick = Held(now=monotonic_s())
-        in_a_call, in_stock = await opened(where), await opened(where)
+    tls = context_of(tmp_path)
+    async with agent(tls, trusting(tmp_path)) as (where, batcher):
+        session = await opened(where)
         call = Hearer()
-        in_a_call.bind(call)
-        in_a_call.send(b"{}")
-        await call.until_told(1)  # and from now on there is a tick
-        in_a_call.send(b"{}")
-        for _ in range(5):
-            await proven(in_stock)
-        assert call.events == 1
-        batcher._tick()
-        await call.until_told(2)
-        for session in (in_a_call, in_stock):
-            session.close()
+        session.bind(call)
+        batcher.tick.passed(100_000)
+        for told in range(1, 4):
+            session.send(b"{}")
+            await call.until_told(told)
+        session.close()
 
 
 async def test_a_server_whose_certificate_is_not_trusted_gets_no_session(
@@ -151,7 +171,8 @@ async def test_a_server_whose_certificate_is_not_trusted_gets_no_session(
 
 
 async def test_a_url_that_is_none_is_a_failure_to_connect() -> None:
-    with contextlib.closing(ReadGroup(Batcher())) as reads:
-        where = RealtimeEndpoint("http://localhost", "m", Secret("sk-test"), reads)
-        with pytest.raises(RealtimeConnectError):
-            await opened(where)
+    reads = ReadGroup(Batcher())
+    where = RealtimeEndpoint("http://localhost", "m", Secret("sk-test"), reads)
+    with pytest.raises(RealtimeConnectError):
+        await opened(where)
+    reads.close()
