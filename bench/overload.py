@@ -51,6 +51,7 @@ warm_sessions = {most}
 [profiles.desk.fallback]
 script = "We cannot take your call right now. Please call again in a few minutes."
 [edge]
+target_calls = 1000
 [region_agent]
 max_calls = {most}
 target_calls = {most}

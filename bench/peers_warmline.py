@@ -65,6 +65,8 @@ def _config(bed: Bed, transport: str, http_port: int) -> dict[str, Any]:
         "http_port": http_port,
         "media_port": media_port,
         "admin_port": 0,
+        "target_calls": most,
+        "max_calls": most,
         "link_transport": transport,
     }
     if bed.tls:

@@ -49,6 +49,8 @@ CONFIG: Final = """
 instructions = "Answer the telephone."
 greeting = "Hello, and thank you for calling. How can I help you today?"
 warm_sessions = {warm}
+[edge]
+target_calls = 1000
 [region_agent]
 max_calls = {most}
 target_calls = {most}

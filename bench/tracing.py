@@ -54,6 +54,7 @@ greeting = "Hello, and thank you for calling. How can I help you today?"
 silence = {{ after_s = 0 }}
 warm_sessions = {warm}
 [edge]
+target_calls = 1000
 [region_agent]
 max_calls = {most}
 target_calls = {most}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edge.media_streams import MEDIA_PATH
-from edge.settings import EdgeSite
+from edge.site import EdgeSite
 
 __all__ = [
     "Action",

@@ -5,7 +5,10 @@ while the caller is on the line, with two more tries elsewhere; the profile's sc
 human. A caller never hears silence, and never waits in a queue.
 """
 
+from collections.abc import Callable
 from typing import Final
+
+import structlog
 
 from backhaul.clock import monotonic_s
 from backhaul.core.close_reason import CloseReason
@@ -39,6 +42,8 @@ __all__ = ["Desk"]
 _MARGIN_S: Final = 3.0
 """Beyond what something should take (s); then the call goes on without it."""
 
+_log = structlog.get_logger()
+
 
 class Desk:
     """Where calls begin, and begin again after a failure.
@@ -59,10 +64,15 @@ class Desk:
         locator: CallerLocator,
         metrics: EdgeMetrics,
         traces: CallTraces,
+        is_full: Callable[[], bool],
     ) -> None:
         self.draining = False
+        self._is_full = is_full
         self.neighbours = Neighbours(
-            settings, agents=lambda: links.agents, is_draining=lambda: self.draining
+            settings,
+            agents=lambda: links.agents,
+            is_draining=lambda: self.draining,
+            is_full=is_full,
         )
         self.hand_over = HandOver(settings, neighbours=self.neighbours, metrics=metrics)
         self._locator = locator
@@ -95,6 +105,10 @@ class Desk:
         if self.draining:
             search = Search(form.call_sid, profile, leg=leg)
             return self._turn_away(search, caller, trace)
+        # Whom another edge has failed may have talked already, and is never too many.
+        if self._is_full() and not form.failed:
+            search = Search(form.call_sid, profile, leg=leg)
+            return await self._send_on(search, caller, times=times, trace=trace)
         if form.failed:  # the edge that was to have the call, perhaps
             self.hand_over.take_back(form.call_sid)
         edge = "" if form.failed else self.hand_over.choose(form.call_sid, place)
@@ -116,6 +130,29 @@ class Desk:
             search, lease, caller=caller, times=times, trace=trace, was_heard=heard
         )
         return self._turn_away(search, caller, trace) if call is None else call.twiml
+
+    async def _send_on(
+        self, search: Search, caller: Caller, *, times: CallTimes, trace: CallTrace
+    ) -> str:
+        """Return TwiML for a new call beyond the ceiling of this edge.
+
+        Another edge has it, or else the carrier says the script: it costs nothing here,
+        where every call more makes all others late.
+        """
+        edge = self.hand_over.choose(search.call_sid, caller.place, is_full=True)
+        search.edge = edge
+        lease = await self.placement.warm(search) if edge else None
+        if lease is not None:
+            text = self.hand_over.give(
+                edge, search, lease, caller=caller, times=times, trace=trace
+            )
+            if text is not None:
+                self._metrics.over_ceiling.labels(outcome="given").inc()
+                return text
+            lease.release()
+        self._metrics.over_ceiling.labels(outcome="turned_away").inc()
+        _log.warning("call.turned_away", call_sid=search.call_sid, reason="edge_full")
+        return self._turn_away(search, caller, trace)
 
     async def rescue(self, form: CarrierForm) -> str | None:
         """Return TwiML for a call of an edge that is gone; None: nobody knows of it."""

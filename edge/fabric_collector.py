@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from backhaul.core.ceiling import Ceiling
 from edge.calls import Calls
 from edge.links import AgentLinks
 
@@ -14,14 +15,20 @@ __all__ = ["FabricCollector"]
 class FabricCollector(Collector):
     """Reads calls and agents at scrape time."""
 
-    def __init__(self, calls: Calls, links: AgentLinks) -> None:
+    def __init__(self, calls: Calls, links: AgentLinks, ceiling: Ceiling) -> None:
         self._calls = calls
         self._links = links
+        self._ceiling = ceiling
 
     def collect(self) -> Iterator[Metric]:
         """Return the present state as metric families."""
         yield GaugeMetricFamily(
             "active_calls", "Calls in progress, ringing included.", len(self._calls)
+        )
+        yield GaugeMetricFamily(
+            "edge_capacity_calls",
+            "Most calls that the edge takes by itself, as learned.",
+            self._ceiling.limit,
         )
         ended = CounterMetricFamily(
             "edge_calls_ended", "Ended calls by reason.", labels=["reason"]

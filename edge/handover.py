@@ -65,15 +65,20 @@ class HandOver:
         )
         self._given: OrderedDict[str, Given] = OrderedDict()
 
-    def choose(self, call_sid: str, place: CallerPlace) -> str:
-        """Return the edge that should have a call, nothing if this one should.
+    def choose(
+        self, call_sid: str, place: CallerPlace, *, is_full: bool = False
+    ) -> str:
+        """Return the edge that should have a new call, nothing if this one should.
 
         Args:
             call_sid: For the log.
             place: Where the caller probably is.
+            is_full: Whether this edge has as many calls as it carries: any other one
+                that has room should have it then.
         """
         own = self._settings.site.point
-        others = self._neighbours.alive()
+        full = self._neighbours.full()
+        others = [one for one in self._neighbours.alive() if one.name not in full]
         if own is None or not others:
             return ""
         choice = choose_edge(
@@ -81,6 +86,7 @@ class HandOver:
             others,
             region=self._region,
             caller=place,
+            own_is_full=is_full,
         )
         _log.info(
             "call.edge_chosen",
@@ -154,15 +160,17 @@ class HandOver:
     def refuge(self, agent: TellingAgent) -> str:
         """Return the base URL of an edge that can take calls of *agent*, or nothing."""
         neighbours = self._neighbours
+        full = neighbours.full()
         options = (
-            (distance_km(self._region, option.place), option.name)
+            (option.name in full, distance_km(self._region, option.place), option.name)
             for option in neighbours.alive()
             if neighbours.can_reach(option.name, agent)
         )
-        nearest = min(options, default=None)
-        if nearest is None:
+        best = min(options, default=None)
+        if best is None:
             return self._settings.shared_url.rstrip("/")
-        return neighbours.sites[nearest[1]].public_base_url
+        *_, name = best
+        return neighbours.sites[name].public_base_url
 
     def call_off(self, call_sid: str) -> None:
         """The call is over: give its session back, unless it was redeemed."""

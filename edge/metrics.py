@@ -57,6 +57,13 @@ class EdgeMetrics:
             ["step"],
             registry=self.registry,
         )
+        self.over_ceiling = Counter(
+            "edge_calls_over_ceiling",
+            "New calls that came while the edge had as many as it carries: given to "
+            "another edge, or turned away.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.passed_on = Counter(
             "edge_passed_on",
             "Webhooks and streams that came to another worker than their call's.",

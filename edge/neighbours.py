@@ -6,7 +6,7 @@ takes calls, and is heard by the very agent that has the call's session, gets ca
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from backhaul.clock import monotonic_s
@@ -14,7 +14,8 @@ from backhaul.core.messages import Presence
 from backhaul.links import Link
 from backhaul.tasks import TaskOwner
 from edge.core.edge_choice import EdgeOption
-from edge.settings import EdgeSettings, EdgeSite
+from edge.settings import EdgeSettings
+from edge.site import EdgeSite
 
 __all__ = ["Neighbours", "TellingAgent"]
 
@@ -37,6 +38,11 @@ class TellingAgent(Protocol):
         ...
 
     @property
+    def full_edges(self) -> frozenset[str]:
+        """Return those of them that have as many calls as they carry."""
+        ...
+
+    @property
     def edges_told_at(self) -> float:
         """Return when it said so (monotonic s)."""
         ...
@@ -51,6 +57,7 @@ class Neighbours:
         *,
         agents: Callable[[], Mapping[str, TellingAgent]],
         is_draining: Callable[[], bool],
+        is_full: Callable[[], bool],
     ) -> None:
         """Know the other edges that have a place.
 
@@ -58,6 +65,7 @@ class Neighbours:
             settings: The edge's.
             agents: Returns the agents that links are kept to.
             is_draining: Tells whether this edge takes no more calls.
+            is_full: Tells whether it has as many as it carries.
         """
         self.sites: dict[str, EdgeSite] = {
             name: site
@@ -72,6 +80,7 @@ class Neighbours:
         )
         self._agents = agents
         self._is_draining = is_draining
+        self._is_full = is_full
         self._tasks = TaskOwner()
 
     def start(self) -> None:
@@ -85,7 +94,7 @@ class Neighbours:
 
     def tell(self) -> None:
         """Say now whether this edge takes calls of others."""
-        presence = Presence(accepting=not self._is_draining())
+        presence = Presence(accepting=not self._is_draining(), full=self._is_full())
         for agent in self._agents().values():
             if agent.link is not None:
                 agent.link.send(presence)
@@ -94,22 +103,28 @@ class Neighbours:
         """Return the other edges that some agent has heard of just now."""
         if not self._options:
             return ()
-        since = monotonic_s() - _BELIEVED_FOR_S
-        told = [
-            agent.edges
-            for agent in self._agents().values()
-            if agent.edges_told_at > since
-        ]
+        told = [agent.edges for agent in self._telling()]
         return tuple(
             option
             for option in self._options
             if any(option.name in edges for edges in told)
         )
 
+    def full(self) -> frozenset[str]:
+        """Return the edges of which some agent has heard that they are full."""
+        telling = self._telling()
+        return frozenset(name for agent in telling for name in agent.full_edges)
+
     def can_reach(self, edge: str, agent: TellingAgent) -> bool:
         """Tell whether another edge has a link to *agent* right now."""
         since = monotonic_s() - _BELIEVED_FOR_S
         return edge in agent.edges and agent.edges_told_at > since
+
+    def _telling(self) -> Iterator[TellingAgent]:
+        since = monotonic_s() - _BELIEVED_FOR_S
+        for agent in self._agents().values():
+            if agent.edges_told_at > since:
+                yield agent
 
     async def _tell_forever(self) -> None:
         while True:

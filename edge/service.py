@@ -11,6 +11,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from backhaul.admin import admin_application
+from backhaul.ceiling_watch import CeilingWatch
+from backhaul.core.ceiling import Ceiling
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
@@ -95,6 +97,14 @@ class Edge:
         )
         self._tracer = _tracer(settings)
         self._runtime = RuntimeMetrics(self.metrics.registry)
+        self.lags = self._runtime.lags
+        self.ceiling = CeilingWatch(
+            Ceiling(settings.ceiling_config),
+            calls=lambda: len(self.calls),
+            lags=self.lags,
+            batcher=self.links.tables.batcher,
+            prefix="edge_",
+        )
         self._desk = Desk(
             settings,
             links=self.links,
@@ -106,6 +116,7 @@ class Edge:
             ),
             metrics=self.metrics,
             traces=CallTraces(self._tracer, self.metrics.registry),
+            is_full=lambda: len(self.calls) >= self.ceiling.ceiling.limit,
         )
         self.watch = RegionWatch(settings, links=self.links, calls=self.calls)
         self._media = MediaStreams(
@@ -178,6 +189,7 @@ class Edge:
         await asyncio.to_thread(load_numbering_plans)
         await self._geo_database.start()
         self._runtime.start()
+        self.ceiling.start()
         own = self._siblings.own
         if own is not None:
             await self._private.start(LOOPBACK, own.http_port, shared=True)
@@ -230,6 +242,7 @@ class Edge:
         await self._admin.aclose()
         await self.links.aclose()
         await self._geo_database.aclose()
+        await self.ceiling.aclose()
         self._runtime.close()
         await self._tracer.aclose()
 
@@ -244,12 +257,13 @@ class Edge:
 
     def _register_collectors(self) -> None:
         for collector in (
-            FabricCollector(self.calls, self.links),
+            FabricCollector(self.calls, self.links, self.ceiling.ceiling),
             LinkCollector(self.links),
             RegionCollector(self.watch),
             AgentFinderCollector(self._finder),
             GeoDatabaseCollector(self._geo_database),
             self._tracer.collector,
+            self.ceiling,
         ):
             self.metrics.registry.register(collector)
 

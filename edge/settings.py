@@ -1,14 +1,13 @@
 """Settings of one edge, and how they are found."""
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from backhaul.core.ceiling import CeilingConfig
 from backhaul.core.profile import Profile
 from backhaul.otlp_target import OTEL_VARIABLES, target_problems
 from backhaul.settings import (
@@ -19,10 +18,10 @@ from backhaul.settings import (
     environment_values,
 )
 from backhaul.transports.base import LinkTransport
-from edge.core.geography import Point
 from edge.core.twilio_places import TwilioRegion
+from edge.site import EdgeSite, url_problems
 
-__all__ = ["EdgeSettings", "EdgeSite", "LinkStandby", "load_settings"]
+__all__ = ["EdgeSettings", "LinkStandby", "load_settings"]
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -36,48 +35,6 @@ _ALIASES = {
     **OTEL_VARIABLES,
 }
 _SITE_FIELDS = ("public_url", "media_url", "latitude", "longitude")
-
-
-class EdgeSite(msgspec.Struct, frozen=True):
-    """Where an edge is, for all edges to know: part of its own table in the file."""
-
-    public_url: str = ""
-    media_url: str = ""
-    latitude: float | None = None
-    longitude: float | None = None
-
-    @property
-    def media_base_url(self) -> str:
-        """The URL that stream URLs start with."""
-        if self.media_url:
-            return self.media_url.rstrip("/")
-        return re.sub(r"^http", "ws", self.public_base_url)
-
-    @property
-    def public_base_url(self) -> str:
-        """The public URL without a trailing slash."""
-        return self.public_url.rstrip("/")
-
-    @property
-    def point(self) -> Point | None:
-        """Where it is; None: it does not say."""
-        if self.latitude is None or self.longitude is None:
-            return None
-        return Point(self.latitude, self.longitude)
-
-    def problems(self) -> tuple[str, ...]:
-        """Return one line per value that cannot be used."""
-        found = [
-            *_url_problems("public_url", self.public_url, "https", "http"),
-            *_url_problems("media_url", self.media_base_url, "wss", "ws"),
-        ]
-        if (self.latitude is None) != (self.longitude is None):
-            found.append("latitude and longitude: both or none")
-        try:
-            _ = self.point
-        except ValueError as exc:
-            found.append(f"latitude and longitude: {exc}")
-        return tuple(found)
 
 
 class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -228,6 +185,13 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link_connect_timeout_s: _Positive = 5.0
     """To open a link: the transport's handshakes and hello (s). The next dial does
     not wait for so long."""
+    target_calls: Annotated[int, Meta(ge=1)] = 100
+    """Calls that this process is trusted with, whatever it measures; how many more it
+    carries, it learns from its own lateness. New calls beyond that go to other edges,
+    or hear the profile's script. Counts as `max_calls` when it is higher. Too high:
+    calls wait for the processor; too low: the first calls of a burst go elsewhere."""
+    max_calls: Annotated[int, Meta(ge=1)] = 1000
+    """Never more calls at once, however easily they are carried."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     handover_s: Annotated[float, Meta(ge=0)] = 20.0
@@ -291,6 +255,12 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The public URL without a trailing slash."""
         return self.site.public_base_url
 
+    @property
+    def ceiling_config(self) -> CeilingConfig:
+        """Return between which figures the number of calls is learned."""
+        floor = min(self.target_calls, self.max_calls)
+        return CeilingConfig(floor=floor, most=self.max_calls)
+
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""
         found = list(self.site.problems())
@@ -321,29 +291,13 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _surroundings(self) -> Iterator[str]:
         """Yield what is wrong with what stands around the edge."""
         if self.shared_url:
-            yield from _url_problems("shared_url", self.shared_url, "https", "http")
+            yield from url_problems("shared_url", self.shared_url, "https", "http")
         if self.workers > 1 and self.ecs_agent_uri and not self.admin_token:
             yield "workers: without admin_token their calls cannot be protected on ECS"
         if self.drain_notice_s > self.drain_timeout_s:
             yield "drain_notice_s: above drain_timeout_s"
         if self.cloudwatch_namespace and not self.log_json:
             yield "cloudwatch_namespace: needs log_json"
-
-
-def _url_problems(name: str, url: str, secure: str, plain: str) -> tuple[str, ...]:
-    try:
-        parts = urlsplit(url)
-        port_known = parts.port is None or parts.port > 0
-    except ValueError:
-        return (f"{name}: {url!r} is not a URL",)
-    if parts.scheme not in {secure, plain} or not parts.hostname or not port_known:
-        return (f"{name}: {url!r} is not a {secure}:// URL",)
-    if parts.query or parts.fragment:
-        return (f"{name}: must not have a query or fragment",)
-    local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-    if parts.scheme == plain and not local:
-        return (f"{name}: Twilio needs {secure}:// for any host but this one",)
-    return ()
 
 
 def load_settings(

@@ -5,11 +5,16 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from backhaul.core import circuit_breaker, link, task_protection, warm_pool_events
+from backhaul.core import (
+    ceiling,
+    circuit_breaker,
+    link,
+    task_protection,
+    warm_pool_events,
+)
 from edge.core import call_machine, region_health, transport_choice
 from region_agent.core import (
     attachment,
-    ceiling,
     departure,
     outbox,
     session_ladder,
@@ -39,8 +44,8 @@ def render() -> str:
             session_ladder.TRANSITIONS,
         ),
         (
-            "The ceiling of an agent",
-            "region_agent/core/ceiling.py",
+            "The ceiling of an agent, or of an edge",
+            "backhaul/core/ceiling.py",
             ceiling.TRANSITIONS,
         ),
         (

@@ -24,7 +24,6 @@ from backhaul.core.messages import (
     Message,
     Open,
     Presence,
-    PresentEdges,
     Script,
     Stock,
     Surge,
@@ -270,8 +269,8 @@ class LinkListener:
                 self.on_stock_changed()
             case Find():
                 self.orphans.find(link, message)
-            case Presence(accepting):
-                self._answer_presence(link, accepting=accepting)
+            case Presence():
+                self._answer_presence(link, message)
             case _:
                 pass
 
@@ -346,15 +345,10 @@ class LinkListener:
         if not self._bridges and not self.leases:
             self._idle.set()
 
-    def _answer_presence(self, link: Link, *, accepting: bool) -> None:
-        rtt_s = link.smoothed_rtt_s
-        present = self._roster.hear(
-            link.peer.name,
-            accepting=accepting and rtt_s is not None,
-            rtt_s=rtt_s or 0.0,
-            now=monotonic_s(),
-        )
-        link.send(PresentEdges(present))
+    def _answer_presence(self, link: Link, presence: Presence) -> None:
+        name, rtt_s = link.peer.name, link.smoothed_rtt_s
+        present = self._roster.hear(name, presence, rtt_s=rtt_s, now=monotonic_s())
+        link.send(present)
 
     # Stock
 

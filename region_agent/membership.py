@@ -11,10 +11,10 @@ from prometheus_client.registry import Collector
 
 from backhaul.core.messages import Member, Members
 from backhaul.errors import StoreError
+from backhaul.metric_families import counter
 from backhaul.store import AgentRecord, Store
 from backhaul.tasks import TaskOwner
 from region_agent.core.members import fitting
-from region_agent.metric_families import counter
 
 __all__ = ["Membership", "MembershipCollector", "MembershipCounters"]
 

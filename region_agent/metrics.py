@@ -6,10 +6,10 @@ from dataclasses import asdict
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from backhaul.metric_families import counter, gauge
 from region_agent.call_services import CallServices
 from region_agent.core.attachment import AttachmentState
 from region_agent.listener import LinkListener
-from region_agent.metric_families import counter, gauge
 from region_agent.pool_metrics import PoolCollector
 from region_agent.service_metrics import ServiceCollector
 from region_agent.sessions import Sessions

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from backhaul.clock import monotonic_s
+from backhaul.metric_families import counter, gauge
 from region_agent.core.pool_events import PoolCounters
 from region_agent.leases import Leases
-from region_agent.metric_families import counter, gauge
 from region_agent.sessions import ProfileSessions, Sessions
 
 __all__ = ["PoolCollector"]

@@ -10,7 +10,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from backhaul.admin import admin_application
+from backhaul.ceiling_watch import CeilingWatch
 from backhaul.clock import unix_s
+from backhaul.core.ceiling import Ceiling
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, Hello, Surge
 from backhaul.credentials import LinkCredentials
@@ -29,7 +31,6 @@ from region_agent.admin import AgentViews
 from region_agent.call_copies import CallCopies
 from region_agent.call_services import CallServices
 from region_agent.call_trace import CallMetrics
-from region_agent.ceiling_watch import CeilingWatch
 from region_agent.cloud import AgentCloud
 from region_agent.core.pool_config import Capacity
 from region_agent.event_feeds import EventFeeds
@@ -87,10 +88,12 @@ class RegionAgent:
         self.listener.leases.acquired.also = self._news.taker("acquire")
         self._reads = ReadGroup(self.listener.batcher)
         endpoint = _endpoint(settings, self._reads)
+        ceiling = Ceiling(settings.ceiling_config)
+        capacity = Capacity(ceiling.limit, target=ceiling.target)
         self.sessions = Sessions(
             deployment.profiles,
             pool_config=settings.pool_config,
-            capacity=Capacity(settings.target_calls),
+            capacity=capacity,
             opens_per_s=settings.opens_per_s,
             endpoint=endpoint,
             answers=self.listener.leases,
@@ -116,11 +119,11 @@ class RegionAgent:
         self._runtime = RuntimeMetrics(self.registry)
         self.lags = self._runtime.lags
         self.ceiling = CeilingWatch(
-            settings.ceiling_config,
-            capacity=self.sessions.capacity,
+            ceiling,
+            calls=lambda: capacity.in_use,
             lags=self.lags,
             batcher=self.listener.batcher,
-            on_changed=self.listener.on_stock_changed,
+            on_moved=self._on_ceiling_moved,
         )
         self._cloud = AgentCloud(
             settings, sessions=self.sessions, listener=self.listener, rng=rng
@@ -295,6 +298,11 @@ class RegionAgent:
             book=self.services.metrics.book,
         )
         return LiveView(shown.snapshot, self._news, shown.call)
+
+    def _on_ceiling_moved(self) -> None:
+        ceiling = self.ceiling.ceiling
+        self.sessions.capacity.resize(ceiling.limit, target=ceiling.target)
+        self.listener.on_stock_changed()
 
     def _on_surge(self, surge: Surge) -> None:
         self.surges.on_surge(surge)

@@ -5,8 +5,8 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from backhaul.metric_families import counter, gauge
 from region_agent.call_services import CallServices
-from region_agent.metric_families import counter, gauge
 from region_agent.tools import DURATION_BOUNDS_S
 
 __all__ = ["ServiceCollector"]

@@ -10,11 +10,11 @@ import msgspec
 from msgspec import Meta
 
 from backhaul.core.agent_address import is_dialable
+from backhaul.core.ceiling import CeilingConfig
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
 from backhaul.otlp_target import OTEL_VARIABLES, target_problems
 from backhaul.settings import DeploymentFile, Secret, build, environment_values
-from region_agent.core.ceiling import CeilingConfig
 from region_agent.core.pool_config import PoolConfig
 from region_agent.core.realtime_protocol import MAX_SESSION_S
 from region_agent.core.session_pulse import PulseConfig

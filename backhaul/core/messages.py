@@ -197,6 +197,8 @@ class Presence(ControlMessage, tag="presence", frozen=True):
 
     accepting: bool
     """Whether it takes calls that other edges have answered."""
+    full: bool = False
+    """Whether it has as many calls as it carries; live ones may come all the same."""
 
 
 class PresentEdges(ControlMessage, tag="present", frozen=True):
@@ -204,6 +206,8 @@ class PresentEdges(ControlMessage, tag="present", frozen=True):
 
     rtt_s: dict[str, _Duration]
     """By name: the round trip between the edge and the sender (s)."""
+    full: tuple[str, ...] = ()
+    """Those of them that have as many calls as they carry."""
 
 
 class Moved(ControlMessage, tag="moved", frozen=True):

@@ -1,5 +1,6 @@
 """Which edge a call's Media Stream should go to: the nearest one that is alive."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -41,6 +42,7 @@ def choose_edge(
     *,
     region: Point,
     caller: CallerPlace,
+    own_is_full: bool = False,
 ) -> EdgeChoice:
     """Return the edge nearest to where the audio comes from, and then to the caller.
 
@@ -49,10 +51,11 @@ def choose_edge(
         others: Those that are alive.
         region: Twilio's processing Region.
         caller: Where the caller probably is; counts as much as it is trusted.
+        own_is_full: Whether any other edge is better than the own one.
     """
-    own_km = _cost_km(own, region, caller)
+    own_km = math.inf if own_is_full else _cost_km(own, region, caller)
     best, best_km = own, own_km
-    reasons = [(own.name, f"own edge, {own_km:.0f} km")]
+    reasons = [(own.name, f"own edge, {'full' if own_is_full else f'{own_km:.0f} km'}")]
     for option in others:
         cost_km = _cost_km(option, region, caller)
         verdict = "" if own_km - cost_km >= _MIN_SAVING_KM else ", saves too little"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from backhaul.core.messages import Presence, PresentEdges
+
 __all__ = ["EdgeRoster"]
 
 _HEARD_FOR_S: Final = 1.5
@@ -15,6 +17,7 @@ _MAX_EDGES: Final = 256
 class _Heard:
     at: float
     rtt_s: float
+    full: bool
 
 
 class EdgeRoster:
@@ -24,29 +27,29 @@ class EdgeRoster:
         self._heard: dict[str, _Heard] = {}
 
     def hear(
-        self, name: str, *, accepting: bool, rtt_s: float, now: float
-    ) -> dict[str, float]:
+        self, name: str, presence: Presence, *, rtt_s: float | None, now: float
+    ) -> PresentEdges:
         """Take an edge's word; return all edges that may be given calls.
 
         Args:
             name: The edge's.
-            accepting: Whether it takes calls of others.
-            rtt_s: Round trip to it (s).
+            presence: What it says.
+            rtt_s: Round trip to it (s); None, not known yet: nobody can judge it.
             now: The time (s).
-
-        Returns:
-            The round trip (s) to each of them, by name.
         """
         self._heard = {
             other: heard
             for other, heard in self._heard.items()
             if now - heard.at < _HEARD_FOR_S
         }
-        if not accepting:
+        if rtt_s is None or not presence.accepting:
             self.lose(name)
         elif name in self._heard or len(self._heard) < _MAX_EDGES:
-            self._heard[name] = _Heard(now, rtt_s)
-        return {other: heard.rtt_s for other, heard in self._heard.items()}
+            self._heard[name] = _Heard(now, rtt_s, presence.full)
+        return PresentEdges(
+            {other: heard.rtt_s for other, heard in self._heard.items()},
+            tuple(other for other, heard in self._heard.items() if heard.full),
+        )
 
     def lose(self, name: str) -> None:
         """Forget an edge whose last link is gone."""

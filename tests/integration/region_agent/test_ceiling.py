@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from backhaul.core.ceiling import CeilingState, Window
 from backhaul.core.messages import CloseReason, LeaseRefused
-from region_agent.core.ceiling import CeilingState, Window
 from tests.integration.region_agent.bench import StartBench, eventually
 
 

@@ -7,12 +7,14 @@ from backhaul.settings import Secret
 from edge.core.edge_choice import EdgeOption
 from edge.core.geography import Point
 from edge.neighbours import Neighbours
-from edge.settings import EdgeSettings, EdgeSite
+from edge.settings import EdgeSettings
+from edge.site import EdgeSite
 
 
 @dataclass
 class Agent:
     edges: dict[str, float] = field(default_factory=dict[str, float])
+    full_edges: frozenset[str] = frozenset()
     edges_told_at: float = -math.inf
     link: Link | None = None
 
@@ -31,6 +33,7 @@ def neighbours(*agents: Agent, **sites: EdgeSite) -> Neighbours:
         settings,
         agents=lambda: dict(zip("abc", agents, strict=False)),
         is_draining=lambda: False,
+        is_full=lambda: False,
     )
 
 
@@ -48,6 +51,16 @@ def test_an_edge_is_alive_while_an_agent_says_so() -> None:
     assert known.alive() == (EdgeOption("there", Point(39.0, -77.0)),)
     agent.edges_told_at -= 1.5
     assert known.alive() == ()
+
+
+def test_an_edge_is_full_while_any_agent_says_so() -> None:
+    now = monotonic_s()
+    says = Agent({"there": 0.01}, frozenset({"there"}), edges_told_at=now)
+    known = neighbours(Agent({"there": 0.01}, edges_told_at=now), says, there=THERE)
+    assert known.full() == {"there"}
+    assert [one.name for one in known.alive()] == ["there"]
+    says.edges_told_at -= 1.5
+    assert known.full() == frozenset()
 
 
 def test_only_the_agent_with_the_session_can_say_that_an_edge_reaches_it() -> None:

@@ -82,3 +82,15 @@ def test_equals_are_settled_by_name_in_whichever_order(turned: bool) -> None:
 def test_every_edge_considered_has_its_reason() -> None:
     choice = choose_edge(FRANKFURT, [ASHBURN, SYDNEY], region=US1, caller=NOWHERE)
     assert [name for name, _ in choice.reasons] == ["frankfurt", "ashburn", "sydney"]
+
+
+def test_whoever_is_full_gives_calls_to_any_other_edge_and_to_the_nearest() -> None:
+    others = [SYDNEY, NEW_YORK]
+    choice = choose_edge(ASHBURN, others, region=US1, caller=NOWHERE, own_is_full=True)
+    assert choice.name == "new-york"
+    assert ("ashburn", "own edge, full") in choice.reasons
+
+
+def test_whoever_is_full_and_alone_has_nobody_to_give_calls_to() -> None:
+    choice = choose_edge(ASHBURN, [], region=US1, caller=NOWHERE, own_is_full=True)
+    assert choice.name == "ashburn"

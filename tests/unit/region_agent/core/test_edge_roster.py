@@ -1,39 +1,63 @@
+from backhaul.core.messages import Presence, PresentEdges
 from region_agent.core.edge_roster import EdgeRoster
+
+THERE = Presence(accepting=True)
+LEAVING = Presence(accepting=False)
+FULL = Presence(accepting=True, full=True)
 
 
 def test_edges_that_say_they_are_there_are_named_to_each_other() -> None:
     roster = EdgeRoster()
-    assert roster.hear("a", accepting=True, rtt_s=0.02, now=0.0) == {"a": 0.02}
-    known = roster.hear("b", accepting=True, rtt_s=0.08, now=0.1)
-    assert known == {"a": 0.02, "b": 0.08}
+    known = roster.hear("a", THERE, rtt_s=0.02, now=0.0)
+    assert known == PresentEdges({"a": 0.02})
+    known = roster.hear("b", THERE, rtt_s=0.08, now=0.1)
+    assert known == PresentEdges({"a": 0.02, "b": 0.08})
 
 
 def test_an_edge_that_falls_silent_is_forgotten() -> None:
     roster = EdgeRoster()
-    roster.hear("silent", accepting=True, rtt_s=0.02, now=0.0)
-    assert "silent" in roster.hear("b", accepting=True, rtt_s=0.08, now=1.4)
-    assert "silent" not in roster.hear("b", accepting=True, rtt_s=0.08, now=1.5)
+    roster.hear("silent", FULL, rtt_s=0.02, now=0.0)
+    known = roster.hear("b", THERE, rtt_s=0.08, now=1.4)
+    assert known == PresentEdges({"silent": 0.02, "b": 0.08}, ("silent",))
+    known = roster.hear("b", THERE, rtt_s=0.08, now=1.5)
+    assert known == PresentEdges({"b": 0.08})
 
 
 def test_an_edge_that_drains_or_is_gone_is_named_no_more() -> None:
     roster = EdgeRoster()
-    roster.hear("drains", accepting=True, rtt_s=0.02, now=0.0)
-    roster.hear("gone", accepting=True, rtt_s=0.02, now=0.0)
-    assert roster.hear("drains", accepting=False, rtt_s=0.02, now=0.1) == {"gone": 0.02}
+    roster.hear("drains", THERE, rtt_s=0.02, now=0.0)
+    roster.hear("gone", THERE, rtt_s=0.02, now=0.0)
+    known = roster.hear("drains", LEAVING, rtt_s=0.02, now=0.1)
+    assert known == PresentEdges({"gone": 0.02})
     roster.lose("gone")
     roster.lose("gone")
-    assert roster.hear("drains", accepting=False, rtt_s=0.02, now=0.2) == {}
+    known = roster.hear("drains", LEAVING, rtt_s=0.02, now=0.2)
+    assert known == PresentEdges({})
+
+
+def test_an_edge_without_a_round_trip_is_not_named() -> None:
+    known = EdgeRoster().hear("new", THERE, rtt_s=None, now=0.0)
+    assert known == PresentEdges({})
+
+
+def test_a_full_edge_is_named_as_such_until_it_has_room() -> None:
+    roster = EdgeRoster()
+    known = roster.hear("a", FULL, rtt_s=0.02, now=0.0)
+    assert known == PresentEdges({"a": 0.02}, ("a",))
+    known = roster.hear("a", THERE, rtt_s=0.02, now=0.5)
+    assert known == PresentEdges({"a": 0.02})
 
 
 def test_the_latest_round_trip_counts() -> None:
     roster = EdgeRoster()
-    roster.hear("a", accepting=True, rtt_s=0.02, now=0.0)
-    assert roster.hear("a", accepting=True, rtt_s=0.05, now=0.5) == {"a": 0.05}
+    roster.hear("a", THERE, rtt_s=0.02, now=0.0)
+    known = roster.hear("a", THERE, rtt_s=0.05, now=0.5)
+    assert known == PresentEdges({"a": 0.05})
 
 
 def test_more_edges_than_an_answer_holds_are_left_out() -> None:
     roster = EdgeRoster()
     for number in range(299):
-        roster.hear(f"e{number}", accepting=True, rtt_s=0.02, now=0.0)
-    assert len(roster.hear("e299", accepting=True, rtt_s=0.02, now=0.0)) == 256
-    assert "e0" in roster.hear("e0", accepting=True, rtt_s=0.02, now=0.1)
+        roster.hear(f"e{number}", THERE, rtt_s=0.02, now=0.0)
+    assert len(roster.hear("e299", THERE, rtt_s=0.02, now=0.0).rtt_s) == 256
+    assert "e0" in roster.hear("e0", THERE, rtt_s=0.02, now=0.1).rtt_s

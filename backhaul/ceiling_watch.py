@@ -1,4 +1,4 @@
-"""Measures how late this process is, and sets how many calls it takes."""
+"""Measures how late this process is, and from that how many calls it takes."""
 
 import asyncio
 from collections import Counter
@@ -9,19 +9,17 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from backhaul.batcher import Batcher
-from backhaul.driver import LoopDriver
-from backhaul.recent import Recent
-from backhaul.tasks import TaskOwner
-from region_agent.core.ceiling import (
+from backhaul.core.ceiling import (
     WINDOW_S,
     Ceiling,
-    CeilingConfig,
     CeilingMoved,
     CeilingState,
     Window,
 )
-from region_agent.core.pool_config import Capacity
-from region_agent.metric_families import counter, gauge
+from backhaul.driver import LoopDriver
+from backhaul.metric_families import counter, gauge
+from backhaul.recent import Recent
+from backhaul.tasks import TaskOwner
 
 __all__ = ["CeilingWatch"]
 
@@ -29,7 +27,7 @@ _log = structlog.get_logger()
 
 
 class CeilingWatch(Collector):
-    """Keeps the capacity of an agent at what it carries.
+    """Keeps a process's ceiling of calls at what it carries.
 
     Attributes:
         ceiling: What was learned.
@@ -38,30 +36,32 @@ class CeilingWatch(Collector):
 
     def __init__(
         self,
-        config: CeilingConfig,
+        ceiling: Ceiling,
         *,
-        capacity: Capacity,
+        calls: Callable[[], int],
         lags: Recent,
         batcher: Batcher,
-        on_changed: Callable[[], None],
+        on_moved: Callable[[], None] = lambda: None,
+        prefix: str = "",
     ) -> None:
         """Know what to measure.
 
         Args:
-            config: Figures of the ceiling.
-            capacity: What is set.
+            ceiling: What is learned.
+            calls: Returns how many calls have a place.
             lags: How late timers fire (s).
             batcher: Counts the frames that are sent.
-            on_changed: Tells the edges.
+            on_moved: Hears when the limit is another one.
+            prefix: Of the names of the metrics.
         """
-        self.ceiling = Ceiling(config)
+        self.ceiling = ceiling
         self.moves = Counter[str]()
-        self._limit = self.ceiling.limit
-        self._capacity = capacity
+        self._limit = ceiling.limit
+        self._calls = calls
         self._lags = lags
         self._batcher = batcher
-        self._on_changed = on_changed
-        capacity.resize(self.ceiling.limit, target=self.ceiling.target)
+        self._on_moved = on_moved
+        self._prefix = prefix
         self._seen = (0, 0)
         self._tasks = TaskOwner()
         self._driver: LoopDriver[Window, CeilingMoved] = LoopDriver(
@@ -85,7 +85,7 @@ class CeilingWatch(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the present state as metric families."""
         yield gauge(
-            "ceiling_state",
+            f"{self._prefix}ceiling_state",
             "1 for what is known of the ceiling of calls, 0 for all else.",
             ("state",),
             (
@@ -94,15 +94,15 @@ class CeilingWatch(Collector):
             ),
         )
         yield counter(
-            "ceiling_moves",
+            f"{self._prefix}ceiling_moves",
             "Times that the ceiling of calls was set anew, by where it went.",
             ("direction",),
             (((name,), self.moves[name]) for name in ("raised", "lowered")),
         )
         late = self._batcher.late
         yield counter(
-            "link_frames_sent",
-            "Frames to edges, by whether they were held here for over 20 ms (late).",
+            f"{self._prefix}link_frames_sent",
+            "Frames sent on links, by whether they were held for over 20 ms (late).",
             ("outcome",),
             ((("in_time",), self._batcher.sent - late), (("late",), late)),
         )
@@ -119,20 +119,19 @@ class CeilingWatch(Collector):
             lags_s=tuple(self._lags.take()),
             frames=sent - seen[0],
             late=late - seen[1],
-            calls=self._capacity.in_use,
+            calls=self._calls(),
         )
 
     def _perform(self, moved: CeilingMoved) -> None:
         if moved.limit != self._limit:
             self.moves["raised" if moved.limit > self._limit else "lowered"] += 1
             self._limit = moved.limit
-            self._capacity.resize(moved.limit, target=self.ceiling.target)
-            self._on_changed()
+            self._on_moved()
         if moved.old is not moved.new:
             _log.info(
                 "ceiling.state_changed",
                 old=moved.old.name.lower(),
                 new=moved.new.name.lower(),
                 limit=moved.limit,
-                calls=self._capacity.in_use,
+                calls=self._calls(),
             )

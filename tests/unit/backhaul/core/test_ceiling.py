@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from region_agent.core.ceiling import (
+from backhaul.core.ceiling import (
     TRANSITIONS,
     WINDOW_S,
     Ceiling,
