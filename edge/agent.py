@@ -111,7 +111,7 @@ class Agent:
         evidence: What its calls and those of others tell of its region.
         draining: Whether it closes its links as they become free, for good.
         edges: The edges that it can be reached by: the round trip to each (s).
-        full_edges: Those of them that have as many calls as they carry.
+        rooms: How many more new calls they take, of those that say so.
         edges_told_at: When it said so (monotonic s).
     """
 
@@ -148,7 +148,7 @@ class Agent:
         self.closed_links = LinkCounters()
         self.draining = False
         self.edges: dict[str, float] = {}
-        self.full_edges: frozenset[str] = frozenset()
+        self.rooms: dict[str, int] = {}
         self.edges_told_at = -math.inf
         self._fleet = fleet
         self._ready: dict[Link, None] = {}
@@ -321,8 +321,8 @@ class Agent:
                 self._on_answer(message, link)
             case Members():
                 self._fleet.on_members(self, message)
-            case PresentEdges(rtt_s, full):
-                self.edges, self.full_edges = rtt_s, frozenset(full)
+            case PresentEdges(rtt_s, rooms):
+                self.edges, self.rooms = rtt_s, rooms
                 self.edges_told_at = monotonic_s()
                 self._fleet.on_edges(self)
             case _:

@@ -64,15 +64,15 @@ class Desk:
         locator: CallerLocator,
         metrics: EdgeMetrics,
         traces: CallTraces,
-        is_full: Callable[[], bool],
+        room: Callable[[], int],
     ) -> None:
         self.draining = False
-        self._is_full = is_full
+        self._room = room
         self.neighbours = Neighbours(
             settings,
             agents=lambda: links.agents,
             is_draining=lambda: self.draining,
-            is_full=is_full,
+            room=room,
         )
         self.hand_over = HandOver(settings, neighbours=self.neighbours, metrics=metrics)
         self._locator = locator
@@ -106,7 +106,7 @@ class Desk:
             search = Search(form.call_sid, profile, leg=leg)
             return self._turn_away(search, caller, trace)
         # Whom another edge has failed may have talked already, and is never too many.
-        if self._is_full() and not form.failed:
+        if not (self._room() or form.failed):
             search = Search(form.call_sid, profile, leg=leg)
             return await self._send_on(search, caller, times=times, trace=trace)
         if form.failed:  # the edge that was to have the call, perhaps

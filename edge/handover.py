@@ -133,6 +133,7 @@ class HandOver:
         self._given[search.call_sid] = Given(edge, answer, lease)
         if len(self._given) > _GIVEN_KEPT:
             self._given.popitem(last=False)
+        self._neighbours.gave(edge)
         self._count("given")
         trace.give(
             {

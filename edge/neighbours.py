@@ -6,6 +6,7 @@ takes calls, and is heard by the very agent that has the call's session, gets ca
 """
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
@@ -22,6 +23,9 @@ __all__ = ["Neighbours", "TellingAgent"]
 _TELL_EVERY_S: Final = 0.5
 _BELIEVED_FOR_S: Final = 1.5
 """How long an agent's word of other edges holds (s)."""
+_ON_THEIR_WAY_S: Final = 1.0
+"""For about so long what an edge says does not contain a call that was given it (s):
+it tells an agent, and the agent us, every half second, and a stream takes a while."""
 
 
 class TellingAgent(Protocol):
@@ -38,8 +42,8 @@ class TellingAgent(Protocol):
         ...
 
     @property
-    def full_edges(self) -> frozenset[str]:
-        """Return those of them that have as many calls as they carry."""
+    def rooms(self) -> Mapping[str, int]:
+        """Return how many more new calls they take, of those that say so."""
         ...
 
     @property
@@ -57,7 +61,7 @@ class Neighbours:
         *,
         agents: Callable[[], Mapping[str, TellingAgent]],
         is_draining: Callable[[], bool],
-        is_full: Callable[[], bool],
+        room: Callable[[], int],
     ) -> None:
         """Know the other edges that have a place.
 
@@ -65,7 +69,7 @@ class Neighbours:
             settings: The edge's.
             agents: Returns the agents that links are kept to.
             is_draining: Tells whether this edge takes no more calls.
-            is_full: Tells whether it has as many as it carries.
+            room: Tells how many more it carries.
         """
         self.sites: dict[str, EdgeSite] = {
             name: site
@@ -80,7 +84,9 @@ class Neighbours:
         )
         self._agents = agents
         self._is_draining = is_draining
-        self._is_full = is_full
+        self._room = room
+        self._given: deque[tuple[float, str]] = deque()
+        """Lately, to whom: what an edge says is from before they arrive there."""
         self._tasks = TaskOwner()
 
     def start(self) -> None:
@@ -94,7 +100,7 @@ class Neighbours:
 
     def tell(self) -> None:
         """Say now whether this edge takes calls of others."""
-        presence = Presence(accepting=not self._is_draining(), full=self._is_full())
+        presence = Presence(accepting=not self._is_draining(), room=self._room())
         for agent in self._agents().values():
             if agent.link is not None:
                 agent.link.send(presence)
@@ -111,9 +117,21 @@ class Neighbours:
         )
 
     def full(self) -> frozenset[str]:
-        """Return the edges of which some agent has heard that they are full."""
-        telling = self._telling()
-        return frozenset(name for agent in telling for name in agent.full_edges)
+        """Return the edges that say that they are full, or are by what we gave them."""
+        since = monotonic_s() - _ON_THEIR_WAY_S
+        while self._given and self._given[0][0] < since:
+            self._given.popleft()
+        given = Counter(name for _, name in self._given)
+        return frozenset(
+            name
+            for agent in self._telling()
+            for name, room in agent.rooms.items()
+            if room <= given[name]
+        )
+
+    def gave(self, edge: str) -> None:
+        """Take note of a new call that was given to *edge*."""
+        self._given.append((monotonic_s(), edge))
 
     def can_reach(self, edge: str, agent: TellingAgent) -> bool:
         """Tell whether another edge has a link to *agent* right now."""

@@ -116,7 +116,7 @@ class Edge:
             ),
             metrics=self.metrics,
             traces=CallTraces(self._tracer, self.metrics.registry),
-            is_full=lambda: len(self.calls) >= self.ceiling.ceiling.limit,
+            room=lambda: max(self.ceiling.ceiling.limit - len(self.calls), 0),
         )
         self.watch = RegionWatch(settings, links=self.links, calls=self.calls)
         self._media = MediaStreams(

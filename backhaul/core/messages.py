@@ -197,8 +197,9 @@ class Presence(ControlMessage, tag="presence", frozen=True):
 
     accepting: bool
     """Whether it takes calls that other edges have answered."""
-    full: bool = False
-    """Whether it has as many calls as it carries; live ones may come all the same."""
+    room: Annotated[int, Meta(ge=0)] | None = None
+    """How many more new calls it takes; live ones may come all the same. None: it
+    does not say."""
 
 
 class PresentEdges(ControlMessage, tag="present", frozen=True):
@@ -206,8 +207,8 @@ class PresentEdges(ControlMessage, tag="present", frozen=True):
 
     rtt_s: dict[str, _Duration]
     """By name: the round trip between the edge and the sender (s)."""
-    full: tuple[str, ...] = ()
-    """Those of them that have as many calls as they carry."""
+    rooms: dict[str, Annotated[int, Meta(ge=0)]] = msgspec.field(default_factory=dict)
+    """How many more new calls they take, of those that say so."""
 
 
 class Moved(ControlMessage, tag="moved", frozen=True):

@@ -17,7 +17,7 @@ _MAX_EDGES: Final = 256
 class _Heard:
     at: float
     rtt_s: float
-    full: bool
+    room: int | None
 
 
 class EdgeRoster:
@@ -45,10 +45,14 @@ class EdgeRoster:
         if rtt_s is None or not presence.accepting:
             self.lose(name)
         elif name in self._heard or len(self._heard) < _MAX_EDGES:
-            self._heard[name] = _Heard(now, rtt_s, presence.full)
+            self._heard[name] = _Heard(now, rtt_s, presence.room)
         return PresentEdges(
             {other: heard.rtt_s for other, heard in self._heard.items()},
-            tuple(other for other, heard in self._heard.items() if heard.full),
+            {
+                other: heard.room
+                for other, heard in self._heard.items()
+                if heard.room is not None
+            },
         )
 
     def lose(self, name: str) -> None:

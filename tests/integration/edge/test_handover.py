@@ -318,7 +318,7 @@ async def test_a_full_edge_gets_no_new_calls_and_gives_its_own_to_others(
     async with first.connect() as twilio:
         await twilio.send(start())
         assert await heard(twilio, at_least=len(GREETING_AUDIO)) == GREETING_AUDIO
-        await wait(lambda: "near" in told_far.full_edges)
+        await wait(lambda: told_far.rooms.get("near") == 0)
 
         second = await pair.ring(2)
         assert second.stream_url.startswith(pair.far.settings.media_url)
@@ -329,7 +329,7 @@ async def test_a_full_edge_gets_no_new_calls_and_gives_its_own_to_others(
         async with third.connect() as other:
             await other.send(start(3))
             assert await heard(other, at_least=len(GREETING_AUDIO)) == GREETING_AUDIO
-            await wait(lambda: "far" in told_near.full_edges)
+            await wait(lambda: told_near.rooms.get("far") == 0)
 
             for edge, number in ((pair.near, 4), (pair.far, 5)):
                 _, text = await edge.post(form=edge.sids(number))

@@ -14,7 +14,7 @@ from edge.site import EdgeSite
 @dataclass
 class Agent:
     edges: dict[str, float] = field(default_factory=dict[str, float])
-    full_edges: frozenset[str] = frozenset()
+    rooms: dict[str, int] = field(default_factory=dict[str, int])
     edges_told_at: float = -math.inf
     link: Link | None = None
 
@@ -33,7 +33,7 @@ def neighbours(*agents: Agent, **sites: EdgeSite) -> Neighbours:
         settings,
         agents=lambda: dict(zip("abc", agents, strict=False)),
         is_draining=lambda: False,
-        is_full=lambda: False,
+        room=lambda: 1,
     )
 
 
@@ -55,12 +55,23 @@ def test_an_edge_is_alive_while_an_agent_says_so() -> None:
 
 def test_an_edge_is_full_while_any_agent_says_so() -> None:
     now = monotonic_s()
-    says = Agent({"there": 0.01}, frozenset({"there"}), edges_told_at=now)
+    says = Agent({"there": 0.01}, {"there": 0}, edges_told_at=now)
     known = neighbours(Agent({"there": 0.01}, edges_told_at=now), says, there=THERE)
     assert known.full() == {"there"}
     assert [one.name for one in known.alive()] == ["there"]
     says.edges_told_at -= 1.5
     assert known.full() == frozenset()
+
+
+def test_what_was_given_lately_has_no_room_any_more() -> None:
+    now = monotonic_s()
+    agent = Agent({"there": 0.01}, {"there": 2}, edges_told_at=now)
+    known = neighbours(agent, there=THERE)
+    known.gave("there")
+    known.gave("elsewhere")
+    assert known.full() == frozenset()
+    known.gave("there")
+    assert known.full() == {"there"}
 
 
 def test_only_the_agent_with_the_session_can_say_that_an_edge_reaches_it() -> None:

@@ -3,7 +3,7 @@ from region_agent.core.edge_roster import EdgeRoster
 
 THERE = Presence(accepting=True)
 LEAVING = Presence(accepting=False)
-FULL = Presence(accepting=True, full=True)
+FULL = Presence(accepting=True, room=0)
 
 
 def test_edges_that_say_they_are_there_are_named_to_each_other() -> None:
@@ -18,7 +18,7 @@ def test_an_edge_that_falls_silent_is_forgotten() -> None:
     roster = EdgeRoster()
     roster.hear("silent", FULL, rtt_s=0.02, now=0.0)
     known = roster.hear("b", THERE, rtt_s=0.08, now=1.4)
-    assert known == PresentEdges({"silent": 0.02, "b": 0.08}, ("silent",))
+    assert known == PresentEdges({"silent": 0.02, "b": 0.08}, {"silent": 0})
     known = roster.hear("b", THERE, rtt_s=0.08, now=1.5)
     assert known == PresentEdges({"b": 0.08})
 
@@ -40,12 +40,12 @@ def test_an_edge_without_a_round_trip_is_not_named() -> None:
     assert known == PresentEdges({})
 
 
-def test_a_full_edge_is_named_as_such_until_it_has_room() -> None:
+def test_the_latest_word_of_how_much_room_there_is_counts() -> None:
     roster = EdgeRoster()
     known = roster.hear("a", FULL, rtt_s=0.02, now=0.0)
-    assert known == PresentEdges({"a": 0.02}, ("a",))
-    known = roster.hear("a", THERE, rtt_s=0.02, now=0.5)
-    assert known == PresentEdges({"a": 0.02})
+    assert known == PresentEdges({"a": 0.02}, {"a": 0})
+    known = roster.hear("a", Presence(accepting=True, room=7), rtt_s=0.02, now=0.5)
+    assert known == PresentEdges({"a": 0.02}, {"a": 7})
 
 
 def test_the_latest_round_trip_counts() -> None:
