@@ -140,7 +140,7 @@ class Desk:
         where every call more makes all others late.
         """
         edge = self.hand_over.choose(search.call_sid, caller.place, is_full=True)
-        search.edge = edge
+        search.edge = edge  # what is found has to suit that one
         lease = await self.placement.warm(search) if edge else None
         if lease is not None:
             text = self.hand_over.give(

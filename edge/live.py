@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from backhaul.clock import monotonic_s, unix_s
+from backhaul.core.ceiling import Ceiling
 from edge.admin import describe_agent
 from edge.agent import Agent
 from edge.call import Call
@@ -35,8 +36,10 @@ class EdgeLive:
         calls: Calls,
         region_row: Callable[..., Mapping[str, object]],
         is_draining: Callable[[], bool],
+        ceiling: Ceiling,
     ) -> None:
         self._settings = settings
+        self._ceiling = ceiling
         self._links = links
         self._calls = calls
         self._region_row = region_row
@@ -54,6 +57,7 @@ class EdgeLive:
             "longitude": settings.longitude,
             "draining": self._is_draining(),
             "active_calls": len(live),
+            "max_calls": self._ceiling.limit,
             "regions": self._regions(),
             "calls": {
                 "columns": _COLUMNS,

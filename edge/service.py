@@ -12,7 +12,7 @@ from aiohttp.typedefs import Middleware
 
 from backhaul.admin import admin_application
 from backhaul.ceiling_watch import CeilingWatch
-from backhaul.core.ceiling import Ceiling
+from backhaul.core.ceiling import Ceiling, CeilingConfig
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
 from backhaul.http import HttpListener
@@ -99,7 +99,7 @@ class Edge:
         self._runtime = RuntimeMetrics(self.metrics.registry)
         self.lags = self._runtime.lags
         self.ceiling = CeilingWatch(
-            Ceiling(settings.ceiling_config),
+            Ceiling(CeilingConfig.between(settings.target_calls, settings.max_calls)),
             calls=lambda: len(self.calls),
             lags=self.lags,
             batcher=self.links.tables.batcher,
@@ -274,6 +274,7 @@ class Edge:
             calls=self.calls,
             region_row=self.watch.row,
             is_draining=lambda: self._leaving,
+            ceiling=self.ceiling.ceiling,
         )
         return LiveView(shown.snapshot, self.metrics.news, shown.call)
 

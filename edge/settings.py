@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import Meta
 
-from backhaul.core.ceiling import CeilingConfig
 from backhaul.core.profile import Profile
 from backhaul.otlp_target import OTEL_VARIABLES, target_problems
 from backhaul.settings import (
@@ -191,7 +190,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     or hear the profile's script. Counts as `max_calls` when it is higher. Too high:
     calls wait for the processor; too low: the first calls of a burst go elsewhere."""
     max_calls: Annotated[int, Meta(ge=1)] = 1000
-    """Never more calls at once, however easily they are carried."""
+    """Never more calls at once, however easily they are carried. Too high: a process
+    that dies leaves many to the others; too low: it is not used to the full."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     handover_s: Annotated[float, Meta(ge=0)] = 20.0
@@ -254,12 +254,6 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def public_base_url(self) -> str:
         """The public URL without a trailing slash."""
         return self.site.public_base_url
-
-    @property
-    def ceiling_config(self) -> CeilingConfig:
-        """Return between which figures the number of calls is learned."""
-        floor = min(self.target_calls, self.max_calls)
-        return CeilingConfig(floor=floor, most=self.max_calls)
 
     def problems(self) -> tuple[str, ...]:
         """Return one line per value that cannot be used."""

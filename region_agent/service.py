@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from backhaul.admin import admin_application
 from backhaul.ceiling_watch import CeilingWatch
 from backhaul.clock import unix_s
-from backhaul.core.ceiling import Ceiling
+from backhaul.core.ceiling import Ceiling, CeilingConfig
 from backhaul.core.link import LinkConfig
 from backhaul.core.messages import PROTOCOL_VERSION, Hello, Surge
 from backhaul.credentials import LinkCredentials
@@ -88,7 +88,9 @@ class RegionAgent:
         self.listener.leases.acquired.also = self._news.taker("acquire")
         self._reads = ReadGroup(self.listener.batcher)
         endpoint = _endpoint(settings, self._reads)
-        ceiling = Ceiling(settings.ceiling_config)
+        ceiling = Ceiling(
+            CeilingConfig.between(settings.target_calls, settings.max_calls)
+        )
         capacity = Capacity(ceiling.limit, target=ceiling.target)
         self.sessions = Sessions(
             deployment.profiles,

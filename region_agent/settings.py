@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Meta
 
 from backhaul.core.agent_address import is_dialable
-from backhaul.core.ceiling import CeilingConfig
 from backhaul.core.profile import Profile
 from backhaul.errors import SettingsError
 from backhaul.otlp_target import OTEL_VARIABLES, target_problems
@@ -226,12 +225,6 @@ class RegionAgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         if self.lease_wait_s >= self.lease_ttl_s:
             found.append("lease_wait_s: not below lease_ttl_s")
         return found
-
-    @property
-    def ceiling_config(self) -> CeilingConfig:
-        """Return between which figures the number of calls is learned."""
-        floor = min(self.target_calls, self.max_calls)
-        return CeilingConfig(floor=floor, most=self.max_calls)
 
     @property
     def pulse_config(self) -> PulseConfig:

@@ -8,7 +8,7 @@ timers well before a caller hears it, and then is the time to refuse.
 import math
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Self
 
 __all__ = [
     "TRANSITIONS",
@@ -98,6 +98,16 @@ class CeilingConfig:
     """The same once it was met."""
     cut: float = 0.9
     """What is left of the calls in use when the process is late."""
+
+    @classmethod
+    def between(cls, target_calls: int, max_calls: int) -> Self:
+        """Return those of a process that is trusted with *target_calls* at least.
+
+        Args:
+            target_calls: Counts as *max_calls* when it is higher.
+            max_calls: Never more than these.
+        """
+        return cls(floor=min(target_calls, max_calls), most=max_calls)
 
     def __post_init__(self) -> None:
         """Check them."""

@@ -57,6 +57,7 @@ async def test_a_call_is_seen_from_its_ring_to_its_end(
         await bench.post("/twilio/status", bench.sids() | {"CallStatus": "completed"})
     await wait(lambda: not len(bench.edge.calls))
     said = await snapshot(bench)
+    assert (said["active_calls"], said["max_calls"]) == (0, 100)
     assert rows(said, "live") == []
     (row,) = rows(said, "ended")
     assert (row["end_reason"], row["legs"]) == ("caller_hung_up", 2)

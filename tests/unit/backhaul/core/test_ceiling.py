@@ -165,3 +165,13 @@ def test_twice_the_calls_a_process_carries_settle_just_below_that(carries: int) 
 def test_figures_that_contradict_each_other_are_refused(floor: int, most: int) -> None:
     with pytest.raises(ValueError, match="floor"):
         CeilingConfig(floor=floor, most=most)
+
+
+@pytest.mark.parametrize(
+    ("target_calls", "max_calls", "floor"), [(50, 300, 50), (50, 20, 20)]
+)
+def test_nobody_is_trusted_with_more_calls_than_the_most(
+    target_calls: int, max_calls: int, floor: int
+) -> None:
+    config = CeilingConfig.between(target_calls, max_calls)
+    assert (config.floor, config.most) == (floor, max_calls)
