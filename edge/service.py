@@ -229,6 +229,9 @@ class Edge:
 
     async def stop(self) -> None:
         """Close everything; calls that are still live come back to the action URL."""
+        # Whoever is asked from here on could only apologize; another edge can go on.
+        await self._public.aclose()
+        await self._private.aclose()
         for call in self.calls.live():
             call.feed(StreamLost(CloseReason.DRAINED))
             call.tell(CloseReason.DRAINED)
@@ -236,8 +239,6 @@ class Edge:
         await self._cloud.aclose()
         await self._desk.aclose()
         await self._media.aclose()
-        await self._public.aclose()
-        await self._private.aclose()
         await self._relay.aclose()
         await self._admin.aclose()
         await self.links.aclose()

@@ -217,6 +217,18 @@ async def test_a_stream_without_audio_ends_cleanly(bench: "Bench", wait: Any) ->
     assert len(bench.edge.calls) == 0
 
 
+async def test_an_edge_that_stops_hears_callers_answer_its_goodbye(
+    bench: "Bench", wait: Any
+) -> None:
+    async with stream(bench, await ring(bench)) as socket:
+        await socket.send(start())
+        await wait(lambda: bool(bench.agent.calls))
+        await bench.edge.stop()
+        assert await close_code(socket) == 1000
+        await socket.wait_closed()
+        assert socket.connection_exc is None  # not reset, as by bytes that nobody reads
+
+
 async def test_a_silent_peer_is_pinged_and_given_up(
     make_bench: "MakeBench", wait: Any
 ) -> None:
