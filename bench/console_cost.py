@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from backhaul.admin import admin_application
 from backhaul.clock import monotonic_s
+from backhaul.core.ceiling import Ceiling, CeilingConfig
 from backhaul.http import HttpListener
 from backhaul.live import LiveView
 from backhaul.news import News
@@ -63,6 +64,7 @@ def edge_with(count: int) -> EdgeLive:
         ),
         region_row=lambda _name, **_now: {},
         is_draining=lambda: False,
+        ceiling=Ceiling(CeilingConfig.between(count, count)),
     )
 
 

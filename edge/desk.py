@@ -2,7 +2,9 @@
 
 In order: a warm session of the best region, or of another one; a session that is opened
 while the caller is on the line, with two more tries elsewhere; the profile's script; a
-human. A caller never hears silence, and never waits in a queue.
+human. A caller never hears silence, and never waits in a queue. An edge that has as
+many calls as it carries gives new ones to other edges, or else has the carrier say the
+script.
 """
 
 from collections.abc import Callable
@@ -64,15 +66,17 @@ class Desk:
         locator: CallerLocator,
         metrics: EdgeMetrics,
         traces: CallTraces,
-        room: Callable[[], int],
+        limit: Callable[[], int],
     ) -> None:
         self.draining = False
-        self._room = room
+        self._limit = limit
+        self._seeking = 0
+        """New calls for which a session is looked for."""
         self.neighbours = Neighbours(
             settings,
             agents=lambda: links.agents,
             is_draining=lambda: self.draining,
-            room=room,
+            room=lambda: self.room,
         )
         self.hand_over = HandOver(settings, neighbours=self.neighbours, metrics=metrics)
         self._locator = locator
@@ -90,6 +94,11 @@ class Desk:
         self._cold_opens = ColdOpens(self.placement)
         self._addresses = Addresses(settings.site)
 
+    @property
+    def room(self) -> int:
+        """How many more new calls this edge takes."""
+        return max(self._limit() - len(self._calls) - self._seeking, 0)
+
     async def aclose(self) -> None:
         """Stop all searches."""
         await self.neighbours.aclose()
@@ -106,12 +115,31 @@ class Desk:
             search = Search(form.call_sid, profile, leg=leg)
             return self._turn_away(search, caller, trace)
         # Whom another edge has failed may have talked already, and is never too many.
-        if not (self._room() or form.failed):
+        if not (self.room or form.failed):
             search = Search(form.call_sid, profile, leg=leg)
             return await self._send_on(search, caller, times=times, trace=trace)
+        self._seeking += 1
+        try:
+            return await self._seek(
+                form, profile, caller=caller, times=times, trace=trace
+            )
+        finally:
+            self._seeking -= 1
+
+    async def _seek(
+        self,
+        form: CarrierForm,
+        profile: str,
+        *,
+        caller: Caller,
+        times: CallTimes,
+        trace: CallTrace,
+    ) -> str:
+        """Return TwiML for a new call, here or at the edge that suits it best."""
+        leg = trace.story.leg
         if form.failed:  # the edge that was to have the call, perhaps
             self.hand_over.take_back(form.call_sid)
-        edge = "" if form.failed else self.hand_over.choose(form.call_sid, place)
+        edge = "" if form.failed else self.hand_over.choose(form.call_sid, caller.place)
         epoch = 2 if form.failed else 1
         search = Search(form.call_sid, profile, epoch, leg=leg, edge=edge)
         lease = await self.placement.warm(search)
@@ -139,10 +167,18 @@ class Desk:
         Another edge has it, or else the carrier says the script: it costs nothing here,
         where every call more makes all others late.
         """
-        edge = self.hand_over.choose(search.call_sid, caller.place, is_full=True)
-        search.edge = edge  # what is found has to suit that one
-        lease = await self.placement.warm(search) if edge else None
-        if lease is not None:
+        tried: list[str] = []
+        until = times.webhook_at + self._settings.webhook_budget_s
+        choose = self.hand_over.choose
+        while monotonic_s() < until:
+            edge = choose(search.call_sid, caller.place, is_full=True, without=tried)
+            if not edge:
+                break
+            tried.append(edge)
+            search = Search(search.call_sid, search.profile, leg=search.leg, edge=edge)
+            lease = await self.placement.warm(search)
+            if lease is None:
+                continue
             text = self.hand_over.give(
                 edge, search, lease, caller=caller, times=times, trace=trace
             )
@@ -150,8 +186,10 @@ class Desk:
                 self._metrics.over_ceiling.labels(outcome="given").inc()
                 return text
             lease.release()
-        self._metrics.over_ceiling.labels(outcome="turned_away").inc()
-        _log.warning("call.turned_away", call_sid=search.call_sid, reason="edge_full")
+        # Whoever was tried has room, but there is no session for it.
+        reason = "no_session" if tried else "no_room"
+        self._metrics.over_ceiling.labels(outcome=reason).inc()
+        _log.warning("call.turned_away", call_sid=search.call_sid, reason=reason)
         return self._turn_away(search, caller, trace)
 
     async def rescue(self, form: CarrierForm) -> str | None:

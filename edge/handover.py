@@ -2,9 +2,11 @@
 
 The edge that answered the webhook locates the caller, chooses the edge, and leases the
 session that suits that edge best. The chosen edge makes the call from the ticket.
+An edge that is full gives new calls to the nearest one that is not.
 """
 
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,7 +68,12 @@ class HandOver:
         self._given: OrderedDict[str, Given] = OrderedDict()
 
     def choose(
-        self, call_sid: str, place: CallerPlace, *, is_full: bool = False
+        self,
+        call_sid: str,
+        place: CallerPlace,
+        *,
+        is_full: bool = False,
+        without: Container[str] = (),
     ) -> str:
         """Return the edge that should have a new call, nothing if this one should.
 
@@ -75,10 +82,15 @@ class HandOver:
             place: Where the caller probably is.
             is_full: Whether this edge has as many calls as it carries: any other one
                 that has room should have it then.
+            without: Edges that cannot have it.
         """
         own = self._settings.site.point
         full = self._neighbours.full()
-        others = [one for one in self._neighbours.alive() if one.name not in full]
+        others = [
+            one
+            for one in self._neighbours.alive()
+            if one.name not in full and one.name not in without
+        ]
         if own is None or not others:
             return ""
         choice = choose_edge(
@@ -93,6 +105,7 @@ class HandOver:
             call_sid=call_sid,
             edge=choice.name,
             reasons=dict(choice.reasons),
+            full=sorted(full),
         )
         return "" if choice.name == self._settings.name else choice.name
 

@@ -62,11 +62,14 @@ class OpenStreams:
         self._streams: set[MediaStream] = set()
         self._none = asyncio.Event()
         self._none.set()
+        self._closing = False
 
     def add(self, stream: "MediaStream") -> None:
         """One is connected."""
         self._streams.add(stream)
         self._none.clear()
+        if self._closing:
+            stream.end()
 
     def remove(self, stream: "MediaStream") -> None:
         """One is gone."""
@@ -76,6 +79,7 @@ class OpenStreams:
 
     async def aclose(self) -> None:
         """End all of them. A socket with bytes to read would be reset by our exit."""
+        self._closing = True
         for stream in tuple(self._streams):
             stream.end()
         with contextlib.suppress(TimeoutError):

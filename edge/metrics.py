@@ -60,7 +60,7 @@ class EdgeMetrics:
         self.over_ceiling = Counter(
             "edge_calls_over_ceiling",
             "New calls that came while the edge had as many as it carries: given to "
-            "another edge, or turned away.",
+            "another edge, or turned away for want of room or of a session there.",
             ["outcome"],
             registry=self.registry,
         )

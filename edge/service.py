@@ -116,7 +116,7 @@ class Edge:
             ),
             metrics=self.metrics,
             traces=CallTraces(self._tracer, self.metrics.registry),
-            room=lambda: max(self.ceiling.ceiling.limit - len(self.calls), 0),
+            limit=lambda: self.ceiling.ceiling.limit,
         )
         self.watch = RegionWatch(settings, links=self.links, calls=self.calls)
         self._media = MediaStreams(
@@ -189,7 +189,6 @@ class Edge:
         await asyncio.to_thread(load_numbering_plans)
         await self._geo_database.start()
         self._runtime.start()
-        self.ceiling.start()
         own = self._siblings.own
         if own is not None:
             await self._private.start(LOOPBACK, own.http_port, shared=True)
@@ -209,6 +208,7 @@ class Edge:
         self.watch.start()
         self._desk.neighbours.start()
         self._cloud.start()
+        self.ceiling.start()
         _log.info("edge.started", edge=settings.name, http_port=self.http_port)
 
     async def drain(self) -> None:

@@ -186,12 +186,14 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not wait for so long."""
     target_calls: Annotated[int, Meta(ge=1)] = 100
     """Calls that this process is trusted with, whatever it measures; how many more it
-    carries, it learns from its own lateness. New calls beyond that go to other edges,
-    or hear the profile's script. Counts as `max_calls` when it is higher. Too high:
-    calls wait for the processor; too low: the first calls of a burst go elsewhere."""
+    carries, it learns from its own lateness. New calls beyond that go to other edges
+    (see `latitude`), or hear the profile's script. Counts as `max_calls` when it is
+    higher. Too high: calls wait for the processor; too low: the first calls of a burst
+    go elsewhere."""
     max_calls: Annotated[int, Meta(ge=1)] = 1000
-    """Never more calls at once, however easily they are carried. Too high: a process
-    that dies leaves many to the others; too low: it is not used to the full."""
+    """No new calls beyond these, however easily they are carried; those of other edges
+    still come. Too high: a process that dies leaves many to the others; too low: it is
+    not used to the full."""
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     """How long live calls may go on after SIGTERM (s)."""
     handover_s: Annotated[float, Meta(ge=0)] = 20.0

@@ -92,7 +92,7 @@ function aboutRegion(region) {
 }
 
 function aboutEdge(edge) {
-  const facts = [["h3", edge.name], ["p", `${edge.active_calls} of ${edge.max_calls} calls${edge.draining ? ", draining" : ""}`]];
+  const facts = [["h3", edge.name], ["p", `${edge.active_calls} of ${edge.max_calls ?? "?"} calls${edge.draining ? ", draining" : ""}`]];
   for (const region of edge.regions) {
     for (const agent of region.agents) facts.push(["p", `${agent.id || agent.address}: ${agent.link === "ready" ? `${ms(agent.rtt_ms)} over ${agent.transport}, late ${ms(agent.late_p99_ms)}, lost ${agent.loss_percent} %, ${agent.channels} calls` : "no link"}`, agent.link === "ready" ? "quiet" : "state bad"]);
   }

@@ -340,7 +340,7 @@ async def test_a_full_edge_gets_no_new_calls_and_gives_its_own_to_others(
     count = pair.near.edge.metrics.registry.get_sample_value
     name = "edge_calls_over_ceiling_total"
     assert count(name, {"outcome": "given"}) == 1
-    assert count(name, {"outcome": "turned_away"}) == 1
+    assert count(name, {"outcome": "no_room"}) == 1
 
 
 async def test_a_full_edge_takes_calls_that_another_edge_has_failed(

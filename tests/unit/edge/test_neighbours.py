@@ -63,15 +63,20 @@ def test_an_edge_is_full_while_any_agent_says_so() -> None:
     assert known.full() == frozenset()
 
 
-def test_what_was_given_lately_has_no_room_any_more() -> None:
-    now = monotonic_s()
-    agent = Agent({"there": 0.01}, {"there": 2}, edges_told_at=now)
+def test_what_was_given_and_has_not_arrived_takes_up_room() -> None:
+    agent = Agent({"there": 0.01}, {"there": 2}, edges_told_at=monotonic_s())
     known = neighbours(agent, there=THERE)
+    assert known.full() == frozenset()
     known.gave("there")
     known.gave("elsewhere")
     assert known.full() == frozenset()
     known.gave("there")
     assert known.full() == {"there"}
+    agent.rooms["there"] = 1  # one of the two has arrived
+    assert known.full() == {"there"}
+    agent.rooms["there"] = 3  # the other one too, and three calls have ended
+    known.gave("there")
+    assert known.full() == frozenset()
 
 
 def test_only_the_agent_with_the_session_can_say_that_an_edge_reaches_it() -> None:
