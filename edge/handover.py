@@ -107,7 +107,11 @@ class HandOver:
             reasons=dict(choice.reasons),
             full=sorted(full),
         )
-        return "" if choice.name == self._settings.name else choice.name
+        if choice.name == self._settings.name:
+            return ""
+        # Before there is a session for it: others are chosen for meanwhile.
+        self._neighbours.gave(choice.name)
+        return choice.name
 
     def give(
         self,
@@ -146,7 +150,6 @@ class HandOver:
         self._given[search.call_sid] = Given(edge, answer, lease)
         if len(self._given) > _GIVEN_KEPT:
             self._given.popitem(last=False)
-        self._neighbours.gave(edge)
         self._count("given")
         trace.give(
             {

@@ -127,11 +127,12 @@ class Neighbours:
         now = monotonic_s()
         for name, given in self._given.items():
             # Where there is less room than before, some have arrived.
-            arrived = self._rooms.get(name, 0) - rooms.get(name, 0)
+            before = self._rooms.get(name, 0)
+            arrived = before - rooms.get(name, before)
             while given and (arrived > 0 or now - given[0] > _ON_THEIR_WAY_S):
                 given.popleft()
                 arrived -= 1
-        self._rooms = rooms
+        self._rooms |= rooms
         return frozenset(
             name
             for name, room in rooms.items()
@@ -139,7 +140,7 @@ class Neighbours:
         )
 
     def gave(self, edge: str) -> None:
-        """Take note of a new call that was given to *edge*."""
+        """Take note of a new call that *edge* is to have."""
         self._given.setdefault(edge, deque()).append(monotonic_s())
 
     def can_reach(self, edge: str, agent: TellingAgent) -> bool:
