@@ -2,9 +2,8 @@
 
 In order: a warm session of the best region, or of another one; a session that is opened
 while the caller is on the line, with two more tries elsewhere; the profile's script; a
-human. A caller never hears silence, and never waits in a queue. An edge that has as
-many calls as it carries gives new ones to other edges, or else has the carrier say the
-script.
+human. A caller never hears silence, and never waits in a queue. A full edge
+gives new calls to other edges, or else has the carrier say the script.
 """
 
 from collections.abc import Callable
@@ -70,8 +69,7 @@ class Desk:
     ) -> None:
         self.draining = False
         self._limit = limit
-        self._seeking = 0
-        """New calls for which a session is looked for."""
+        self._seeking = 0  # new calls for which a session is looked for
         self.neighbours = Neighbours(
             settings,
             agents=lambda: links.agents,
@@ -110,13 +108,11 @@ class Desk:
         place = self._locator.locate(form)
         caller = Caller(form.caller, form.called, over_sip=form.over_sip, place=place)
         trace = self._traces.begin(now=times.webhook_at)
-        leg = trace.story.leg
+        search = Search(form.call_sid, profile, leg=trace.story.leg)
         if self.draining:
-            search = Search(form.call_sid, profile, leg=leg)
             return self._turn_away(search, caller, trace)
         # Whom another edge has failed may have talked already, and is never too many.
         if not (self.room or form.failed):
-            search = Search(form.call_sid, profile, leg=leg)
             return await self._send_on(search, caller, times=times, trace=trace)
         self._seeking += 1
         try:
