@@ -7,7 +7,7 @@ then twice as many. Printed are, for each: how many heard the voice, how many th
 fallback's script, and how many neither; when they heard the first sound; when the voice
 replied, and how much of its speech came late, for those who were let in; and what edges
 and agents counted. The exit code is 0 only if nobody heard nothing, as many were let in
-as there is room for (edges know of each other's room up to a second late: within 15 %),
+as there is room for (edges know of each other's room up to a second late: within 5 %),
 all of them were answered on every turn and byte for byte, and all the others were
 counted. ``--json`` prints one object.
 """
@@ -40,7 +40,7 @@ TURNS: Final = 3
 """So many that the first call goes on when the last one begins."""
 QUIET_S: Final = 5.0
 """From one case to the next: stock is whole again."""
-SLACK: Final = {"agents": 0.0, "edges": 0.15}
+SLACK: Final = {"agents": 0.0, "edges": 0.05}
 """What may be full, and how much more or less of the room may be used then."""
 PLENTY: Final = 1000
 PLACED: Final = "edge_calls_placed_total step="

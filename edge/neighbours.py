@@ -6,7 +6,6 @@ takes calls, and is heard by the very agent that has the call's session, gets ca
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
@@ -15,6 +14,7 @@ from backhaul.core.messages import Presence
 from backhaul.links import Link
 from backhaul.tasks import TaskOwner
 from edge.core.edge_choice import EdgeOption
+from edge.core.edge_rooms import EdgeRooms
 from edge.settings import EdgeSettings
 from edge.site import EdgeSite
 
@@ -23,9 +23,6 @@ __all__ = ["Neighbours", "TellingAgent"]
 _TELL_EVERY_S: Final = 0.5
 _BELIEVED_FOR_S: Final = 1.5
 """How long an agent's word of other edges holds (s)."""
-_ON_THEIR_WAY_S: Final = 3.0
-"""Longest that what an edge says does not contain a call that was given it (s): it
-tells an agent, and the agent us, every half second, and a stream takes up to two."""
 
 
 class TellingAgent(Protocol):
@@ -85,10 +82,7 @@ class Neighbours:
         self._agents = agents
         self._is_draining = is_draining
         self._room = room
-        self._given: dict[str, deque[float]] = {}
-        """By edge: when it was given calls that are still on their way."""
-        self._rooms: dict[str, int] = {}
-        """As they were told last."""
+        self._rooms = EdgeRooms()
         self._tasks = TaskOwner()
 
     def start(self) -> None:
@@ -120,28 +114,12 @@ class Neighbours:
 
     def full(self) -> frozenset[str]:
         """Return the edges that say that they are full, or are by what we gave them."""
-        rooms: dict[str, int] = {}
-        for agent in self._telling():
-            for name, room in agent.rooms.items():
-                rooms[name] = min(room, rooms.get(name, room))
-        now = monotonic_s()
-        for name, given in self._given.items():
-            # Where there is less room than before, some have arrived.
-            before = self._rooms.get(name, 0)
-            arrived = before - rooms.get(name, before)
-            while given and (arrived > 0 or now - given[0] > _ON_THEIR_WAY_S):
-                given.popleft()
-                arrived -= 1
-        self._rooms |= rooms
-        return frozenset(
-            name
-            for name, room in rooms.items()
-            if room <= len(self._given.get(name, ()))
-        )
+        told = [agent.rooms for agent in self._telling()]
+        return self._rooms.full(told, now=monotonic_s())
 
     def gave(self, edge: str) -> None:
         """Take note of a new call that *edge* is to have."""
-        self._given.setdefault(edge, deque()).append(monotonic_s())
+        self._rooms.gave(edge, now=monotonic_s())
 
     def can_reach(self, edge: str, agent: TellingAgent) -> bool:
         """Tell whether another edge has a link to *agent* right now."""

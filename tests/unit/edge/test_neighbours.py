@@ -59,23 +59,11 @@ def test_an_edge_is_full_while_any_agent_says_so() -> None:
     known = neighbours(Agent({"there": 0.01}, edges_told_at=now), says, there=THERE)
     assert known.full() == {"there"}
     assert [one.name for one in known.alive()] == ["there"]
+    says.rooms["there"] = 1
+    assert known.full() == frozenset()
+    known.gave("there")
+    assert known.full() == {"there"}
     says.edges_told_at -= 1.5
-    assert known.full() == frozenset()
-
-
-def test_what_was_given_and_has_not_arrived_takes_up_room() -> None:
-    agent = Agent({"there": 0.01}, {"there": 2}, edges_told_at=monotonic_s())
-    known = neighbours(agent, there=THERE)
-    assert known.full() == frozenset()
-    known.gave("there")
-    known.gave("elsewhere")
-    assert known.full() == frozenset()
-    known.gave("there")
-    assert known.full() == {"there"}
-    agent.rooms["there"] = 1  # one of the two has arrived
-    assert known.full() == {"there"}
-    agent.rooms["there"] = 3  # the other one too, and three calls have ended
-    known.gave("there")
     assert known.full() == frozenset()
 
 
