@@ -1,19 +1,17 @@
 """A call that one edge answers and another one takes, over real sockets."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from twilio.request_validator import RequestValidator
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from backhaul.core.messages import CloseReason
 from backhaul.settings import Secret
 from edge.site import EdgeSite
-from lab.free_port import free_port
+from tests.integration.edge.pair import ASHBURN, Answer, Pair, make_pair
 from tests.integration.edge.streams import (
     AUDIO,
     AUTH_TOKEN,
@@ -26,90 +24,14 @@ from tests.integration.edge.streams import (
 from tests.integration.otlp_receiver import OtlpReceiver
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import MakeBench
 
-ASHBURN, FRANKFURT = (39.04, -77.49), (50.11, 8.68)
 NEW_TOKEN = "abcdefabcdefabcdefabcdefabcdefab"
-
-
-@dataclass
-class Pair:
-    """An edge in Frankfurt that gets the webhooks, one at Twilio's Region."""
-
-    far: "Bench"
-    near: "Bench"
-
-    async def ring(self, number: int = 1, **form: str) -> "Answer":
-        _, text = await self.far.post(form=self.far.sids(number) | form)
-        return Answer.of(text)
-
-    @property
-    def near_url(self) -> str:
-        return self.far.settings.edges["near"].media_base_url
-
-
-@dataclass
-class Answer:
-    """What TwiML tells Twilio to do."""
-
-    stream_url: str
-    action_url: str
-
-    @classmethod
-    def of(cls, text: str) -> "Answer":
-        connecting = ET.fromstring(text)[0]  # noqa: S314 - our own
-        if not len(connecting):
-            return cls("", "")
-        return cls(connecting[0].get("url", ""), connecting.get("action", ""))
-
-    def connect(self, signed_url: str = "", key: str = AUTH_TOKEN) -> connect:
-        url = signed_url or self.stream_url
-        signature = RequestValidator(key).compute_signature(url, {})
-        return connect(
-            self.stream_url,
-            additional_headers={"x-twilio-signature": signature},
-            compression=None,
-        )
 
 
 @pytest.fixture
 async def pair(make_bench: "MakeBench", wait: Any) -> Pair:
     return await make_pair(make_bench, wait)
-
-
-async def make_pair(
-    make_bench: "MakeBench", wait: Any, *, agent_of_near: str = "", **changes: Any
-) -> Pair:
-    """Start both edges; *agent_of_near*: the process of the agent near is linked to."""
-    ports = {name: (free_port(), free_port()) for name in ("far", "near")}
-    sites = {
-        name: EdgeSite(
-            f"http://127.0.0.1:{ports[name][0]}",
-            f"ws://127.0.0.1:{ports[name][1]}",
-            *place,
-        )
-        for name, place in (("far", FRANKFURT), ("near", ASHBURN))
-    }
-    benches: dict[str, Bench] = {}
-    for name, site in sites.items():
-        if agent_of_near and benches:
-            benches["far"].agent.instance = agent_of_near
-        benches[name] = await make_bench(
-            beside=benches.get("far"),
-            name=name,
-            public_url=site.public_url,
-            media_url=site.media_url,
-            http_port=ports[name][0],
-            media_port=ports[name][1],
-            latitude=site.latitude,
-            longitude=site.longitude,
-            edges=sites,
-            **changes.get(name, {}),
-        )
-    far = benches["far"]
-    (agent,) = far.edge.links.agents.values()
-    await wait(lambda: "near" in agent.edges)
-    return Pair(far, benches["near"])
 
 
 async def test_the_edge_at_twilios_region_makes_the_call_from_the_ticket(
@@ -304,59 +226,6 @@ async def test_an_edge_that_drains_gets_no_more_calls_and_takes_those_on_their_w
             assert not draining.done()
         for call in pair.far.agent.calls:
             call.channel.close(CloseReason.MODEL_HUNG_UP)
-
-
-async def test_a_full_edge_gets_no_new_calls_and_gives_its_own_to_others(
-    make_bench: "MakeBench", wait: Any
-) -> None:
-    pair = await make_pair(
-        make_bench, wait, near={"max_calls": 1}, far={"max_calls": 2}
-    )
-    (told_far,) = pair.far.edge.links.agents.values()
-    (told_near,) = pair.near.edge.links.agents.values()
-    first = await pair.ring(1)
-    async with first.connect() as twilio:
-        await twilio.send(start())
-        assert await heard(twilio, at_least=len(GREETING_AUDIO)) == GREETING_AUDIO
-        await wait(lambda: told_far.rooms.get("near") == 0)
-
-        second = await pair.ring(2)
-        assert second.stream_url.startswith(pair.far.settings.media_url)
-
-        _, text = await pair.near.post(form=pair.near.sids(3))
-        third = Answer.of(text)
-        assert third.stream_url.startswith(pair.far.settings.media_url)
-        async with third.connect() as other:
-            await other.send(start(3))
-            assert await heard(other, at_least=len(GREETING_AUDIO)) == GREETING_AUDIO
-            await wait(lambda: told_near.rooms.get("far") == 0)
-
-            for edge, number in ((pair.near, 4), (pair.far, 5)):
-                _, text = await edge.post(form=edge.sids(number))
-                assert "<Connect>" not in text
-                assert edge.settings.apology in text
-            await twilio.send(media())
-            assert len(pair.far.agent.calls) == 2
-    count = pair.near.edge.metrics.registry.get_sample_value
-    name = "edge_calls_over_ceiling_total"
-    assert count(name, {"outcome": "given"}) == 1
-    assert count(name, {"outcome": "no_room"}) == 1
-
-
-async def test_a_full_edge_takes_calls_that_another_edge_has_failed(
-    make_bench: "MakeBench", wait: Any
-) -> None:
-    pair = await make_pair(make_bench, wait, near={"max_calls": 1})
-    failed = {"ErrorCode": "11205", "ErrorUrl": "https://gone.example.com"}
-    for number in (1, 2):
-        _, text = await pair.near.post(form=pair.near.sids(number) | failed)
-        answer = Answer.of(text)
-        assert answer.stream_url.startswith(pair.near_url)
-        async with answer.connect() as twilio:
-            await twilio.send(start(number))
-            assert await heard(twilio, at_least=len(GREETING_AUDIO)) == GREETING_AUDIO
-    _, text = await pair.near.post(form=pair.near.sids(3))
-    assert Answer.of(text).stream_url.startswith(pair.far.settings.media_url)
 
 
 async def test_a_call_stays_when_its_ticket_would_be_too_long(pair: Pair) -> None:

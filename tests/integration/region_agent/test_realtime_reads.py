@@ -73,20 +73,17 @@ async def agent(
 ) -> AsyncIterator[tuple[RealtimeEndpoint, Batcher]]:
     """Serve sessions; return where, and the clock of the process that opens them."""
     batcher = Batcher()
-    reads = ReadGroup(batcher)
-    async with serve(answer, "127.0.0.1", 0, ssl=tls) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        yield (
-            RealtimeEndpoint(
+    with contextlib.closing(ReadGroup(batcher)) as reads:
+        async with serve(answer, "127.0.0.1", 0, ssl=tls) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            where = RealtimeEndpoint(
                 url=f"{'wss' if tls else 'ws'}://localhost:{port}/v1/realtime",
                 model="gpt-realtime",
                 api_key=Secret("sk-test"),
                 reads=reads,
                 context=trusted,
-            ),
-            batcher,
-        )
-    reads.close()
+            )
+            yield where, batcher
 
 
 async def opened(where: RealtimeEndpoint) -> RealtimeSession:
