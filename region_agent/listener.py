@@ -314,7 +314,7 @@ class LinkListener:
         if not self._is_linked(link.peer):
             self.leases.on_link_lost(link.peer)
             self.orphans.on_edge_lost(link.peer)
-            self._roster.lose(link.peer.name)
+            self._roster.lose(link.peer.name, link.peer.instance)
 
     def _is_linked(self, peer: Hello) -> bool:
         return any(link.peer == peer for link in self._links)
@@ -346,8 +346,13 @@ class LinkListener:
             self._idle.set()
 
     def _answer_presence(self, link: Link, presence: Presence) -> None:
-        name, rtt_s = link.peer.name, link.smoothed_rtt_s
-        present = self._roster.hear(name, presence, rtt_s=rtt_s, now=monotonic_s())
+        present = self._roster.hear(
+            link.peer.name,
+            presence,
+            instance=link.peer.instance,
+            rtt_s=link.smoothed_rtt_s,
+            now=monotonic_s(),
+        )
         link.send(present)
 
     # Stock

@@ -165,7 +165,7 @@ class ScriptedAgent:
             case Surge():
                 self.surges.append(message)
             case Presence():
-                link.send(self.hear(link.peer.name, message))
+                link.send(self.hear(link.peer, message))
             case Find(call_sid):
                 if not self.silent:
                     link.send(Found(call_sid, self.knows.get(call_sid)))
@@ -197,9 +197,14 @@ class ScriptedAgent:
         else:
             link.send(LeaseGranted(message.lease_id, warm=True, kept=kept))
 
-    def hear(self, edge: str, presence: Presence) -> PresentEdges:
-        rtt_s = None if edge in self.deaf_to else 0.001
-        return self.roster.hear(edge, presence, rtt_s=rtt_s, now=monotonic_s())
+    def hear(self, edge: Hello, presence: Presence) -> PresentEdges:
+        return self.roster.hear(
+            edge.name,
+            presence,
+            instance=edge.instance,
+            rtt_s=None if edge.name in self.deaf_to else 0.001,
+            now=monotonic_s(),
+        )
 
     def on_channel_opened(self, channel: Channel, message: Open) -> ScriptedCall:
         call = ScriptedCall(channel, message)
