@@ -1,23 +1,16 @@
 """One Media Stream of Twilio's: a WebSocket that a call talks through."""
 
 import asyncio
-import contextlib
 import socket
 from typing import Final
 
 import structlog
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from backhaul.batcher import Batcher
 from backhaul.core.fragments import MessageAssembler
 from backhaul.core.messages import CloseReason
 from backhaul.errors import MediaStreamError, RemoteProtocolError
-from backhaul.read_group import ReadGroup
-from backhaul.transports.closing import (
-    CLOSE_GRACE_S,
-    answer_close,
-    close_websocket,
-)
+from backhaul.transports.closing import answer_close, close_websocket
 from edge.call import Call
 from edge.core import call_events
 from edge.core.media_stream import (
@@ -30,9 +23,10 @@ from edge.core.media_stream import (
     StreamStopped,
 )
 from edge.metrics import EdgeMetrics
+from edge.open_streams import OpenStreams
 from edge.settings import EdgeSettings
 
-__all__ = ["MediaStream", "OpenStreams"]
+__all__ = ["MediaStream"]
 
 _TEXT: Final = WSMsgType.TEXT
 
@@ -48,44 +42,6 @@ _STREAMED = frozenset(
 )
 
 _log = structlog.get_logger()
-
-
-class OpenStreams:
-    """The Media Streams that are connected.
-
-    Attributes:
-        reads: Reads them together.
-    """
-
-    def __init__(self, batcher: Batcher) -> None:
-        self.reads = ReadGroup(batcher)
-        self._streams: set[MediaStream] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-        self._closing = False
-
-    def add(self, stream: "MediaStream") -> None:
-        """One is connected."""
-        self._streams.add(stream)
-        self._none.clear()
-        if self._closing:
-            stream.end()
-
-    def remove(self, stream: "MediaStream") -> None:
-        """One is gone."""
-        self._streams.discard(stream)
-        if not self._streams:
-            self._none.set()
-
-    async def aclose(self) -> None:
-        """End all of them. A socket with bytes to read would be reset by our exit."""
-        self._closing = True
-        for stream in tuple(self._streams):
-            stream.end()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_GRACE_S):
-                await self._none.wait()
-        self.reads.close()
 
 
 class MediaStream(WSListener):

@@ -15,8 +15,9 @@ from backhaul.transports.upgrades import websocket_server
 from edge.call import Call
 from edge.calls import Calls
 from edge.core.signature import media_url_candidates, signature_matches
-from edge.media_stream import MediaStream, OpenStreams
+from edge.media_stream import MediaStream
 from edge.metrics import EdgeMetrics
+from edge.open_streams import OpenStreams
 from edge.settings import EdgeSettings
 from edge.siblings import LOOPBACK
 from edge.stream_relay import StreamRelays
@@ -61,12 +62,13 @@ class MediaStreams:
         self._calls = calls
         self._take_over = take_over
         self._call_sid_of = call_sid_of
+        self._open = OpenStreams(batcher)
         self._relays = StreamRelays(
+            self._open,
             metrics,
             connect_timeout_s=settings.start_timeout_s,
             max_bytes=settings.max_message_bytes,
         )
-        self._open = OpenStreams(batcher)
         self._private: asyncio.Server | None = None
         self._metrics = metrics
         self._keys = tuple(key.reveal() for key in settings.twilio_auth_tokens)
@@ -93,13 +95,20 @@ class MediaStreams:
             self._on_anyones_upgrade, host, port, context, shared=True
         )
 
+    async def wait_none(self, within_s: float) -> None:
+        """Wait until no stream is connected, at most *within_s* (s).
+
+        Those of other workers' calls may outlast this one's own calls.
+        """
+        await self._open.wait_none(within_s)
+
     async def aclose(self) -> None:
         """Stop listening; end all streams, and hear the carrier's answers to that."""
         for server in (self._server, self._private):
             if server is not None:
                 server.close()
-        await self._relays.aclose()
         await self._open.aclose()
+        await self._relays.aclose()
 
     async def _listen(
         self,

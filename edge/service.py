@@ -12,6 +12,7 @@ from aiohttp.typedefs import Middleware
 
 from backhaul.admin import admin_application
 from backhaul.ceiling_watch import CeilingWatch
+from backhaul.clock import monotonic_s
 from backhaul.core.ceiling import Ceiling, CeilingConfig
 from backhaul.core.messages import CloseReason
 from backhaul.errors import SettingsError
@@ -220,11 +221,14 @@ class Edge:
         await asyncio.sleep(settings.drain_notice_s)
         self._desk.draining = True
         left_s = settings.drain_timeout_s - settings.drain_notice_s
+        until = monotonic_s() + left_s
         if self._desk.neighbours.sites:
             # Others have written tickets until now, and these calls are still to come.
             self._desk.neighbours.tell()
             await asyncio.sleep(min(_STILL_TO_COME_S, left_s))
         await self._leaving_calls.run(left_s)
+        # What other workers' calls say may come through here until they have ended.
+        await self._media.wait_none(max(until - monotonic_s(), 0.0))
         _log.info("edge.drained", calls_left=len(self.calls))
 
     async def stop(self) -> None:

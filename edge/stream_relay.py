@@ -19,6 +19,7 @@ from picows import (
 from backhaul.tasks import TaskOwner
 from backhaul.transports.closing import answer_close, close_websocket
 from edge.metrics import EdgeMetrics
+from edge.open_streams import OpenStreams
 from edge.siblings import LOOPBACK, Sibling
 
 __all__ = ["StreamRelays"]
@@ -34,15 +35,22 @@ class StreamRelays:
     """Every Media Stream that goes on to another worker."""
 
     def __init__(
-        self, metrics: EdgeMetrics, *, connect_timeout_s: float, max_bytes: int
+        self,
+        others: OpenStreams,
+        metrics: EdgeMetrics,
+        *,
+        connect_timeout_s: float,
+        max_bytes: int,
     ) -> None:
         """Know the limits.
 
         Args:
+            others: The carrier's connections, theirs included.
             metrics: Where they are counted.
             connect_timeout_s: For the other worker to answer (s).
             max_bytes: The longest message.
         """
+        self._others = others
         self._metrics = metrics
         self._connect_timeout_s = connect_timeout_s
         self._max_bytes = max_bytes
@@ -50,7 +58,7 @@ class StreamRelays:
 
     def accept(self, request: WSUpgradeRequest, other: Sibling) -> WSListener:
         """Return what listens to the carrier, whom *other* answers."""
-        near, far = _End(), _End()
+        near, far = _Near(self._others), _End()
         near.other, far.other = far, near
         path = request.path.decode("latin-1")
         signature = request.headers.get("X-Twilio-Signature", "")
@@ -125,6 +133,8 @@ class _End(WSListener):
         """Send what came at the other end."""
         if self._ws is not None:
             self._ws.send(kind, payload, fin=fin)
+        elif self._closing is not None:
+            pass  # it comes too late
         elif len(self._waiting) < _MAX_WAITING:
             self._waiting.append((kind, payload, fin))
         else:
@@ -141,3 +151,23 @@ class _End(WSListener):
         ws, self._ws, self._closing = self._ws, None, code
         if ws is not None:
             close_websocket(ws, code)
+
+
+class _Near(_End):
+    """The carrier's end, one of the edge's `OpenStreams`."""
+
+    def __init__(self, others: OpenStreams) -> None:
+        super().__init__()
+        self._others = others
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._others.add(self)
+        super().on_ws_connected(transport)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._others.remove(self)
+        super().on_ws_disconnected(transport)
+
+    def end(self) -> None:
+        """Close it politely; see OpenStream."""
+        self.close(WSCloseCode.OK)

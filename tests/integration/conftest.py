@@ -47,6 +47,7 @@ from backhaul.transports.ports import listen_everywhere
 from backhaul.transports.quic_listener import QuicListener
 from edge.service import Edge
 from edge.settings import EdgeSettings
+from edge.siblings import Siblings
 from lab.path_namespaces import make_namespace, remove_namespace, run_ip
 from lab.twilio import TwilioStandIn
 from region_agent.core.edge_roster import EdgeRoster
@@ -299,6 +300,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
         *,
         agent: dict[str, Any] | None = None,
         beside: Bench | None = None,
+        siblings: Siblings | None = None,
         **changes: Any,
     ) -> Bench:
         """Start an edge; *beside* another one, it has the same agents."""
@@ -326,7 +328,9 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[MakeBench]:
             "drain_timeout_s": 0.0,
         }
         settings = EdgeSettings(**(values | changes))
-        bench = Bench(Edge(settings), settings, agents, aiohttp.ClientSession())
+        bench = Bench(
+            Edge(settings, siblings), settings, agents, aiohttp.ClientSession()
+        )
         benches.append(bench)
         await bench.edge.start()
         known = bench.edge.links.agents.values()

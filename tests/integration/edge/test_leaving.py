@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 from backhaul.core.messages import CloseReason, KeptCall, Opened
 from edge.core.call_events import CallState
 from edge.core.survey import RESCUE_LEAP
+from tests.integration.edge.pair import Answer, Pair, make_pair
 from tests.integration.edge.streams import close_code, media, start
-from tests.integration.edge.test_handover import Answer, Pair, make_pair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
