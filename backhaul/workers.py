@@ -56,6 +56,7 @@ class Workers:
         environ: Callable[[int], Mapping[str, str]],
         drain_timeout_s: float,
         log_to: int,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         """Know what to run.
 
@@ -65,12 +66,14 @@ class Workers:
             environ: Returns the whole environment of the worker of a number.
             drain_timeout_s: How long a worker may take to end when told to (s).
             log_to: The descriptor that their logs go to.
+            pass_fds: Descriptors that they inherit.
         """
         self.each = tuple(Worker(number) for number in range(count))
         self._command = command
         self._environ = environ
         self._drain_timeout_s = drain_timeout_s + _DRAIN_MARGIN_S
         self._log_to = log_to
+        self._pass_fds = pass_fds
         self._leaving = False
         self._backoff = Backoff()
         self._rng = random.Random()  # noqa: S311 - spreads restarts, keeps no secret
@@ -93,19 +96,20 @@ class Workers:
     async def drain(self) -> None:
         """Tell all of them to end, and wait until they have, within limits."""
         self._leaving = True
-        async with asyncio.TaskGroup() as group:
-            for worker in self.each:
-                if worker.process is not None:
-                    stopping = stop_child(worker.process, grace_s=self._drain_timeout_s)
-                    group.create_task(stopping, name=f"worker:{worker.number}:drain")
+        await self._stop_all(grace_s=self._drain_timeout_s)
 
     async def aclose(self) -> None:
         """End what is left of them."""
         self._leaving = True
         await self._tasks.aclose()
-        for worker in self.each:
-            if worker.process is not None:
-                await stop_child(worker.process, grace_s=_STOP_GRACE_S)
+        await self._stop_all(grace_s=_STOP_GRACE_S)
+
+    async def _stop_all(self, *, grace_s: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            for worker in self.each:
+                if worker.process is not None:
+                    stopping = stop_child(worker.process, grace_s=grace_s)
+                    group.create_task(stopping, name=f"worker:{worker.number}:stop")
 
     async def _keep(self, worker: Worker) -> None:
         failures = 0
@@ -131,6 +135,7 @@ class Workers:
             env=self._environ(worker.number),
             stdout=asyncio.subprocess.PIPE,
             stderr=self._log_to,
+            pass_fds=self._pass_fds,
         )
         worker.process = process
         assert process.stdout is not None  # noqa: S101 - it is a pipe

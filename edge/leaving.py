@@ -27,6 +27,8 @@ _LEFT_BY_S: Final = 5.0
 """So long before the end all calls are on their way (s): the carrier needs two requests
 and a handshake."""
 
+_LAST_REQUEST_S: Final = 1.0
+"""So long after a call's end the carrier may still tell us of it (s)."""
 _LATELY_BYTES: Final = 3200
 """So much of a caller's audio is listened to, to know whether they speak: 400 ms."""
 _QUIET_ENERGY: Final = 300.0**2
@@ -54,6 +56,8 @@ class LeavingCalls:
 
     async def run(self, left_s: float) -> None:
         """Return when no call is left, at the latest after *left_s* (s)."""
+        if not len(self._calls):
+            return
         now = monotonic_s()
         departure = Departure(
             begin_at=now + max(left_s - self._settings.handover_s, 0.0),
@@ -66,6 +70,7 @@ class LeavingCalls:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_LOOK_EVERY_S):
                             await self._calls.wait_empty()
+                await asyncio.sleep(_LAST_REQUEST_S)
 
     def _look(self, departure: Departure) -> None:
         able = {call.call_sid: call for call in self._calls.live() if _is_able(call)}

@@ -95,13 +95,6 @@ class MediaStreams:
             self._on_anyones_upgrade, host, port, context, shared=True
         )
 
-    async def wait_none(self, within_s: float) -> None:
-        """Wait until no stream is connected, at most *within_s* (s).
-
-        Those of other workers' calls may outlast this one's own calls.
-        """
-        await self._open.wait_none(within_s)
-
     async def aclose(self) -> None:
         """Stop listening; end all streams, and hear the carrier's answers to that."""
         for server in (self._server, self._private):

@@ -23,7 +23,7 @@ class OpenStreams:
     """The Media Streams that are connected, those of other workers' calls included.
 
     Attributes:
-        reads: Reads them together.
+        reads: Reads them together, if they join it.
     """
 
     def __init__(self, batcher: Batcher) -> None:
@@ -46,16 +46,12 @@ class OpenStreams:
         if not self._streams:
             self._none.set()
 
-    async def wait_none(self, within_s: float) -> None:
-        """Wait until all of them are gone, at most *within_s* (s)."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._none.wait()
-
     async def aclose(self) -> None:
         """End all of them. A socket with bytes to read would be reset by our exit."""
         self._closing = True
         for stream in tuple(self._streams):
             stream.end()
-        await self.wait_none(CLOSE_GRACE_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_GRACE_S):
+                await self._none.wait()
         self.reads.close()

@@ -221,15 +221,15 @@ class Edge:
         await asyncio.sleep(settings.drain_notice_s)
         self._desk.draining = True
         left_s = settings.drain_timeout_s - settings.drain_notice_s
-        until = monotonic_s() + left_s
         if self._desk.neighbours.sites:
             # Others have written tickets until now, and these calls are still to come.
             self._desk.neighbours.tell()
             await asyncio.sleep(min(_STILL_TO_COME_S, left_s))
+        until = monotonic_s() + left_s
         await self._leaving_calls.run(left_s)
-        # What other workers' calls say may come through here until they have ended.
-        await self._media.wait_none(max(until - monotonic_s(), 0.0))
-        _log.info("edge.drained", calls_left=len(self.calls))
+        # Calls of other workers may come through here until they have ended.
+        all_drained = await self._siblings.wait_drained(max(until - monotonic_s(), 0.0))
+        _log.info("edge.drained", calls_left=len(self.calls), all_workers=all_drained)
 
     async def stop(self) -> None:
         """Close everything; calls that are still live come back to the action URL."""

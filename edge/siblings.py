@@ -20,6 +20,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
+from backhaul.rendezvous import Rendezvous
 from edge.core.call_owner import owner_of
 from edge.metrics import EdgeMetrics
 
@@ -49,15 +50,22 @@ class Sibling:
 class Siblings:
     """What one worker knows of all of them."""
 
-    def __init__(self, number: int, each: Sequence[Sibling]) -> None:
+    def __init__(
+        self,
+        number: int,
+        each: Sequence[Sibling],
+        rendezvous: Rendezvous | None = None,
+    ) -> None:
         """Know who there is.
 
         Args:
             number: Of this worker, from 0.
             each: All workers, this one included; none if it is the only one.
+            rendezvous: Where they wait for each other before they end.
         """
         self.number = number
         self.each = tuple(each)
+        self._rendezvous = rendezvous
 
     @property
     def own(self) -> Sibling | None:
@@ -74,6 +82,19 @@ class Siblings:
             return None
         owner = owner_of(name, workers=len(self.each))
         return None if owner == self.number else self.each[owner]
+
+    async def wait_drained(self, within_s: float) -> bool:
+        """Say that this worker has drained, and wait until all have.
+
+        Args:
+            within_s: How long at most (s).
+
+        Returns:
+            Whether all have.
+        """
+        if self._rendezvous is None:
+            return True
+        return await self._rendezvous.wait_all(within_s)
 
     def new_token(self) -> str:
         """Return a secret that belongs to this worker."""

@@ -150,6 +150,7 @@ class _End(WSListener):
         """Close it, now or as soon as it is open."""
         ws, self._ws, self._closing = self._ws, None, code
         if ws is not None:
+            ws.underlying_transport.resume_reading()  # or the answer is never read
             close_websocket(ws, code)
 
 

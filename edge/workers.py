@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from backhaul.rendezvous import Rendezvous
 from backhaul.workers import Workers
 from backhaul.workers_admin import WorkersAdmin
 from backhaul.workers_guard import WorkersGuard
@@ -23,7 +24,9 @@ _log = structlog.get_logger()
 
 
 def read_siblings(text: str) -> Siblings:
-    """Return the workers that ``NUMBER/HTTP:MEDIA,HTTP:MEDIA,...`` describes.
+    """Return the workers that ``NUMBER/HTTP:MEDIA,HTTP:MEDIA,.../READ:WRITE`` tells of.
+
+    The last pair are the descriptors of their `Rendezvous`.
 
     Args:
         text: As `EdgeWorkers` writes it; nothing: there is only one.
@@ -33,11 +36,17 @@ def read_siblings(text: str) -> Siblings:
     """
     if not text:
         return Siblings(0, ())
-    number, _, rest = text.partition("/")
-    pairs = [pair.partition(":") for pair in rest.split(",")]
+    number, ports, descriptors = text.split("/")
     return Siblings(
-        int(number), [Sibling(int(http), int(media)) for http, _, media in pairs]
+        int(number),
+        [Sibling(*_pair(pair)) for pair in ports.split(",")],
+        Rendezvous(*_pair(descriptors)),
     )
+
+
+def _pair(text: str) -> tuple[int, int]:
+    first, _, second = text.partition(":")
+    return int(first), int(second)
 
 
 class EdgeWorkers:
@@ -65,12 +74,14 @@ class EdgeWorkers:
         self._ports = contextlib.ExitStack()
         self._public: tuple[int, int] = (0, 0)
         self._private: list[Sibling] = []
+        self._rendezvous = Rendezvous.make()
         self._workers = Workers(
             settings.workers,
             self._command,
             environ=self._environment,
             drain_timeout_s=settings.drain_timeout_s,
             log_to=log_to,
+            pass_fds=self._rendezvous.fds,
         )
         self._admin = WorkersAdmin(
             self._workers, token=settings.admin_token, paths=_PATHS
@@ -105,12 +116,14 @@ class EdgeWorkers:
         _log.info("workers.started", edge=settings.name, count=settings.workers)
 
     async def drain(self) -> None:
-        """Have all of them wait until their calls have ended, and end."""
+        """Have all of them wait until all calls have ended, and end."""
+        self._rendezvous.arrive()
         await self._workers.drain()
 
     async def stop(self) -> None:
         """Close everything."""
         await self._guard.aclose()
+        self._rendezvous.close()
         await self._workers.aclose()
         await self._admin.aclose()
         self._ports.close()
@@ -138,10 +151,11 @@ class EdgeWorkers:
 
     def _command(self, number: int) -> Sequence[str]:
         pairs = (f"{one.http_port}:{one.media_port}" for one in self._private)
+        descriptors = ":".join(map(str, self._rendezvous.fds))
         return (
             *(sys.executable, "-m", "edge", "--config", str(self._config)),
             *("--name", self._settings.name, "--announce"),
-            *("--worker", f"{number}/{','.join(pairs)}"),
+            *("--worker", f"{number}/{','.join(pairs)}/{descriptors}"),
         )
 
     def _environment(self, number: int) -> dict[str, str]:  # noqa: ARG002

@@ -186,6 +186,20 @@ async def test_every_call_is_at_one_worker_whoever_is_asked() -> None:
         assert await fabric.stop(fabric.edges[0].name, grace_s=60.0) == 0
 
 
+async def test_an_edge_that_drains_goes_on_until_the_last_call_of_any_worker() -> None:
+    async with fabric_and_carrier() as (fabric, carrier):
+        admin = Admin(fabric)
+        await admin.wait_ready()
+        calling = asyncio.gather(call(fabric, carrier, CALLS))
+        async with asyncio.timeout(60):
+            while len(await admin.bridged()) < CALLS:
+                await asyncio.sleep(0.05)
+        assert await fabric.stop(fabric.edges[0].name, grace_s=60.0) == 0
+        (reports,) = await calling
+        for report in reports:
+            check(report)
+
+
 class Heard:
     """What a console hears; see `SourceListener`."""
 

@@ -1,14 +1,15 @@
 """A Media Stream that came to another worker than the one its call is at."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from websockets.asyncio.client import ClientConnection
 
 from backhaul.core.messages import CloseReason
+from backhaul.rendezvous import Rendezvous
 from edge.siblings import Sibling, Siblings
 from lab.free_port import free_port
 from tests.integration.edge.streams import (
@@ -26,15 +27,21 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench
 
 
-@pytest.fixture
-async def workers(make_bench: "MakeBench") -> tuple["Bench", "Bench"]:
-    """Start two workers of an edge; both have what tells them apart in public, too."""
+@asynccontextmanager
+async def workers(
+    make_bench: "MakeBench", *, drain_timeout_s: float = 60.0
+) -> AsyncIterator[tuple["Bench", "Bench"]]:
+    """Start two workers of an edge; each has a public port of its own."""
     each = [Sibling(free_port(), free_port()) for _ in range(2)]
-    first = await make_bench(siblings=Siblings(0, each), drain_timeout_s=60.0)
-    second = await make_bench(
-        beside=first, siblings=Siblings(1, each), drain_timeout_s=60.0
-    )
-    return first, second
+    parent = Rendezvous.make()
+    holds = [Rendezvous(*map(os.dup, parent.fds)) for _ in each]
+    parent.close()
+    first, second = (Siblings(number, each, hold) for number, hold in enumerate(holds))
+    settings = {"drain_timeout_s": drain_timeout_s}
+    bench = await make_bench(siblings=first, **settings)
+    yield bench, await make_bench(beside=bench, siblings=second, **settings)
+    for hold in holds:
+        hold.close()
 
 
 @asynccontextmanager
@@ -53,27 +60,46 @@ async def call_at(
 
 
 async def test_a_worker_that_drains_goes_on_with_the_streams_of_others(
-    workers: tuple["Bench", "Bench"], wait: Any
+    make_bench: "MakeBench", wait: Any
 ) -> None:
-    other, owner = workers
-    async with call_at(owner, other, wait) as carrier, asyncio.TaskGroup() as tasks:
+    async with (
+        workers(make_bench) as (other, owner),
+        call_at(owner, other, wait) as carrier,
+        asyncio.TaskGroup() as tasks,
+    ):
         draining = tasks.create_task(other.edge.drain())
         (call,) = owner.agent.calls
-        for heard_so_far in range(1, 20):
+        for count in range(1, 20):
             await carrier.send(media())
-            await wait(lambda wanted=heard_so_far: bytes(call.audio) == AUDIO * wanted)
+            await wait(lambda wanted=AUDIO * count: bytes(call.audio) == wanted)
         assert not draining.done()
+        tasks.create_task(owner.edge.drain())
         call.channel.close(CloseReason.MODEL_HUNG_UP)
         assert await close_code(carrier) == 1000
 
 
-async def test_a_worker_that_stops_ends_the_streams_of_others_politely(
-    workers: tuple["Bench", "Bench"], wait: Any
+async def test_workers_wait_for_each_other_only_as_long_as_they_may_drain(
+    make_bench: "MakeBench", wait: Any
 ) -> None:
-    other, owner = workers
-    async with call_at(owner, other, wait) as carrier:
+    async with (
+        workers(make_bench, drain_timeout_s=0.3) as (other, owner),
+        call_at(owner, other, wait),
+    ):
+        async with asyncio.timeout(30):
+            await asyncio.gather(other.edge.drain(), owner.edge.drain())
+        assert len(owner.edge.calls) == 1
+
+
+async def test_a_worker_that_stops_ends_the_streams_of_others_politely(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    async with (
+        workers(make_bench) as (other, owner),
+        call_at(owner, other, wait) as carrier,
+    ):
         await other.edge.stop()
-        assert await close_code(carrier) == 1000
+        async with asyncio.timeout(20):
+            assert await close_code(carrier) == 1000
         await carrier.wait_closed()
         assert carrier.connection_exc is None  # not reset, as by bytes nobody reads
         await wait(lambda: owner.agent.calls[0].closed is not None)
