@@ -9,12 +9,14 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from peers_audio import match_pulses
 from peers_bed import Bed, FailedRunError, MissingPeerError, Running
 from peers_processes import Cost, cost_of
+from peers_share import hold_to_share
 from peers_speed import unit_us
 from peers_systems import System
 
@@ -46,10 +48,12 @@ class Case:
     seconds: float
     carriers: int
     calls_per_s: float
-    regions: int
-    agents: int
-    profiles: Path | None
+    regions: int = 1
+    agents: int = 1
+    profiles: Path | None = None
     """Where py-spy's samples of the system's processes go."""
+    cores_each: float | None = None
+    """What each process of the system may use of a core; None: all there is."""
 
     def bed(self, directory: Path, model_port: int = 0) -> Bed:
         """Return where the system is put."""
@@ -147,6 +151,9 @@ async def measure(case: Case, directory: Path) -> dict[str, Any]:
         port = (await model.says())["port"]
         bed = case.bed(directory, port)
         running = await stack.enter_async_context(case.system.start(bed))
+        if case.cores_each is not None:
+            pids = chain.from_iterable(running.roles.values())
+            stack.enter_context(hold_to_share(case.cores_each, pids))
         began = cost_of(running.roles)
         await asyncio.sleep(_IDLE_S)
         idle = cost_of(running.roles)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from peers_bed import FailedRunError
+
 __all__ = ["Cost", "cost_of"]
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -22,8 +24,15 @@ class Cost:
 
 
 def cost_of(roles: Mapping[str, Sequence[int]]) -> dict[str, Cost]:
-    """Return for each role what its processes, by id, and their children cost."""
+    """Return for each role what its processes, by id, and their children cost.
+
+    Raises:
+        FailedRunError: If one of them is gone.
+    """
     stats = dict(_all_stats())
+    for role, pids in roles.items():
+        if not stats.keys() >= set(pids):
+            raise FailedRunError(f"a process is gone: {role}")
     return {role: _sum(pids, stats) for role, pids in roles.items()}
 
 

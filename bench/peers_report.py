@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, Final
 
 __all__ = [
+    "in_time",
     "label_of",
     "machine",
     "medians",
@@ -112,7 +113,7 @@ def most_carried(runs: list[dict[str, Any]]) -> dict[str, int]:
     beyond: set[str] = set()
     for run in sorted(runs, key=lambda run: run["calls"]):
         name = f"{label_of(run)}{'+tls' * run['tls']}"
-        if name not in beyond and _in_time(run):
+        if name not in beyond and in_time(run):
             found[name] = run["calls"]
         else:
             beyond.add(name)
@@ -120,7 +121,8 @@ def most_carried(runs: list[dict[str, Any]]) -> dict[str, int]:
     return found
 
 
-def _in_time(run: dict[str, Any]) -> bool:
+def in_time(run: dict[str, Any]) -> bool:
+    """Return whether all calls of a run were carried, and none too late."""
     delays = (run["added_ms"]["p99"], run["back_ms"]["p99"])
     late = any(delay is None or delay > LATE_MS for delay in delays)
     return run["carried"] and not late

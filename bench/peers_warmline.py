@@ -1,6 +1,7 @@
 """Warmline as `peers.py` starts it: an edge, and the agents of its regions."""
 
 import asyncio
+import contextlib
 import secrets
 import sys
 from asyncio.subprocess import PIPE
@@ -14,6 +15,7 @@ import tomli_w
 from peers_bed import EDGE, Bed, FailedRunError, Running, free_port, last_words
 
 from backhaul.child import start_child, stop_child
+from backhaul.clock import monotonic_s
 from backhaul.store import open_store
 
 __all__ = ["run_warmline"]
@@ -146,8 +148,10 @@ async def _service(
     )
     stack.push_async_callback(stop_child, process, grace_s=_GRACE_S)
     assert process.stdout is not None  # noqa: S101 - narrows the type
-    async with asyncio.timeout(_START_S):
-        line = await process.stdout.readline()
+    line = b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_START_S):
+            line = await process.stdout.readline()
     if not line:
         raise FailedRunError(f"{name} did not start: {last_words(log)}")
     return process.pid, orjson.loads(line)
@@ -159,11 +163,9 @@ async def _wait_warm(admin_port: int, admin_token: str, config: dict[str, Any]) 
     url = f"http://127.0.0.1:{admin_port}/api/fabric"
     sessions = config["profiles"]["desk"]["warm_sessions"]
     wanted = sum(len(region["agents"]) for region in config["regions"].values())
-    async with (
-        aiohttp.ClientSession(headers=headers) as http,
-        asyncio.timeout(_START_S),
-    ):
-        while True:
+    give_up_at = monotonic_s() + _START_S
+    async with aiohttp.ClientSession(headers=headers) as http:
+        while monotonic_s() < give_up_at:
             async with http.get(url) as response:
                 fabric = await response.json()
             agents = [one for region in fabric["regions"] for one in region["agents"]]
@@ -171,3 +173,4 @@ async def _wait_warm(admin_port: int, admin_token: str, config: dict[str, Any]) 
             if sum(warm) == wanted:
                 return
             await asyncio.sleep(0.1)
+    raise FailedRunError("there was never a full stock")

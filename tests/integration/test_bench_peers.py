@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from backhaul.child import start_child
+from bench.load_search import next_load
 from bench.peers_audio import (
     Delays,
     PulseEar,
@@ -147,3 +148,23 @@ def test_of_several_rounds_the_median_counts_and_one_failure() -> None:
     assert found["cpu_ms_per_call_second"] == {"total": 2.0}
     assert found["carried"] is False
     assert found["calls"] == 10
+
+
+@pytest.mark.parametrize("limit", [0, 1, 7, 24, 25, 26, 175, 1000])
+def test_the_limit_of_a_load_is_found_within_a_tenth(limit: int) -> None:
+    tried: dict[int, bool] = {}
+    while (load := next_load(tried)) is not None:
+        assert load > 0
+        assert load not in tried
+        tried[load] = load <= limit
+    most = max((load for load, carried in tried.items() if carried), default=0)
+    least = min(load for load, carried in tried.items() if not carried)
+    assert most <= limit < least
+    assert least - most <= max(0.1 * least, 1)
+
+
+def test_loads_are_doubled_until_one_is_too_much() -> None:
+    assert next_load({}) == 25
+    assert next_load({25: True}) == 50
+    assert next_load({25: True, 50: True}) == 100
+    assert next_load({25: True, 50: True, 100: False}) == 75
