@@ -22,14 +22,8 @@ from peers_report import in_time, machine, show
 from peers_share import CannotHoldError
 from peers_systems import SYSTEMS
 
-_COMPARED: Final = (
-    "plain",
-    "nginx",
-    "warmline-websocket",
-    "warmline-http2",
-    "warmline-quic",
-)
-"""Those that carry more than a few calls."""
+_COMPARED: Final = ("plain", "warmline-websocket", "warmline-http2", "warmline-quic")
+"""Those that carry more than a few calls, and come to their limit before the bench."""
 _CALLS_PER_S_AND_CORE: Final = 40.0
 
 

@@ -29,6 +29,7 @@ and a handshake."""
 
 _LAST_REQUEST_S: Final = 1.0
 """So long after a call's end the carrier may still tell us of it (s)."""
+
 _LATELY_BYTES: Final = 3200
 """So much of a caller's audio is listened to, to know whether they speak: 400 ms."""
 _QUIET_ENERGY: Final = 300.0**2
