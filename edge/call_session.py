@@ -120,6 +120,8 @@ class CallSession:
         Args:
             asked: Why its agent asks for that; None: it is the edge's own wish.
         """
+        if asked is HandoverReason.MODEL_SILENT:
+            self._testify(failed=True)
         elsewhere = asked is not HandoverReason.SESSION_EXPIRING
         return self._search(asked or UNWELL, elsewhere=elsewhere)
 

@@ -1,6 +1,6 @@
 """The HTTP control endpoint of the Realtime stand-in: wishes in, evidence out."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated
 
 import msgspec
@@ -35,9 +35,8 @@ class RealtimeControl:
     """What can be wished for and what can be read.
 
     ``POST /lab/misbehave``, ``POST`` and ``DELETE /lab/script``; ``GET /lab/sessions``,
-    ``GET /lab/sessions/{id}/heard``. *expire_sessions* lets so many live sessions end
-    and *silence_sessions* lets so many answer no more, of those named, if any are; each
-    returns how many did.
+    ``GET /lab/sessions/{id}/heard``. *strikes* are the faults that happen at once, to
+    so many live sessions of those named, if any are; each returns to how many.
     """
 
     def __init__(
@@ -45,14 +44,12 @@ class RealtimeControl:
         ledger: Ledger,
         faults: FaultPlan,
         scripts: ScriptQueue,
-        expire_sessions: _Strike,
-        silence_sessions: _Strike,
+        strikes: Mapping[Fault, _Strike],
     ) -> None:
         self._ledger = ledger
         self._faults = faults
         self._scripts = scripts
-        self._expire_sessions = expire_sessions
-        self._silence_sessions = silence_sessions
+        self._strikes = strikes
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -78,13 +75,11 @@ class RealtimeControl:
             wish = msgspec.json.decode(await request.read(), type=_Misbehave)
         except (msgspec.DecodeError, RecursionError) as error:
             return web.json_response({"error": str(error)}, status=400)
-        expired = silenced = 0
+        struck = 0
         if wish.kind == Fault.NONE:
             self._faults.clear()
-        elif wish.kind == Fault.EXPIRE_NOW:
-            expired = self._expire_sessions(wish.count, wish.sessions)
-        elif wish.kind == Fault.ZOMBIE_NOW:
-            silenced = self._silence_sessions(wish.count, wish.sessions)
+        elif (strike := self._strikes.get(wish.kind)) is not None:
+            struck = strike(wish.count, wish.sessions)
         else:
             self._faults.plan(
                 wish.kind,
@@ -93,13 +88,7 @@ class RealtimeControl:
                 every=wish.every,
                 sessions=wish.sessions,
             )
-        return web.json_response(
-            {
-                "pending": self._faults.pending(),
-                "expired": expired,
-                "silenced": silenced,
-            }
-        )
+        return web.json_response({"pending": self._faults.pending(), "struck": struck})
 
     async def _script(self, request: web.Request) -> web.Response:
         try:

@@ -36,6 +36,8 @@ class Fault(StrEnum):
     """A live session, oldest first, reaches its end at once."""
     ZOMBIE_NOW = "zombie_now"
     """A live session, oldest first, answers nothing any more; its socket stays open."""
+    MUTE_NOW = "mute_now"
+    """A live session, oldest first, begins no responses any more; all else it does."""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from lab.realtime_faults import Fault, FaultPlan
 from lab.realtime_mind import Mind
 from lab.realtime_record import Ledger, SessionRecord
 from lab.realtime_session import (
+    BecomeMute,
     BecomeZombie,
     ExpireNow,
     MessageReceived,
@@ -99,8 +100,11 @@ class RealtimeServer:
             self.ledger,
             self.faults,
             self.scripts,
-            self.expire_sessions,
-            self.silence_sessions,
+            {
+                Fault.EXPIRE_NOW: self.expire_sessions,
+                Fault.ZOMBIE_NOW: self.silence_sessions,
+                Fault.MUTE_NOW: self.mute_sessions,
+            },
         )
         self._control_port = 0
 
@@ -184,6 +188,10 @@ class RealtimeServer:
         Only those *named*; None: all.
         """
         return self._strike(BecomeZombie(), count, named)
+
+    def mute_sessions(self, count: int, named: Collection[str] | None = None) -> int:
+        """Let the *count* oldest live sessions begin no response; see the others."""
+        return self._strike(BecomeMute(), count, named)
 
     def _strike(
         self, event: SessionEvent, count: int, named: Collection[str] | None

@@ -38,6 +38,7 @@ from lab.realtime_timeline import Action, Ids, RealtimeLatency, Timeline
 from lab.speech_files import SpeechLine
 
 __all__ = [
+    "BecomeMute",
     "BecomeZombie",
     "ExpireNow",
     "MessageReceived",
@@ -67,7 +68,12 @@ class BecomeZombie:
     """The session answers nothing any more, though its socket stays open."""
 
 
-SessionEvent = MessageReceived | ExpireNow | BecomeZombie
+@dataclass(frozen=True, slots=True)
+class BecomeMute:
+    """The session begins no response any more; it answers all else."""
+
+
+SessionEvent = MessageReceived | ExpireNow | BecomeZombie | BecomeMute
 
 
 class RealtimeSession:
@@ -148,6 +154,8 @@ class RealtimeSession:
                 self._expire(now)
             case BecomeZombie():
                 self._timeline.fall_silent()
+            case BecomeMute():
+                self._speaker.mute = True
             case MessageReceived(data):
                 self._on_message(data, now)
         return actions + self._timeline.run(now=now)

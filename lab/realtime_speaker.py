@@ -76,6 +76,8 @@ class Speaker:
         self._conversation_id = ids.make("conv")
         self._active: dict[str, _Active] = {}
         self.spoke = False
+        self.mute = False
+        """Whether what is asked for is accepted, and never begins."""
 
     @property
     def responding(self) -> bool:
@@ -95,6 +97,8 @@ class Speaker:
         if self.spoke:
             self._config.check_voice(request.output, "response.audio.output.voice")
         self._check_free(request)
+        if self.mute:
+            return
         active = self._activate(request, asked_by, now)
         created = {"type": "response.created", "response": active.response.wire()}
         active.created_at = self._timeline.send(created, now=now)

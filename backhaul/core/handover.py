@@ -14,6 +14,13 @@ class HandoverReason(StrEnum):
     """The agent is about to stop: the call goes to another one."""
     SESSION_EXPIRING = "session_expiring"
     """The model's server ends the session soon; the agent may have a fresh one."""
+    MODEL_SILENT = "model_silent"
+    """The session answers, but the voice that it owes the caller does not come."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "HandoverReason | None":
+        """Return what to make of a reason that only a newer agent knows."""
+        return cls.DRAINING if isinstance(value, str) else None
 
 
 class Handover(ControlMessage, tag="handover", frozen=True):

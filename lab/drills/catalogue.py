@@ -20,6 +20,7 @@ from lab.drills.model_faults import (
     hang_sessions,
     judge_limit,
     limit_opens,
+    mute_sessions,
     slow_model,
 )
 from lab.drills.process_faults import (
@@ -133,6 +134,13 @@ _MODELS: Final = (
         "the session of each call answers nothing any more, and stays open",
         under_calls(hang_sessions),
         limits=Limits(detect_ms=7000, restore_ms=8000),
+    ),
+    Drill(
+        "model-mute",
+        "the session of each call begins no response any more, and does all else",
+        under_calls(mute_sessions),
+        limits=Limits(restore_ms=1000),
+        since=Since.LEFT,
     ),
 )
 

@@ -13,6 +13,7 @@ __all__ = [
     "hang_sessions",
     "judge_limit",
     "limit_opens",
+    "mute_sessions",
     "slow_model",
 ]
 
@@ -63,6 +64,13 @@ async def hang_sessions(scene: Scene) -> None:
     talking = [call["session_ids"][-1] for call in await scene.live_calls()]
     scene.strike()
     await scene.misbehave(Fault.ZOMBIE_NOW, count=len(talking), sessions=talking)
+
+
+async def mute_sessions(scene: Scene) -> None:
+    """Let the session of each call begin no response any more, and do all else."""
+    talking = [call["session_ids"][-1] for call in await scene.live_calls()]
+    scene.strike()
+    await scene.misbehave(Fault.MUTE_NOW, count=len(talking), sessions=talking)
 
 
 async def slow_model(scene: Scene) -> None:

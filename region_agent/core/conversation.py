@@ -9,7 +9,6 @@ from backhaul.core.messages import (
     Cleared,
     Digit,
     Flow,
-    Handover,
     Played,
     Returned,
 )
@@ -47,9 +46,9 @@ from region_agent.core.conversation_events import (
     TranscriptGrew,
     TurnCommitted,
 )
-from region_agent.core.departure import Departure
 from region_agent.core.key_presses import KeyPresses
 from region_agent.core.last_words import LastWords, Pending
+from region_agent.core.leaving import Leaving
 from region_agent.core.realtime_protocol import apologise, caller_said, keys_in_words
 from region_agent.core.resumption import Resumption, resumption, seed
 from region_agent.core.speech import Speech
@@ -104,7 +103,7 @@ class Conversation:
         self.tools = ToolCalls(profile, self.transcript, call_sid=call_sid)
         self._limits = CallLimits(profile, now=now)
         self._last_words = LastWords()
-        self._departure = Departure()
+        self._leaving = Leaving()
         self._told_version = 0
         self._falsely_started = False
         self._ended = False
@@ -149,7 +148,7 @@ class Conversation:
             self.tools.next_deadline(),
             self._limits.next_deadline(),
             self._last_words.next_deadline(),
-            self._departure.next_deadline(),
+            self._leaving.next_deadline(),
             self.voice.next_deadline(),
         )
         return min((at for at in deadlines if at is not None), default=None)
@@ -202,7 +201,7 @@ class Conversation:
             ToolAnswered: lambda event, now: self._react(
                 self.tools.answered(event.call_id, event.output), now
             ),
-            LeaveWanted: self._on_leave_wanted,
+            LeaveWanted: lambda event, _: self._leaving.want(event),
             Played: self._on_played,
             Cleared: self._on_cleared,
             Flow: self._on_flow,
@@ -213,10 +212,6 @@ class Conversation:
             CallReserved: lambda _, now: self._stranding.reserved(now),
             CallTaken: lambda _, now: self._stranding.taken(now),
         }
-
-    def _on_leave_wanted(self, event: LeaveWanted, _: float) -> _Actions:
-        self._departure.want(event)
-        return ()
 
     def _on_played(self, event: Played, _: float) -> _Actions:
         return (*self.voice.played(event.position), *self._speech.release())
@@ -234,6 +229,8 @@ class Conversation:
     def _on_began(self, began: CallBegan, now: float) -> _Actions:
         profile, kept = self._profile, began.checkpoint or Checkpoint(0)
         self.playback.resume(position=began.voice.position, heard=began.voice.heard)
+        if began.resumed or began.checkpoint is not None:
+            self._leaving.resume(self.playback.forwarded)
         if began.checkpoint is not None:
             self.transcript.resume(kept)
             self._limits.resume(elapsed_s=kept.elapsed_s, now=now)
@@ -298,6 +295,7 @@ class Conversation:
         return (*settled, *self._speech.obey(turns))
 
     def _on_tool_called(self, event: ToolCalled, now: float) -> _Actions:
+        self._leaving.answered(now=now)
         busy = self._last_words.pending is not None
         reaction = self.tools.called(event, busy=busy, now=now)
         if not self.turns.forwarding and reaction.pending is not None:
@@ -370,10 +368,13 @@ class Conversation:
         """Ask the edge to take the call elsewhere, if it is time for that."""
         if self._ended:
             return ()
-        transcribed = bool(self._profile.transcription_model)
-        told = not (transcribed and self.transcript.awaits_words)
-        reason = self._departure.ask(quiet=quiet and told, now=now)
-        return () if reason is None else (SendMessage(Handover(reason)),)
+        untold = self._profile.transcription_model and self.transcript.awaits_words
+        return self._leaving.ask(
+            self.playback.forwarded,
+            quiet=quiet and not untold,
+            waiting=self._speech.awaited,
+            now=now,
+        )
 
     def _on_growth(self) -> _Actions:
         if self._ended or self.transcript.version == self._told_version:

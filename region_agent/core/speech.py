@@ -22,6 +22,7 @@ from region_agent.core.realtime_protocol import (
 from region_agent.core.transcript import Transcript
 from region_agent.core.turns import (
     AskAgain,
+    CallerState,
     CancelResponse,
     CreateResponse,
     Interrupt,
@@ -74,6 +75,13 @@ class Speech:
         """Whether anything is being said, or about to be, or nobody could hear it."""
         nobody = self.turns.away or self.turns.stranded
         return self.playback.audible or nobody or not self.turns.idle
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the caller waits for what the model owes, and hears nothing."""
+        turns = self.turns
+        here = not (turns.away or turns.stranded or self.playback.audible)
+        return here and turns.caller is CallerState.QUIET and not turns.idle
 
     def respond(self, now: float, instructions: str = "") -> _Actions:
         """Let the model speak as soon as it may; empty *instructions*: its own."""

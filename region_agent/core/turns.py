@@ -26,7 +26,7 @@ __all__ = [
     "Wish",
 ]
 
-EXPECT_S: Final = 10.0
+EXPECT_S: Final = 5.0
 """A response that was asked for, or that the server owes, has begun by then (s)."""
 SILENT_S: Final = 30.0
 """A response that brings no audio for so long (s) has ended, even if the server did not

@@ -130,7 +130,7 @@ async def test_a_delta_after_the_end() -> None:
 
 async def test_a_session_that_expires_now() -> None:
     async with running() as server, connected(server) as client:
-        assert (await misbehave(server, "expire_now"))["expired"] == 1
+        assert (await misbehave(server, "expire_now"))["struck"] == 1
         assert (await client.until("error"))["error"]["code"] == "session_expired"
         with pytest.raises(ConnectionClosed) as caught:
             await client.until("error")
@@ -153,9 +153,18 @@ async def test_a_session_that_becomes_a_zombie() -> None:
     async with running() as server, connected(server) as client:
         await client.sdk.input_audio_buffer.clear()
         await client.until("input_audio_buffer.cleared")
-        assert (await misbehave(server, "zombie_now"))["silenced"] == 1
+        assert (await misbehave(server, "zombie_now"))["struck"] == 1
         await client.sdk.input_audio_buffer.clear()
         await stays_silent(client)
+
+
+async def test_a_session_that_becomes_mute_answers_all_but_the_caller() -> None:
+    async with running() as server, connected(server) as client:
+        assert (await misbehave(server, "mute_now"))["struck"] == 1
+        await client.sdk.response.create()
+        await client.sdk.input_audio_buffer.clear()
+        await client.until("input_audio_buffer.cleared")
+        assert "response.created" not in client.types()
 
 
 async def test_misbehaviour_can_be_called_off_and_nonsense_is_refused() -> None:

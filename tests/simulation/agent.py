@@ -124,7 +124,8 @@ class Agent(Process):
     def kill(self) -> None:
         """SIGKILL: nobody says goodbye but the system."""
         self.alive = False
-        self.world.faults.between_edges |= self.orphans.reserved()
+        new = {bridge.call_sid for bridge in self.bridges if bridge.is_new}
+        self.world.faults.between_edges |= self.orphans.reserved() | new
         for session in list(self.sessions.values()):
             session.close()
         for link in list(self.links):

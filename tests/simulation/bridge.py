@@ -72,7 +72,7 @@ class Bridge:
         self._write_ahead = agent.world.machines.write_ahead(known)
         self._kept_version = 0
         self._keeping = False
-        self._is_new = False
+        self.is_new = False
         """Whether its edge has taken it over, and keeps nothing of it yet."""
         world = self._world = agent.world
         self.conversation = world.machines.conversation(
@@ -124,7 +124,7 @@ class Bridge:
         if isinstance(message, Played | Cleared):
             self._driver.feed(message)
         elif isinstance(message, Kept):
-            self._is_new = False
+            self.is_new = False
             self._ask(self._write_ahead.kept(message.version))
 
     def on_channel_closed(self, reason: CloseReason) -> None:
@@ -180,7 +180,7 @@ class Bridge:
         """Go on at another edge."""
         self._channel, self.message = channel, message
         self._caller.renew()
-        self._is_new = True
+        self.is_new = True
         channel.bridge = self
         channel.tell(Opened(f"session{self.session.number}"))
         self._driver.feed(CallTaken())
@@ -262,7 +262,7 @@ class Bridge:
         if self.over:
             return
         self.over = True
-        if self._is_new:
+        if self.is_new:
             self._world.faults.between_edges.add(self.message.call_sid)
         if reason in {CloseReason.MEDIA_STREAM_LOST, CloseReason.SESSION_LOST}:
             self.agent.copy_soon(self)

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from backhaul.core.checkpoint import Called, Checkpoint
+from backhaul.core.handover import Handover, HandoverReason
 from edge.core.audio_ring import AudioRing
 from edge.core.call_events import (
     CallAction,
@@ -34,6 +35,7 @@ from region_agent.core.conversation_events import (
     ConversationAction,
     ConversationEvent,
     SendEvent,
+    SendMessage,
 )
 from region_agent.core.epoch_fence import EpochFence
 from region_agent.core.pool_events import (
@@ -195,6 +197,22 @@ class _IsDumb(Conversation):
         )
 
 
+class _WaitsForEver(Conversation):
+    def handle(
+        self, event: ConversationEvent, *, now: float
+    ) -> tuple[ConversationAction, ...]:
+        return self._without_asking(super().handle(event, now=now))
+
+    def expire(self, *, now: float) -> tuple[ConversationAction, ...]:
+        return self._without_asking(super().expire(now=now))
+
+    def _without_asking(
+        self, given: tuple[ConversationAction, ...]
+    ) -> tuple[ConversationAction, ...]:
+        asks = SendMessage(Handover(HandoverReason.MODEL_SILENT))
+        return tuple(one for one in given if one != asks)
+
+
 class _LetsGo(Attachment):
     def __init__(self, *, grace_s: float, reserved_s: float) -> None:
         super().__init__(grace_s=grace_s / 100, reserved_s=reserved_s)
@@ -244,5 +262,6 @@ BROKEN: dict[str, tuple[Machines, str]] = {
     "stranded for ever": (Machines(conversation=_StaysStranded), "not answered"),
     "silence is never noticed": (Machines(session_pulse=_IsDeaf), "not answered"),
     "the voice is dumb": (Machines(conversation=_IsDumb), "not answered"),
+    "patience has no end": (Machines(conversation=_WaitsForEver), "not answered"),
 }
 """What is broken, and what that violates."""

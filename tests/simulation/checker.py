@@ -7,6 +7,7 @@ from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_events import CallState
 from edge.core.region_health import RegionState
 from edge.placement import COLD_TRIES
+from region_agent.core.patience import PATIENCE_S
 from tests.simulation.call import CONFIG
 from tests.simulation.script import BYTES_PER_S
 
@@ -27,6 +28,10 @@ _OF_EDGES = ("kill edge", "drain edge")
 _MOVES_AT_ONCE = 3
 """Within a minute, which is longer than any call lasts here."""
 _MOVES = (("bridged", "holding"), ("bridged", "moving"))
+_PATIENCE_S = PATIENCE_S + 2.0
+"""So long (s) does a caller wait for the voice of a call's first session ..."""
+_LATER_PATIENCE_S = 4 * PATIENCE_S + 4.0
+"""... and of one that comes after another, which may have kept them waiting, too."""
 _REMEMBERED_S = 3.0
 """So long (s) after a session has got a call it knows all that was said."""
 
@@ -187,8 +192,15 @@ class Checker:
         self._check_known(carrier, call, last[1])
         said_at = hung_up_at - (script.length - script.turns[-1].end) / BYTES_PER_S
         heard = [one for one in carrier.heard if one[0] >= said_at and one[1]]
-        if not heard:
+        if not heard and not self._may_wait_on(carrier, hung_up_at):
             self._violated("not answered", script.call_sid)
+
+    def _may_wait_on(self, carrier: "Carrier", hung_up_at: float) -> bool:
+        """Tell whether a session that says nothing has had less time than it gets."""
+        opened = self._opened[carrier.script.call_sid]
+        patience_s = _PATIENCE_S if len(opened) == 1 else _LATER_PATIENCE_S
+        waited_s = _waited_s(carrier, hung_up_at)
+        return opened[-1][1].session.wordless and waited_s < patience_s
 
     def _hung_up_at(self, sid: str) -> float:
         ends = (one for one in self._world.log if one[1:] == ("over", sid, "hung up"))
@@ -230,3 +242,15 @@ class Checker:
         known = stock.configured + stock.verified + sum(left[1:])
         if agent.alive and len(paid) != known:
             self._violated("session leaked", agent.address, len(paid))
+
+
+def _waited_s(carrier: "Carrier", hung_up_at: float) -> float:
+    """Return how long the caller was quiet and owed an answer, at the end (s)."""
+    script = carrier.script
+    voice_at = max((at for at, _, size in carrier.heard if size), default=0.0)
+    began_at = hung_up_at - script.length / BYTES_PER_S
+    since = [
+        turn for turn in script.turns if began_at + turn.end / BYTES_PER_S > voice_at
+    ]
+    talked = sum(turn.end - turn.start for turn in since[1:])
+    return (script.length - since[0].end - talked) / BYTES_PER_S

@@ -60,6 +60,7 @@ class Faults:
             "rate limit": self._rate_limit,
             "model slow": self._model_slow,
             "mute": self._mute,
+            "wordless": self._wordless,
             "expiry": self._expiry,
             "close session": self._close_session,
             "break stream": self._break_stream,
@@ -266,6 +267,12 @@ class Faults:
         model = self._world.models.get(self._region())
         for session in [] if model is None else model.sessions:
             session.mute = True
+        return _nothing
+
+    def _wordless(self) -> Undo:
+        model = self._world.models.get(self._region())
+        for session in [] if model is None else model.sessions:
+            session.wordless = True
         return _nothing
 
     def _expiry(self) -> Undo:

@@ -98,6 +98,8 @@ class Session:
         self.closed = False
         self.mute = False
         """Whether it is open and answers nothing any more."""
+        self.wordless = False
+        """Whether it begins no responses, and answers all else."""
         self.begin = self.position = 0
         self.turns_heard: list[Turn] = []
         self._world = world
@@ -217,6 +219,8 @@ class Session:
     # Speaking
 
     def _respond(self, instructions: str, *, by_itself: bool = False) -> None:
+        if self.wordless:
+            return
         if self._response is not None and by_itself:
             self._end_response("cancelled")
         elif self._response is not None:

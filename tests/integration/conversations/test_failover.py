@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -39,6 +40,17 @@ def talks(line: TelephoneLine) -> list[SessionRecord]:
     return [one for one in line.model.ledger.sessions() if one.heard.byte_count]
 
 
+async def first_answer(line: TelephoneLine) -> None:
+    """Wait until the model has given one."""
+    async with asyncio.timeout(60):
+        while not any(
+            response.status == "completed"
+            for one in talks(line)
+            for response in one.responses
+        ):
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.timeout(120)
 async def test_a_session_that_dies_in_mid_reply_costs_no_word(
     answer: OpenLine,
@@ -47,13 +59,7 @@ async def test_a_session_that_dies_in_mid_reply_costs_no_word(
     call = asyncio.ensure_future(  # noqa: TID251 - awaited below
         line.carrier.place_call(plan(line))
     )
-    async with asyncio.timeout(60):
-        while not any(
-            response.status == "completed"
-            for one in talks(line)
-            for response in one.responses
-        ):
-            await asyncio.sleep(0.01)
+    await first_answer(line)
     line.model.faults.plan(Fault.CLOSE_1011, count=1, seconds=0)
     report = await call
     assert report.errors == ()
@@ -125,3 +131,32 @@ def kept_the_call(line: TelephoneLine) -> bool:
     """Tell whether the edge knows that the tool was called."""
     kept = line.edge.calls.live()[0].session.memory.checkpoint
     return kept is not None and any(isinstance(one, Called) for one in kept.items)
+
+
+@pytest.mark.timeout(180)
+async def test_a_session_that_says_nothing_more_is_left_and_the_turn_answered(
+    answer: OpenLine,
+) -> None:
+    line = await answer(GREETED)
+    patient = replace(plan(line), reply_timeout_s=60.0)
+    call = asyncio.ensure_future(  # noqa: TID251 - awaited below
+        line.carrier.place_call(patient)
+    )
+    await first_answer(line)
+    (first,) = talks(line)
+    assert line.model.mute_sessions(1, {first.session_id}) == 1
+    report = await call
+    assert report.errors == ()
+    assert report.ended_by == "caller"
+    assert len(report.stream_sids) == 1
+    assert all(turn.reply_first_audio_ms is not None for turn in report.turns)
+    await eventually(lambda: all(one.closed_at for one in talks(line)))
+    first, second = sorted(talks(line), key=lambda one: one.closed_at or 0)
+    known = str([item.record() for item in second.conversation.items])
+    assert all(one.text in known for one in (FIRST, SECOND, THIRD))
+    assert len(first.responses) == 1
+    assert [one.status for one in second.responses] == ["completed"] * 2
+    value = line.edge.metrics.registry.get_sample_value
+    labels = {"reason": "model_silent", "outcome": "moved"}
+    assert value("edge_calls_moved_total", labels) == 1
+    assert value("edge_sessions_lost_total", {"reason": "session_lost"}) is None

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backhaul.clock import monotonic_s
 from backhaul.core.checkpoint import CallerSaid, Checkpoint, ModelSaid
 from backhaul.core.messages import CloseReason, Handover, HandoverReason
+from edge.core.region_evidence import Sign
 from tests.integration.edge.streams import (
     AUDIO,
     GREETING_AUDIO,
@@ -96,6 +98,23 @@ async def test_a_session_that_ends_may_be_followed_by_one_of_the_same_agent(
         assert (after.message.epoch, after.message.checkpoint) == (2, KEPT)
         await wait(lambda: before.closed is CloseReason.HANDED_OVER)
     assert bench.metric(MOVED, reason="session_expiring", outcome="moved") == 1
+
+
+async def test_a_session_that_says_nothing_speaks_against_its_region(
+    make_bench: "MakeBench", wait: Any
+) -> None:
+    bench = await make_bench(("home", "away"))
+    evidence = bench.edge.links.evidence_of("home")
+    async with stream(bench, await ring(bench)) as socket:
+        before = await talking(bench, socket, wait)
+        for _ in range(3):  # of late, other calls fared well: one in five is too many
+            evidence.attempted(failed=False, now=monotonic_s())
+        assert evidence.signs(now=monotonic_s()) == ()
+        before.channel.send(Handover(HandoverReason.MODEL_SILENT))
+        await wait(lambda: len(bench.agents["away"].calls) == 1)
+        assert evidence.signs(now=monotonic_s()) == (Sign.FAILURES,)
+        await wait(lambda: before.closed is CloseReason.HANDED_OVER)
+    assert bench.metric(MOVED, reason="model_silent", outcome="moved") == 1
 
 
 @pytest.mark.parametrize("reason", HandoverReason)

@@ -159,6 +159,7 @@ def test_a_newer_peer_may_say_more() -> None:
         msgspec.msgpack.encode({"no": "tag"}),
         msgspec.msgpack.encode({"t": "opened", "session_id": 5}),
         msgspec.msgpack.encode({"t": "close", "reason": "because"}),
+        msgspec.msgpack.encode({"t": "handover", "reason": 5}),
         kept(["caller", 5]),
         kept(["whisperer", "psst"]),
         kept(["saying", "x", -1, 0, True]),

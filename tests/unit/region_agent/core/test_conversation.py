@@ -683,8 +683,8 @@ def test_an_answer_that_never_begins_is_asked_for() -> None:
         [
             (0.0, SpeechStarted(), []),
             (1.0, SpeechStopped(), ["turn"]),
-            (10.9, None, []),
-            (11.0, None, ["retried", "respond"]),
+            (5.9, None, []),
+            (6.0, None, ["retried", "respond"]),
         ]
     )
 
@@ -695,8 +695,8 @@ def test_a_function_asks_for_the_answer_that_never_began() -> None:
             (0.0, SpeechStarted(), []),
             (1.0, SpeechStopped(), ["turn"]),
             (2.0, ToolCalled("c1", "transfer", "{}"), [ABSENT_TRANSFER]),
-            (10.9, None, []),
-            (11.0, None, ["respond"]),
+            (5.9, None, []),
+            (6.0, None, ["respond"]),
         ]
     )
 
@@ -1218,7 +1218,7 @@ def test_a_warning_that_found_no_moment_is_not_said_with_the_goodbye() -> None:
         [
             (89.0, ResponseBegan("r1"), []),
             (90.0, None, []),
-            (100.0, None, []),
+            (100.0, None, ["hand over: model_silent"]),
             (101.0, ResponseEnded("r1", "completed"), ["respond: Over."]),
             *says(102.0, "r2", "i2", 800),
             (102.1, Played(800), ["end max_duration"]),

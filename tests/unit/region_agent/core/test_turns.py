@@ -73,9 +73,9 @@ def test_an_expected_response_that_does_not_begin_is_asked_for_again() -> None:
     turns = Turns(BY_SERVER)
     turns.wish(EXPLAIN, now=5.0)
     turns.wish(ANSWER, now=5.0)
-    assert turns.next_deadline() == 15.0
-    assert turns.expire(now=14.9) == ()
-    assert turns.expire(now=15.0) == (AskAgain(), CreateResponse("Explain."))
+    assert turns.next_deadline() == 10.0
+    assert turns.expire(now=9.9) == ()
+    assert turns.expire(now=10.0) == (AskAgain(), CreateResponse("Explain."))
     turns.response_began("r1", now=16.0)
     assert turns.response_ended("r1", now=17.0) == (CreateResponse(""),)
 
