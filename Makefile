@@ -55,15 +55,8 @@ coverage: $(STAMP) ## every branch of the pure cores is tested
 	$(BIN)/pytest -q --numprocesses auto --dist loadfile tests/unit tests/property --cov --cov-branch --cov-report=
 	$(BIN)/coverage report --fail-under=100 --skip-covered
 
-bench: $(STAMP)  ## reproduce the figures in the README (the last ones need root)
-	$(BIN)/python bench/first_audio.py
-	$(BIN)/python bench/conversations.py
-	$(BIN)/python bench/tool_calls.py
-	$(BIN)/python bench/link_pool.py
-	$(BIN)/python bench/location.py
-	$(BIN)/python bench/router.py
-	$(BIN)/python bench/tracing.py
-	$(BIN)/python bench/transports.py --seconds 6 --losses 0@100 1 3
+bench: $(STAMP)  ## every figure of the README, in a short form (five minutes; BENCH_ARGS=--full: two hours)
+	$(BIN)/python bench/readme_figures.py $(BENCH_ARGS)
 
 bench-peers: $(STAMP) ## what a call costs here and at what people use today (five minutes; BENCH_ARGS=--full: two hours)
 	$(BIN)/python bench/peers.py $(BENCH_ARGS)

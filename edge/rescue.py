@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -66,11 +67,30 @@ class Rescue:
             leg: What is told of it afterwards.
         """
         survey = await self._ask_all(call_sid)
-        found, epoch = survey.best_first(), survey.next_epoch()
-        if not found:
+        known, epoch = survey.best_first(), survey.next_epoch()
+        if not known:
             self._count(call_sid, "unknown")
             return None
-        for agent, kept in found:
+        rescued = await self._go_on(call_sid, known[:1], epoch, leg)
+        if rescued is None:
+            # Whoever had it and has it no more may have left a copy by now, which is
+            # later than what else was known.
+            survey = await self._ask_all(call_sid)
+            epoch = max(epoch + 1, survey.next_epoch())
+            rescued = await self._go_on(call_sid, survey.best_first(), epoch, leg)
+        if rescued is None:
+            self._count(call_sid, "lost")
+        return rescued
+
+    async def _go_on(
+        self,
+        call_sid: str,
+        known: Iterable[tuple[Agent, KeptCall]],
+        epoch: int,
+        leg: Leg,
+    ) -> Rescued | None:
+        """Return how a call goes on with the first of *known* that can be had."""
+        for agent, kept in known:
             if not kept.here:
                 self._count(call_sid, "copy")
                 search = Search(call_sid, kept.profile, epoch, patient=True, leg=leg)
@@ -79,7 +99,6 @@ class Rescue:
             if rescued is not None:
                 self._count(call_sid, "reattached")
                 return rescued
-        self._count(call_sid, "lost")
         return None
 
     async def _ask_all(self, call_sid: str) -> Survey[Agent]:

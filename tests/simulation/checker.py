@@ -192,15 +192,33 @@ class Checker:
         self._check_known(carrier, call, last[1])
         said_at = hung_up_at - (script.length - script.turns[-1].end) / BYTES_PER_S
         heard = [one for one in carrier.heard if one[0] >= said_at and one[1]]
-        if not heard and not self._may_wait_on(carrier, hung_up_at):
+        if not heard and not self._may_wait_on(carrier):
             self._violated("not answered", script.call_sid)
 
-    def _may_wait_on(self, carrier: "Carrier", hung_up_at: float) -> bool:
+    def _may_wait_on(self, carrier: "Carrier") -> bool:
         """Tell whether a session that says nothing has had less time than it gets."""
         opened = self._opened[carrier.script.call_sid]
         patience_s = _PATIENCE_S if len(opened) == 1 else _LATER_PATIENCE_S
-        waited_s = _waited_s(carrier, hung_up_at)
-        return opened[-1][1].session.wordless and waited_s < patience_s
+        if "model slow" in self._world.faults.happened:
+            patience_s *= 2
+        return opened[-1][1].session.wordless and self._waited_s(carrier) < patience_s
+
+    def _waited_s(self, carrier: "Carrier") -> float:
+        """Return how long a caller was quiet at the end, and owed an answer (s)."""
+        script = carrier.script
+        answered_at = max((at for at, _, size in carrier.heard if size), default=0.0)
+        for at, kind, *facts in self._world.log:
+            by_call = kind == "tool_called" and script.call_sid in str(facts)
+            if by_call and isinstance(at, float):
+                answered_at = max(answered_at, at)
+        began_at = self._hung_up_at(script.call_sid) - script.length / BYTES_PER_S
+        turns = [
+            turn
+            for turn in script.turns
+            if began_at + turn.end / BYTES_PER_S > answered_at
+        ]
+        talked = sum(turn.end - turn.start for turn in turns[1:])
+        return (script.length - turns[0].end - talked) / BYTES_PER_S
 
     def _hung_up_at(self, sid: str) -> float:
         ends = (one for one in self._world.log if one[1:] == ("over", sid, "hung up"))
@@ -242,15 +260,3 @@ class Checker:
         known = stock.configured + stock.verified + sum(left[1:])
         if agent.alive and len(paid) != known:
             self._violated("session leaked", agent.address, len(paid))
-
-
-def _waited_s(carrier: "Carrier", hung_up_at: float) -> float:
-    """Return how long the caller was quiet and owed an answer, at the end (s)."""
-    script = carrier.script
-    voice_at = max((at for at, _, size in carrier.heard if size), default=0.0)
-    began_at = hung_up_at - script.length / BYTES_PER_S
-    since = [
-        turn for turn in script.turns if began_at + turn.end / BYTES_PER_S > voice_at
-    ]
-    talked = sum(turn.end - turn.start for turn in since[1:])
-    return (script.length - since[0].end - talked) / BYTES_PER_S

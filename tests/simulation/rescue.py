@@ -29,43 +29,54 @@ class Rescue:
         self._rescued = rescued
         self._known: list[tuple[Link, KeptCall]] = []
         self._epoch = 0
-        links = (one.link for one in edge.agents.values() if one.ready)
-        self._links = [link for link in links if link is not None]
-        self._survey: Survey[Link] = Survey(
-            self._links, now=edge.clock.now, patience_s=_FIND_S
-        )
+        self._surveys = 0
+        self._tried = False
+        """Whether a session was asked for in vain."""
 
     def start(self) -> None:
         """Ask every agent."""
-        for link in self._links:
-            self._ask(link)
-        self._wait()
+        self._surveys += 1
+        links = (one.link for one in self._edge.agents.values() if one.ready)
+        asked = [link for link in links if link is not None]
+        now = self._edge.clock.now
+        survey: Survey[Link] = Survey(asked, now=now, patience_s=_FIND_S)
+        over = False
 
-    def _ask(self, link: Link) -> None:
-        link.to_agent.send(lambda: link.agent.find(link, self._call_sid, self._answer))
+        def look() -> None:
+            nonlocal over
+            if not over and survey.over_at <= self._edge.clock.now:
+                over = True
+                self._choose(survey, asked)
 
-    def _answer(self, link: Link, kept: KeptCall | None) -> None:
-        self._survey.answer(link, kept, now=self._edge.clock.now)
-        self._wait()
+        def wait() -> None:
+            self._edge.later(max(survey.over_at - self._edge.clock.now, 0.0), look)
 
-    def _wait(self) -> None:
-        wait_s = max(self._survey.over_at - self._edge.clock.now, 0.0)
-        self._edge.later(wait_s, self._look)
+        def answer(link: Link, kept: KeptCall | None) -> None:
+            survey.answer(link, kept, now=self._edge.clock.now)
+            wait()
 
-    def _look(self) -> None:
-        if self._epoch or self._survey.over_at > self._edge.clock.now:
-            return
+        for link in asked:
+            self._ask(link, answer)
+        wait()
+
+    def _ask(self, link: Link, answer: Callable[[Link, KeptCall | None], None]) -> None:
+        link.to_agent.send(lambda: link.agent.find(link, self._call_sid, answer))
+
+    def _choose(self, survey: Survey[Link], asked: list[Link]) -> None:
         owner = self._edge.world.checker.owner(self._call_sid)
-        heard = {
-            one.agent.region for one in self._links if one not in self._survey.silent
-        }
+        heard = {one.agent.region for one in asked if one not in survey.silent}
         if owner is not None and owner.agent.region not in heard:
             self._edge.world.faults.blind.add(self._call_sid)
-        self._known = self._survey.best_first()
-        self._epoch = self._survey.next_epoch()
+        self._known = survey.best_first()
+        if self._surveys == 1:
+            del self._known[1:]
+        self._epoch = max(self._epoch + 1, survey.next_epoch())
         self._next()
 
     def _next(self) -> None:
+        if not self._known and self._surveys == 1 and self._tried:
+            self.start()
+            return
         if not self._known:
             self._rescued(None, None, None)
             return
@@ -77,6 +88,7 @@ class Rescue:
 
         def answered(lease: "Lease | None") -> None:
             if lease is None or lease.kept is None:
+                self._tried = True
                 self._next()
                 return
             choice = Choice(link.agent.region, link.agent.address, True, 0.0)

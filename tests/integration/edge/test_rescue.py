@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from backhaul.core.checkpoint import CallerSaid, Checkpoint, ModelSaid, VoiceProgress
-from backhaul.core.messages import CloseReason, KeptCall, Played
+from backhaul.core.messages import (
+    CloseReason,
+    KeptCall,
+    LeaseRefused,
+    LeaseRequest,
+    Played,
+)
+from backhaul.links import Link
 from edge.core.survey import RESCUE_LEAP
 from tests.integration.edge.streams import (
     AUDIO,
@@ -156,7 +164,33 @@ async def test_a_session_that_is_gone_by_now_leaves_the_copy(
         await wait(lambda: bool(bench.agents["away"].calls))
         (call,) = bench.agents["away"].calls
         assert call.message.checkpoint == SAID
-        assert call.message.epoch == 3 + RESCUE_LEAP
+        # One later than what was offered to the session that is gone.
+        assert call.message.epoch == 3 + RESCUE_LEAP + 1
+
+
+async def test_what_a_session_leaves_behind_is_asked_for_when_it_is_gone(
+    make_bench: "MakeBench", wait: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await make_bench(("home", "away"))
+    call_sid = bench.sids()["CallSid"]
+    home, away = bench.agents["home"], bench.agents["away"]
+    later = Checkpoint(9, (*SAID.items, CallerSaid("Two.")), caller_position=16_000)
+    home.knows[call_sid] = HERE
+    away.knows[call_sid] = COPY
+
+    def leave_a_copy(link: Link, message: LeaseRequest) -> None:
+        link.send(LeaseRefused(message.lease_id, CloseReason.LEASE_UNKNOWN))
+        home.knows[call_sid] = replace(HERE, here=False, checkpoint=later)
+
+    monkeypatch.setattr(home, "reattach", leave_a_copy)
+    url, _ = await come(bench)
+    async with stream(bench, url) as twilio:
+        await twilio.send(start())
+        await wait(lambda: bool(home.calls or away.calls))
+        (call,) = home.calls or away.calls
+        assert call.message.checkpoint == later
+        assert call.message.epoch == 3 + RESCUE_LEAP + 1
+    assert bench.metric("edge_calls_rescued_total", outcome="copy") == 1
 
 
 async def test_the_latest_of_several_sessions_counts(make_bench: "MakeBench") -> None:
