@@ -120,8 +120,6 @@ class CallSession:
         Args:
             asked: Why its agent asks for that; None: it is the edge's own wish.
         """
-        if asked is HandoverReason.MODEL_SILENT:
-            self._testify(failed=True)
         elsewhere = asked is not HandoverReason.SESSION_EXPIRING
         return self._search(asked or UNWELL, elsewhere=elsewhere)
 
@@ -240,6 +238,9 @@ class CallSession:
 
     def close(self, reason: CloseReason) -> None:
         """Close the channel, if there is one."""
+        moves = reason is CloseReason.HANDED_OVER
+        if moves and self.search.leg.reason == HandoverReason.MODEL_SILENT:
+            self._testify(failed=True)
         if self.channel is not None:
             self.channel.close(reason)
             self.leave()

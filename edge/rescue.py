@@ -75,7 +75,8 @@ class Rescue:
         if rescued is None:
             # Whoever had it and has it no more may have left a copy by now, which is
             # later than what else was known.
-            survey = await self._ask_all(call_sid)
+            first, survey = survey, await self._ask_all(call_sid)
+            survey.take_along(first)
             epoch = max(epoch + 1, survey.next_epoch())
             rescued = await self._go_on(call_sid, survey.best_first(), epoch, leg)
         if rescued is None:

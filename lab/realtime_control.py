@@ -36,7 +36,7 @@ class RealtimeControl:
 
     ``POST /lab/misbehave``, ``POST`` and ``DELETE /lab/script``; ``GET /lab/sessions``,
     ``GET /lab/sessions/{id}/heard``. *strikes* are the faults that happen at once, to
-    so many live sessions of those named, if any are; each returns to how many.
+    so many live sessions of those named, if any are; each returns how many it struck.
     """
 
     def __init__(

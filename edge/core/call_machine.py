@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from backhaul.core.close_reason import CloseReason
+from backhaul.core.handover import HandoverReason
 from edge.core.call_events import (
     CallAction,
     CallEnded,
@@ -270,12 +271,16 @@ class CallMachine:
                 return CloseReason.CALLER_HUNG_UP
 
 
+_ENDING = frozenset({HandoverReason.DRAINING, HandoverReason.SESSION_EXPIRING})
+"""Wishes of an agent whose session is about to go."""
+
+
 def _kind_of_move(event: CallEvent) -> MoveKind | None:
     match event:
         case ChannelClosed():
             return MoveKind.LOST
         case MoveWanted(asked):
-            return MoveKind.BETTER if asked is None else MoveKind.ASKED
+            return MoveKind.ASKED if asked in _ENDING else MoveKind.BETTER
         case _:
             return None
 

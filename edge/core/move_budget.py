@@ -14,7 +14,7 @@ class MoveKind(Enum):
     LOST = auto()
     """It has none any more."""
     BETTER = auto()
-    """The edge thinks that it would be better off."""
+    """It would be better off: the edge thinks so, or its caller waits for the model."""
     ASKED = auto()
     """Its agent is about to stop, or its session to end."""
 
@@ -23,10 +23,10 @@ class MoveBudget:
     """A few moves at short notice after losses, then one in a while, so many in all.
 
     A call that is well moves only when it has not moved for that while, and leaves the
-    few to its losses. What its agent asks for would soon be a loss: to refuse it saves
-    no move and costs the caller a gap, and a deploy or a long call asks often without
-    anything being wrong. So it neither waits for the while nor counts towards the end;
-    an agent that asks on and on is held to one move in a few seconds.
+    few to its losses. What its agent asks for as it goes would soon be a loss: to
+    refuse it saves no move and costs the caller a gap, and a deploy or a long call asks
+    often without anything being wrong. So it neither waits for the while nor counts
+    towards the end; an agent that asks on and on is held to one move in a few seconds.
     """
 
     def __init__(

@@ -51,6 +51,10 @@ class Survey(Generic[_AgentT]):
             # It may have been left: one that stood still does not know what came since.
             self._until = min(self._until, now + LAST_ANSWERS_S)
 
+    def take_along(self, earlier: "Survey[_AgentT]") -> None:
+        """Keep the copies that an *earlier* survey found: they may not be had again."""
+        self._known += [known for known in earlier.best_first() if not known[1].here]
+
     @property
     def over_at(self) -> float:
         """When to go on with what is known; -inf: nothing more can come."""

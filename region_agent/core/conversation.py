@@ -230,7 +230,7 @@ class Conversation:
         profile, kept = self._profile, began.checkpoint or Checkpoint(0)
         self.playback.resume(position=began.voice.position, heard=began.voice.heard)
         if began.resumed or began.checkpoint is not None:
-            self._leaving.resume(self.playback.forwarded)
+            self._leaving.resume()
         if began.checkpoint is not None:
             self.transcript.resume(kept)
             self._limits.resume(elapsed_s=kept.elapsed_s, now=now)
@@ -370,9 +370,9 @@ class Conversation:
             return ()
         untold = self._profile.transcription_model and self.transcript.awaits_words
         return self._leaving.ask(
-            self.playback.forwarded,
             quiet=quiet and not untold,
             waiting=self._speech.awaited,
+            spoken=self.turns.alive,
             now=now,
         )
 

@@ -11,16 +11,16 @@ __all__ = ["Leaving"]
 class Leaving:
     """Has the edge look for another session; a part of the conversation.
 
-    Until there is one the call goes on as ever, so asking in vain does no harm.
+    Until there is one the call goes on as ever.
     """
 
     def __init__(self) -> None:
         self._departure = Departure()
         self._patience = Patience()
 
-    def resume(self, position: int) -> None:
+    def resume(self) -> None:
         """The call comes from another session; see Patience."""
-        self._patience.resume(position)
+        self._patience.resume()
 
     def answered(self, *, now: float) -> None:
         """The model does what it is asked; see Patience."""
@@ -32,17 +32,17 @@ class Leaving:
         return ()
 
     def ask(
-        self, position: int, *, quiet: bool, waiting: bool, now: float
+        self, *, quiet: bool, waiting: bool, spoken: bool, now: float
     ) -> tuple[SendMessage, ...]:
         """Return what the edge is to be told now.
 
         Args:
-            position: Up to where the voice has come.
             quiet: Whether nobody speaks, and nothing is under way.
-            waiting: Whether the caller waits for the voice.
+            waiting: Whether the caller waits for the model.
+            spoken: Whether it has spoken since it was asked last.
             now: Monotonic seconds.
         """
-        in_vain = self._patience.observe(position, waiting=waiting, now=now)
+        in_vain = self._patience.observe(waiting=waiting, spoken=spoken, now=now)
         reason = self._departure.ask(quiet=quiet, now=now)
         if in_vain:
             reason = HandoverReason.MODEL_SILENT

@@ -81,7 +81,8 @@ class Speech:
         """Whether the caller waits for what the model owes, and hears nothing."""
         turns = self.turns
         here = not (turns.away or turns.stranded or self.playback.audible)
-        return here and turns.caller is CallerState.QUIET and not turns.idle
+        owed = turns.owing and not turns.alive
+        return here and owed and turns.caller is CallerState.QUIET
 
     def respond(self, now: float, instructions: str = "") -> _Actions:
         """Let the model speak as soon as it may; empty *instructions*: its own."""

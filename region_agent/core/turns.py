@@ -29,8 +29,7 @@ __all__ = [
 EXPECT_S: Final = 5.0
 """A response that was asked for, or that the server owes, has begun by then (s)."""
 SILENT_S: Final = 30.0
-"""A response that brings no audio for so long (s) has ended, even if the server did not
-say so, or it never will."""
+"""A response without audio for so long (s) has ended, whatever the server says."""
 RETRY_AFTER_S: Final = (0.0, 2.0, 5.0)
 """Pauses before a response that did not come is asked for again (s); then it is left to
 the silence: a model in trouble is not helped by asking on."""
@@ -189,9 +188,10 @@ class Turns:
         self.false_starts = 0
         self.alive = False
         """Set whenever the response brings audio."""
+        self.owing = False
+        """Whether the model is still to do what it was asked."""
         self.away = self.stranded = False
-        """Whether the caller is off the line, or no edge has the call: nothing is said
-        meanwhile."""
+        """Whether the caller is off the line, or no edge has it: nothing is said."""
         self._config = config
         self._wishes: deque[Wish] = deque()
         self._asked: Wish | None = None
@@ -289,7 +289,7 @@ class Turns:
             return ()
         self._move_floor(FloorInput.BEGAN)
         self._due_at = now + SILENT_S
-        self.alive = False
+        self.owing, self.alive = True, False
         self.response_id, self.forwarding = response_id, ""
         if self._cancel_next:
             self._cancel_next = False
@@ -318,7 +318,7 @@ class Turns:
         asked, self._asked = self._asked, None
         if again:
             return (*self._ask_again(asked, now=now), *self._grant(now=now))
-        self._tries = 0
+        self._tries, self.owing = 0, False
         return self._grant(now=now)
 
     def response_refused(self, *, now: float) -> tuple[TurnAction, ...]:
@@ -389,6 +389,7 @@ class Turns:
         self._move_floor(FloorInput.ASKED)
         if self.floor is FloorState.EXPECTED:
             self._due_at = now + EXPECT_S
+            self.owing, self.alive = True, False
 
     def _move_floor(self, given: FloorInput) -> None:
         self.floor = FLOOR_TRANSITIONS[self.floor, given]

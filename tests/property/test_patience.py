@@ -19,14 +19,14 @@ steps = st.lists(
 def test_it_runs_out_after_what_was_waited_and_not_before(
     history: list[tuple[float, bool, bool]],
 ) -> None:
-    patience, now, position, waited_s, was_waiting = Patience(), 0.0, 0, 0.0, False
-    for wait_s, waiting, speaks in history:
+    patience, now, waited_s, was_waiting = Patience(), 0.0, 0.0, False
+    for wait_s, waiting, spoken in history:
         now += wait_s
         waited_s += wait_s if was_waiting else 0.0
-        if speaks:
-            position, waited_s = position + 1, 0.0
+        if spoken:
+            waited_s = 0.0
         was_waiting = waiting
-        if patience.observe(position, waiting=waiting, now=now):
+        if patience.observe(waiting=waiting, spoken=spoken, now=now):
             assert waiting
             assert waited_s > PATIENCE_S - 1e-6
         deadline = patience.next_deadline()

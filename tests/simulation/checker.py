@@ -217,6 +217,8 @@ class Checker:
             for turn in script.turns
             if began_at + turn.end / BYTES_PER_S > answered_at
         ]
+        if not turns:
+            return self._hung_up_at(script.call_sid) - answered_at
         talked = sum(turn.end - turn.start for turn in turns[1:])
         return (script.length - turns[0].end - talked) / BYTES_PER_S
 

@@ -29,13 +29,12 @@ class Rescue:
         self._rescued = rescued
         self._known: list[tuple[Link, KeptCall]] = []
         self._epoch = 0
-        self._surveys = 0
-        self._tried = False
-        """Whether a session was asked for in vain."""
+        self._first: Survey[Link] | None = None
+        """The survey that found a session which could not be had."""
+        self._asked_again = False
 
     def start(self) -> None:
         """Ask every agent."""
-        self._surveys += 1
         links = (one.link for one in self._edge.agents.values() if one.ready)
         asked = [link for link in links if link is not None]
         now = self._edge.clock.now
@@ -68,15 +67,23 @@ class Rescue:
         if owner is not None and owner.agent.region not in heard:
             self._edge.world.faults.blind.add(self._call_sid)
         self._known = survey.best_first()
-        if self._surveys == 1:
-            del self._known[1:]
+        if self._first is not None:
+            survey.take_along(self._first)
+            self._known = survey.best_first()
+        elif self._known and self._known[0][1].here:
+            self._first, self._known = survey, self._known[:1]
         self._epoch = max(self._epoch + 1, survey.next_epoch())
         self._next()
 
-    def _next(self) -> None:
-        if not self._known and self._surveys == 1 and self._tried:
+    def _look_on(self) -> None:
+        """The session could not be had."""
+        if self._asked_again:
+            self._next()
+        else:
+            self._asked_again = True
             self.start()
-            return
+
+    def _next(self) -> None:
         if not self._known:
             self._rescued(None, None, None)
             return
@@ -88,8 +95,7 @@ class Rescue:
 
         def answered(lease: "Lease | None") -> None:
             if lease is None or lease.kept is None:
-                self._tried = True
-                self._next()
+                self._look_on()
                 return
             choice = Choice(link.agent.region, link.agent.address, True, 0.0)
             now = self._edge.clock.now

@@ -193,6 +193,29 @@ async def test_what_a_session_leaves_behind_is_asked_for_when_it_is_gone(
     assert bench.metric("edge_calls_rescued_total", outcome="copy") == 1
 
 
+async def test_a_copy_that_was_known_is_not_forgotten_by_asking_again(
+    make_bench: "MakeBench", wait: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await make_bench(("home", "away"))
+    call_sid = bench.sids()["CallSid"]
+    home, away = bench.agents["home"], bench.agents["away"]
+    home.knows[call_sid] = HERE
+    away.knows[call_sid] = COPY
+
+    def know_no_more(link: Link, message: LeaseRequest) -> None:
+        link.send(LeaseRefused(message.lease_id, CloseReason.LEASE_UNKNOWN))
+        home.knows.clear()
+        away.knows.clear()
+
+    monkeypatch.setattr(home, "reattach", know_no_more)
+    url, _ = await come(bench)
+    async with stream(bench, url) as twilio:
+        await twilio.send(start())
+        await wait(lambda: bool(home.calls or away.calls))
+        (call,) = home.calls or away.calls
+        assert call.message.checkpoint == SAID
+
+
 async def test_the_latest_of_several_sessions_counts(make_bench: "MakeBench") -> None:
     bench = await make_bench(("home", "away"))
     call_sid = bench.sids()["CallSid"]

@@ -67,3 +67,14 @@ def test_who_answers_twice_is_heard_once() -> None:
     survey.answer("a", copy(3), now=10.1)
     survey.answer("a", copy(4), now=10.1)
     assert survey.best_first() == [("a", copy(3))]
+
+
+def test_copies_of_an_earlier_survey_are_taken_along_and_sessions_are_not() -> None:
+    first = Survey("abc", now=10.0, patience_s=1.0)
+    first.answer("a", session(3), now=10.1)
+    first.answer("b", copy(2), now=10.1)
+    survey = Survey("abc", now=11.0, patience_s=1.0)
+    survey.answer("a", copy(3), now=11.1)
+    survey.answer("b", None, now=11.1)
+    survey.take_along(first)
+    assert survey.best_first() == [("a", copy(3)), ("b", copy(2))]

@@ -10,7 +10,7 @@ SILENT = SendMessage(Handover(HandoverReason.MODEL_SILENT))
 
 
 def asked(leaving: Leaving, now: float, *, waiting: bool) -> tuple[SendMessage, ...]:
-    return leaving.ask(0, quiet=not waiting, waiting=waiting, now=now)
+    return leaving.ask(quiet=not waiting, waiting=waiting, spoken=False, now=now)
 
 
 def test_who_neither_waits_nor_is_told_to_go_stays() -> None:
@@ -45,7 +45,7 @@ def test_a_model_that_does_what_it_is_asked_gets_more_time() -> None:
 
 def test_the_next_session_gets_more_time() -> None:
     leaving = Leaving()
-    leaving.resume(0)
+    leaving.resume()
     assert asked(leaving, 0.0, waiting=True) == ()
     assert asked(leaving, PATIENCE_S, waiting=True) == ()
     assert leaving.next_deadline() == 3 * PATIENCE_S
