@@ -32,6 +32,8 @@ _PATIENCE_S = PATIENCE_S + 2.0
 """So long (s) does a caller wait for the voice of a call's first session ..."""
 _LATER_PATIENCE_S = 4 * PATIENCE_S + 4.0
 """... and of one that comes after another, which may have kept them waiting, too."""
+_BRIEF_S = 3.0
+"""Shorter pauses of a caller need not count as waiting (s)."""
 _REMEMBERED_S = 3.0
 """So long (s) after a session has got a call it knows all that was said."""
 
@@ -219,8 +221,10 @@ class Checker:
         ]
         if not turns:
             return self._hung_up_at(script.call_sid) - answered_at
-        talked = sum(turn.end - turn.start for turn in turns[1:])
-        return (script.length - turns[0].end - talked) / BYTES_PER_S
+        begins = [*(turn.start for turn in turns[1:]), script.length]
+        ends = (turn.end for turn in turns)
+        pauses = ((b - e) / BYTES_PER_S for b, e in zip(begins, ends, strict=True))
+        return sum(pause_s for pause_s in pauses if pause_s > _BRIEF_S)
 
     def _hung_up_at(self, sid: str) -> float:
         ends = (one for one in self._world.log if one[1:] == ("over", sid, "hung up"))
