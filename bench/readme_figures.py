@@ -1,9 +1,9 @@
-"""Measures every figure of the README, one bench after the other: ``make bench``.
+"""Measures what the README shows, one bench after the other: ``make bench``.
 
 The short form takes five minutes on two cores: each bench measures as little as still
-tells something. ``--full`` measures what the README shows, which takes two hours. What
-cannot be measured here (some want root) is left out and named; the exit code is 1 if a
-bench fails. ``--only`` names those to run.
+tells something. ``--full`` measures as long as for the README, which takes two hours.
+Without root, what wants it is left out and named; the exit code is 1 if a bench fails.
+``--only`` names those to run.
 """
 
 import argparse

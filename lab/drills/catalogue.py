@@ -19,6 +19,7 @@ from lab.drills.model_faults import (
     close_sessions,
     hang_sessions,
     judge_limit,
+    judge_mute,
     limit_opens,
     mute_sessions,
     slow_model,
@@ -139,8 +140,8 @@ _MODELS: Final = (
         "model-mute",
         "the session of each call begins no response any more, and does all else",
         under_calls(mute_sessions),
-        limits=Limits(restore_ms=1000),
-        since=Since.LEFT,
+        limits=Limits(detect_ms=25_000, restore_ms=26_000),
+        judge=judge_mute,
     ),
 )
 

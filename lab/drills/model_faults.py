@@ -12,6 +12,7 @@ __all__ = [
     "close_sessions",
     "hang_sessions",
     "judge_limit",
+    "judge_mute",
     "limit_opens",
     "mute_sessions",
     "slow_model",
@@ -71,6 +72,13 @@ async def mute_sessions(scene: Scene) -> None:
     talking = [call["session_ids"][-1] for call in await scene.live_calls()]
     scene.strike()
     await scene.misbehave(Fault.MUTE_NOW, count=len(talking), sessions=talking)
+
+
+def judge_mute(scene: Scene, testimony: Testimony, figures: Figures) -> None:  # noqa: ARG001
+    """Want every call to leave its session, which would never answer."""
+    stayed = figures.calls - len(figures.timings)
+    if stayed:
+        figures.complaints.append(f"{stayed} calls stayed in their sessions")
 
 
 async def slow_model(scene: Scene) -> None:
