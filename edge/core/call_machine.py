@@ -271,8 +271,13 @@ class CallMachine:
                 return CloseReason.CALLER_HUNG_UP
 
 
-_ENDING = frozenset({HandoverReason.DRAINING, HandoverReason.SESSION_EXPIRING})
-"""Wishes of an agent whose session is about to go."""
+_MOVES = {
+    None: MoveKind.BETTER,
+    HandoverReason.DRAINING: MoveKind.ASKED,
+    HandoverReason.SESSION_EXPIRING: MoveKind.ASKED,
+    HandoverReason.MODEL_SILENT: MoveKind.SILENT,
+}
+"""What becomes of the wish to move, by the agent's reason; None: the edge's own."""
 
 
 def _kind_of_move(event: CallEvent) -> MoveKind | None:
@@ -280,7 +285,7 @@ def _kind_of_move(event: CallEvent) -> MoveKind | None:
         case ChannelClosed():
             return MoveKind.LOST
         case MoveWanted(asked):
-            return MoveKind.ASKED if asked in _ENDING else MoveKind.BETTER
+            return _MOVES[asked]
         case _:
             return None
 

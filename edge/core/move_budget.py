@@ -14,13 +14,17 @@ class MoveKind(Enum):
     LOST = auto()
     """It has none any more."""
     BETTER = auto()
-    """It would be better off: the edge thinks so, or its caller waits for the model."""
+    """The edge thinks that it would be better off."""
+    SILENT = auto()
+    """Its session brings nothing of what it owes the caller."""
     ASKED = auto()
     """Its agent is about to stop, or its session to end."""
 
 
 class MoveBudget:
     """A few moves at short notice after losses, then one in a while, so many in all.
+
+    A session that stays silent is as good as lost.
 
     A call that is well moves only when it has not moved for that while, and leaves the
     few to its losses. What its agent asks for as it goes would soon be a loss: to
@@ -41,7 +45,7 @@ class MoveBudget:
         """Begin with all of it.
 
         Args:
-            at_once: Moves after losses at short notice, >= 1.
+            at_once: Moves after losses and silence at short notice, >= 1.
             every_s: Between two moves beyond those (s).
             at_most: In all, but for those that agents ask for.
             asked_every_s: From any move to the next that an agent asks for (s).

@@ -1,6 +1,7 @@
 from edge.core.move_budget import MoveBudget, MoveKind
 
 LOST, BETTER, ASKED = MoveKind.LOST, MoveKind.BETTER, MoveKind.ASKED
+SILENT = MoveKind.SILENT
 
 
 def budget_of(at_once: int = 2, at_most: int = 9) -> MoveBudget:
@@ -37,6 +38,14 @@ def test_a_call_that_has_just_moved_stays_but_may_be_lost() -> None:
     assert budget.take(BETTER, now=65.0)
     # Moving of its own will has cost it nothing.
     assert [budget.take(LOST, now=66.0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_session_that_is_silent_is_as_good_as_lost() -> None:
+    budget = budget_of(at_most=3)
+    taken = [budget.take(kind, now=5.0) for kind in (LOST, SILENT, SILENT, LOST)]
+    assert taken == [True, True, False, False]
+    assert budget.take(SILENT, now=70.0)
+    assert not budget.take(SILENT, now=500.0)
 
 
 def test_what_an_agent_asks_for_waits_for_a_few_seconds_at_most() -> None:
