@@ -48,7 +48,9 @@ class Bench:
 
 
 BENCHES: Final = {
-    "first_audio": Bench("how soon callers hear the first word", "--rounds 1", ""),
+    "first_audio": Bench(
+        "how soon callers hear the first word", "--rounds 1 --calls 10", ""
+    ),
     "conversations": Bench(
         "how soon the voice stops, and what is known to be heard",
         "--interruptions 5 --calls 10",
@@ -72,7 +74,7 @@ BENCHES: Final = {
     ),
     "transports": Bench(
         "audio over paths that lose packets",
-        "--seconds 3 --losses 0 1 --transports quic websocket",
+        "--seconds 3 --losses 1 --transports websocket-per-call quic websocket",
         "",
         needs_root=True,
     ),
