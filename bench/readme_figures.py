@@ -1,9 +1,9 @@
 """Measures what the README shows, one bench after the other: ``make bench``.
 
 The short form takes five minutes on two cores: each bench measures as little as still
-tells something. ``--full`` measures as long as for the README, which takes two hours.
-Without root, what wants it is left out and named; the exit code is 1 if a bench fails.
-``--only`` names those to run.
+tells something. ``--full`` measures as long as for the README, which takes about an
+hour and a half. Without root, what wants it is left out and named; the exit code is 1
+if a bench fails. ``--only`` names those to run.
 """
 
 import argparse
