@@ -47,6 +47,11 @@ HERE = KeptCall(
 COPY = KeptCall(
     2, "greeted", checkpoint=SAID, caller_position=8000, voice_position=23_000
 )
+LATER = replace(
+    HERE,
+    here=False,
+    checkpoint=Checkpoint(9, (*SAID.items, CallerSaid("Two.")), caller_position=16_000),
+)
 LIVE = {"CallStatus": "in-progress"}
 FAILED = LIVE | {"ErrorCode": "11205", "ErrorUrl": "https://gone.example.com"}
 
@@ -168,52 +173,38 @@ async def test_a_session_that_is_gone_by_now_leaves_the_copy(
         assert call.message.epoch == 3 + RESCUE_LEAP + 1
 
 
-async def test_what_a_session_leaves_behind_is_asked_for_when_it_is_gone(
-    make_bench: "MakeBench", wait: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("left", "goes_on_with"),
+    [({"home": LATER, "away": COPY}, LATER), ({}, COPY)],
+    ids=["a later copy is left", "nobody knows more"],
+)
+async def test_a_session_that_is_lost_just_now_is_asked_about_once_more(
+    make_bench: "MakeBench",
+    wait: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    left: dict[str, KeptCall],
+    goes_on_with: KeptCall,
 ) -> None:
     bench = await make_bench(("home", "away"))
     call_sid = bench.sids()["CallSid"]
     home, away = bench.agents["home"], bench.agents["away"]
-    later = Checkpoint(9, (*SAID.items, CallerSaid("Two.")), caller_position=16_000)
-    home.knows[call_sid] = HERE
-    away.knows[call_sid] = COPY
+    home.knows[call_sid], away.knows[call_sid] = HERE, COPY
 
-    def leave_a_copy(link: Link, message: LeaseRequest) -> None:
+    def lose_it(link: Link, message: LeaseRequest) -> None:
         link.send(LeaseRefused(message.lease_id, CloseReason.LEASE_UNKNOWN))
-        home.knows[call_sid] = replace(HERE, here=False, checkpoint=later)
+        for name, agent in bench.agents.items():
+            agent.knows.clear()
+            agent.knows |= {call_sid: left[name]} if name in left else {}
 
-    monkeypatch.setattr(home, "reattach", leave_a_copy)
+    monkeypatch.setattr(home, "reattach", lose_it)
     url, _ = await come(bench)
     async with stream(bench, url) as twilio:
         await twilio.send(start())
         await wait(lambda: bool(home.calls or away.calls))
         (call,) = home.calls or away.calls
-        assert call.message.checkpoint == later
+        assert call.message.checkpoint == goes_on_with.checkpoint
         assert call.message.epoch == 3 + RESCUE_LEAP + 1
     assert bench.metric("edge_calls_rescued_total", outcome="copy") == 1
-
-
-async def test_a_copy_that_was_known_is_not_forgotten_by_asking_again(
-    make_bench: "MakeBench", wait: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = await make_bench(("home", "away"))
-    call_sid = bench.sids()["CallSid"]
-    home, away = bench.agents["home"], bench.agents["away"]
-    home.knows[call_sid] = HERE
-    away.knows[call_sid] = COPY
-
-    def know_no_more(link: Link, message: LeaseRequest) -> None:
-        link.send(LeaseRefused(message.lease_id, CloseReason.LEASE_UNKNOWN))
-        home.knows.clear()
-        away.knows.clear()
-
-    monkeypatch.setattr(home, "reattach", know_no_more)
-    url, _ = await come(bench)
-    async with stream(bench, url) as twilio:
-        await twilio.send(start())
-        await wait(lambda: bool(home.calls or away.calls))
-        (call,) = home.calls or away.calls
-        assert call.message.checkpoint == SAID
 
 
 async def test_the_latest_of_several_sessions_counts(make_bench: "MakeBench") -> None:
