@@ -55,7 +55,7 @@ coverage: $(STAMP) ## every branch of the pure cores is tested
 	$(BIN)/pytest -q --numprocesses auto --dist loadfile tests/unit tests/property --cov --cov-branch --cov-report=
 	$(BIN)/coverage report --fail-under=100 --skip-covered
 
-bench: $(STAMP)  ## every figure of the README, in a short form (five minutes; BENCH_ARGS=--full: an hour and a half)
+bench: $(STAMP)  ## what the README shows, in a short form (five minutes; BENCH_ARGS=--full: an hour and a half)
 	$(BIN)/python bench/readme_figures.py $(BENCH_ARGS)
 
 bench-peers: $(STAMP) ## what a call costs here and at what people use today (five minutes; BENCH_ARGS=--full: two hours)

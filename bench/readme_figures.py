@@ -83,7 +83,7 @@ BENCHES: Final = {
     "model-hang": Bench("calls whose session hangs", None, "--calls 40", True),
     "model-mute": Bench("calls whose session is mute", None, "--calls 40", True),
 }
-"""By name, in the order of the README."""
+"""By name, in the order in which they run."""
 
 
 def run(name: str, *, full: bool) -> str:

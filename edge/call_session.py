@@ -238,9 +238,9 @@ class CallSession:
 
     def close(self, reason: CloseReason) -> None:
         """Close the channel, if there is one."""
-        moves = reason is CloseReason.HANDED_OVER
-        if moves and self.search.leg.reason == HandoverReason.MODEL_SILENT:
-            self._testify(failed=True)
+        moved = reason is CloseReason.HANDED_OVER
+        if moved and self.search.leg.reason == HandoverReason.MODEL_SILENT:
+            self._testify(failed=True)  # a session that says nothing is as good as lost
         if self.channel is not None:
             self.channel.close(reason)
             self.leave()

@@ -30,7 +30,7 @@ class Rescue:
         self._known: list[tuple[Link, KeptCall]] = []
         self._epoch = 0
         self._first: Survey[Link] | None = None
-        """The survey that found a session which could not be had."""
+        """What was found at first; only the best of it is tried before asking again."""
         self._asked_again = False
 
     def start(self) -> None:
@@ -66,11 +66,10 @@ class Rescue:
         heard = {one.agent.region for one in asked if one not in survey.silent}
         if owner is not None and owner.agent.region not in heard:
             self._edge.world.faults.blind.add(self._call_sid)
-        self._known = survey.best_first()
         if self._first is not None:
             survey.take_along(self._first)
-            self._known = survey.best_first()
-        elif self._known and self._known[0][1].here:
+        self._known = survey.best_first()
+        if self._first is None:
             self._first, self._known = survey, self._known[:1]
         self._epoch = max(self._epoch + 1, survey.next_epoch())
         self._next()
