@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backhaul.core.messages import Clear, Handover, SendDigits, Transfer
-from backhaul.core.profile import Profile, Silence
+from backhaul.core.profile import CallLength, Profile, Silence, TurnDetection
+from backhaul.core.tools import Tool
 from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
+    AudioEnded,
     CallerTurnEnded,
     CallTool,
     ConversationAction,
@@ -16,12 +18,15 @@ from region_agent.core.conversation_events import (
     FalselyStarted,
     Interrupted,
     KeysPressed,
+    ResponseBegan,
+    ResponseEnded,
     ResponseRetried,
     SendAudio,
     SendEvent,
     SendMessage,
     SilencePrompted,
     Spoken,
+    ToolCalled,
     TranscriptGrew,
     TransferEnded,
     TransferStarted,
@@ -38,6 +43,18 @@ class Voice:
     response_id: str
     item_id: str
     size: int
+
+
+ABSENT_TRANSFER = 'output c1 {"error":"there is no tool transfer in this call"}'
+LOOKUP = Tool(
+    name="lookup",
+    description="Looks up.",
+    url="https://example.com/lookup",
+    filler="One moment.",
+    filler_after_ms=1000,
+)
+MANUAL = TurnDetection(interrupt_response=False, create_response=False)
+NO_LENGTH = CallLength(max_s=0.0)
 
 
 def quiet_profile(**changes: Any) -> Profile:
@@ -64,6 +81,36 @@ def play(conversation: Conversation, script: list[Step]) -> None:
     for now, event, expected in script:
         done = _happen(conversation, event, now)
         assert done == expected, f"at {now}: {event}"
+
+
+def run(
+    script: list[Step],
+    profile: Profile | None = None,
+    phrases: dict[str, int] | None = None,
+) -> None:
+    """Play *script* to a new conversation, which has a quiet profile by default."""
+    play(conversation_of(profile or quiet_profile(), phrases or {}), script)
+
+
+def says(now: float, response_id: str, item_id: str, size: int) -> list[Step]:
+    """Return a whole response, generated at once."""
+    return [
+        (now, ResponseBegan(response_id), []),
+        (now, Voice(response_id, item_id, size), [f"audio {size}"]),
+        (now, AudioEnded(item_id), []),
+        (now, ResponseEnded(response_id, "completed"), []),
+    ]
+
+
+def goodbye(now: float) -> list[Step]:
+    """Return a second of last words, after which the model wants to hang up."""
+    return [
+        (now, ResponseBegan("r1"), []),
+        (now, Voice("r1", "i1", 8000), ["audio 8000"]),
+        (now, AudioEnded("i1"), []),
+        (now, ToolCalled("c1", "hang_up", "{}"), []),
+        (now, ResponseEnded("r1", "completed"), []),
+    ]
 
 
 def _happen(

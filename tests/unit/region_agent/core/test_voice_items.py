@@ -1,4 +1,4 @@
-"""The voice item by item; `test_conversation` tells how items are corrected."""
+"""The voice item by item; `conversation` tells how items are corrected."""
 
 from backhaul.core.checkpoint import ModelSaid, Saying
 from region_agent.core.call_events import Speaker
