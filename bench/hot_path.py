@@ -25,6 +25,7 @@ from backhaul.core.audio_receiver import ChannelCounters
 from backhaul.core.frames import Frame, FrameKind, decode_batch, encode_batch
 from backhaul.core.messages import Arrived
 from edge.core.media_stream import MediaStreamProtocol
+from region_agent.caller_voice import CallerVoice
 from region_agent.core.open_limiter import OpenLimiter
 from region_agent.core.pool_config import Capacity, PoolConfig
 from region_agent.core.pool_events import (
@@ -169,7 +170,11 @@ def measure_arrivals() -> dict[str, float]:
 
 
 def measure_session() -> dict[str, float]:
-    """Return what a caller's frame costs on its way to the model (us)."""
+    """Return what a caller's frame costs on its way to the model (us).
+
+    It is judged as well while nobody speaks, as far as the session knows.
+    """
+    voice = CallerVoice()
     session = RealtimeSession(
         RealtimeCounters(),
         cast("FirstAudioWatch", None),
@@ -177,7 +182,10 @@ def measure_session() -> dict[str, float]:
         join=lambda _: None,
     )
     session.on_ws_connected(cast("Any", FakeWebSocket()))
-    return {"agent: frame appended": microseconds(lambda: session.append_audio(FRAME))}
+    return {
+        "agent: frame appended": microseconds(lambda: session.append_audio(FRAME)),
+        "agent: frame judged": microseconds(lambda: voice.voiced_ms(FRAME)),
+    }
 
 
 def measure_pool() -> dict[str, float]:

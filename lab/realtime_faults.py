@@ -38,6 +38,8 @@ class Fault(StrEnum):
     """A live session, oldest first, answers nothing any more; its socket stays open."""
     MUTE_NOW = "mute_now"
     """A live session, oldest first, begins no responses any more; all else it does."""
+    DEAF_NOW = "deaf_now"
+    """A live session, oldest first, notices no further turn of its caller's."""
 
 
 @dataclass(slots=True)

@@ -75,6 +75,8 @@ class Listener:
         self._input = InputBuffer(config)
         self._turn: TurnRecord | None = None
         self._idle_waits = 0
+        self.deaf = False
+        """Whether a turn that is under way is the last one to be noticed."""
 
     @property
     def heard_anything(self) -> bool:
@@ -99,6 +101,8 @@ class Listener:
         if was_silent and self._input.heard_anything:
             self._on_call(now)
         for change in events:
+            if self.deaf and self._turn is None:
+                continue
             if isinstance(change, SpeechStarted):
                 self._on_speech_started(change, now)
             else:

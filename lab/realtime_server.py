@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import json
 import random
 from collections.abc import Callable, Collection
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -25,6 +26,7 @@ from lab.realtime_faults import Fault, FaultPlan
 from lab.realtime_mind import Mind
 from lab.realtime_record import Ledger, SessionRecord
 from lab.realtime_session import (
+    BecomeDeaf,
     BecomeMute,
     BecomeZombie,
     ExpireNow,
@@ -49,6 +51,14 @@ _MODELS = (
     "gpt-realtime",
     "gpt-realtime-mini",
 )
+
+_STRIKES: Final[dict[Fault, SessionEvent]] = {
+    Fault.EXPIRE_NOW: ExpireNow(),
+    Fault.ZOMBIE_NOW: BecomeZombie(),
+    Fault.MUTE_NOW: BecomeMute(),
+    Fault.DEAF_NOW: BecomeDeaf(),
+}
+"""The faults that happen to live sessions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +110,7 @@ class RealtimeServer:
             self.ledger,
             self.faults,
             self.scripts,
-            {
-                Fault.EXPIRE_NOW: self.expire_sessions,
-                Fault.ZOMBIE_NOW: self.silence_sessions,
-                Fault.MUTE_NOW: self.mute_sessions,
-            },
+            {fault: functools.partial(self.strike, fault) for fault in _STRIKES},
         )
         self._control_port = 0
 
@@ -167,12 +173,22 @@ class RealtimeServer:
             self._server.close()
             await self._server.wait_closed()
 
-    def expire_sessions(self, count: int, named: Collection[str] | None = None) -> int:
-        """Let the *count* oldest live sessions expire; return how many did.
+    def strike(
+        self, fault: Fault, count: int, named: Collection[str] | None = None
+    ) -> int:
+        """Let *fault* happen to the *count* oldest live sessions; return to how many.
 
-        Only those *named*; None: all.
+        Only to those *named*; None: all.
+
+        Raises:
+            KeyError: If it is none that happens to live sessions.
         """
-        return self._strike(ExpireNow(), count, named)
+        live = self._live.items()
+        able = (driver for name, driver in live if named is None or name in named)
+        drivers = list(islice(able, count))
+        for driver in drivers:
+            driver.feed(_STRIKES[fault])
+        return len(drivers)
 
     def expire_session(self, session_id: str) -> None:
         """Let one live session expire.
@@ -181,27 +197,6 @@ class RealtimeServer:
             KeyError: If it is not live.
         """
         self._live[session_id].feed(ExpireNow())
-
-    def silence_sessions(self, count: int, named: Collection[str] | None = None) -> int:
-        """Let the *count* oldest live sessions answer no more; return how many did.
-
-        Only those *named*; None: all.
-        """
-        return self._strike(BecomeZombie(), count, named)
-
-    def mute_sessions(self, count: int, named: Collection[str] | None = None) -> int:
-        """Let the *count* oldest live sessions begin no response; see the others."""
-        return self._strike(BecomeMute(), count, named)
-
-    def _strike(
-        self, event: SessionEvent, count: int, named: Collection[str] | None
-    ) -> int:
-        live = self._live.items()
-        able = (driver for name, driver in live if named is None or name in named)
-        drivers = list(islice(able, count))
-        for driver in drivers:
-            driver.feed(event)
-        return len(drivers)
 
     async def _answer_upgrade(
         self, connection: ServerConnection, request: Request

@@ -38,6 +38,7 @@ from lab.realtime_timeline import Action, Ids, RealtimeLatency, Timeline
 from lab.speech_files import SpeechLine
 
 __all__ = [
+    "BecomeDeaf",
     "BecomeMute",
     "BecomeZombie",
     "ExpireNow",
@@ -73,7 +74,12 @@ class BecomeMute:
     """The session begins no response any more; it answers all else."""
 
 
-SessionEvent = MessageReceived | ExpireNow | BecomeZombie | BecomeMute
+@dataclass(frozen=True, slots=True)
+class BecomeDeaf:
+    """The session takes the caller's audio, and notices no further turn in it."""
+
+
+SessionEvent = MessageReceived | ExpireNow | BecomeZombie | BecomeMute | BecomeDeaf
 
 
 class RealtimeSession:
@@ -156,6 +162,8 @@ class RealtimeSession:
                 self._timeline.fall_silent()
             case BecomeMute():
                 self._speaker.mute = True
+            case BecomeDeaf():
+                self._listener.deaf = True
             case MessageReceived(data):
                 self._on_message(data, now)
         return actions + self._timeline.run(now=now)

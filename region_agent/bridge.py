@@ -176,8 +176,9 @@ class Bridge:
             self._look_for_silence()
         if self._recorder is not None:
             self._recorder.caller(audio)
-        if self.conversation.judging:
-            self._driver.feed(CallerVoiced(self._voice.voiced_ms(audio)))
+        if self.conversation.judging and (ms := self._voice.voiced_ms(audio)):
+            self._caller.voiced()
+            self._driver.feed(CallerVoiced(ms))
 
     def on_message(self, message: Message) -> None:
         """A message of the edge arrived; see ChannelHandler."""
@@ -357,13 +358,8 @@ class Bridge:
         return max(cleared.position - before, 0), max(cleared.heard - before, 0)
 
     def _count(self, event: ConversationEvent) -> None:
-        match event:
-            case CallerSaid():
-                self._counters.transcripts_caller += 1
-            case ModelSaid():
-                self._counters.transcripts_model += 1
-            case _:
-                pass
+        self._counters.transcripts_caller += isinstance(event, CallerSaid)
+        self._counters.transcripts_model += isinstance(event, ModelSaid)
 
     def _note(self, report: ConversationAction) -> None:
         match report:

@@ -1,4 +1,4 @@
-"""Tells how much of a caller's audio is voice, while an interruption is in doubt."""
+"""Tells how much of a caller's audio is voice, whatever the session makes of it."""
 
 from typing import Protocol, cast
 

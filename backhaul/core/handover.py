@@ -16,6 +16,8 @@ class HandoverReason(StrEnum):
     """The model's server ends the session soon; the agent may have a fresh one."""
     MODEL_SILENT = "model_silent"
     """The session answers, but the voice that it owes the caller does not come."""
+    MODEL_DEAF = "model_deaf"
+    """The caller speaks, and the session does not notice."""
 
     @classmethod
     def _missing_(cls, value: object) -> "HandoverReason | None":

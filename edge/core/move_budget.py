@@ -16,7 +16,7 @@ class MoveKind(Enum):
     BETTER = auto()
     """The edge thinks that it would be better off."""
     SILENT = auto()
-    """Its session brings nothing of what it owes the caller."""
+    """Its session brings nothing of what it owes the caller, or hears nothing."""
     ASKED = auto()
     """Its agent is about to stop, or its session to end."""
 

@@ -17,9 +17,10 @@ from lab.drills.drill import Drill, under_calls
 from lab.drills.healing import HEALING_S, heal_region, judge_heal
 from lab.drills.model_faults import (
     close_sessions,
+    deafen_sessions,
     hang_sessions,
+    judge_left,
     judge_limit,
-    judge_mute,
     limit_opens,
     mute_sessions,
     slow_model,
@@ -141,7 +142,14 @@ _MODELS: Final = (
         "the session of each call begins no response any more, and does all else",
         under_calls(mute_sessions),
         limits=Limits(detect_ms=25_000, restore_ms=26_000),
-        judge=judge_mute,
+        judge=judge_left,
+    ),
+    Drill(
+        "model-deaf",
+        "the session of each call notices no further turn of its caller's",
+        under_calls(deafen_sessions),
+        limits=Limits(detect_ms=25_000, restore_ms=26_000),
+        judge=judge_left,
     ),
 )
 

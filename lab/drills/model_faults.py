@@ -10,9 +10,10 @@ from lab.realtime_faults import Fault
 
 __all__ = [
     "close_sessions",
+    "deafen_sessions",
     "hang_sessions",
+    "judge_left",
     "judge_limit",
-    "judge_mute",
     "limit_opens",
     "mute_sessions",
     "slow_model",
@@ -25,11 +26,15 @@ _HEARS_WITHIN_S: Final = 2.0
 _SLOW_S: Final = 2.5
 
 
-async def close_sessions(scene: Scene) -> None:
-    """Let the next reply of each call end half way, its session closed with 1011."""
+async def _strike_sessions(scene: Scene, fault: Fault) -> None:
     talking = [call["session_ids"][-1] for call in await scene.live_calls()]
     scene.strike()
-    await scene.misbehave(Fault.CLOSE_1011, count=len(talking), sessions=talking)
+    await scene.misbehave(fault, count=len(talking), sessions=talking)
+
+
+async def close_sessions(scene: Scene) -> None:
+    """Let the next reply of each call end half way, its session closed with 1011."""
+    await _strike_sessions(scene, Fault.CLOSE_1011)
 
 
 async def limit_opens(scene: Scene) -> None:
@@ -62,19 +67,20 @@ def judge_limit(scene: Scene, testimony: Testimony, figures: Figures) -> None:
 
 async def hang_sessions(scene: Scene) -> None:
     """Let the session of each call answer nothing any more, its socket open."""
-    talking = [call["session_ids"][-1] for call in await scene.live_calls()]
-    scene.strike()
-    await scene.misbehave(Fault.ZOMBIE_NOW, count=len(talking), sessions=talking)
+    await _strike_sessions(scene, Fault.ZOMBIE_NOW)
 
 
 async def mute_sessions(scene: Scene) -> None:
     """Let the session of each call begin no response any more, and do all else."""
-    talking = [call["session_ids"][-1] for call in await scene.live_calls()]
-    scene.strike()
-    await scene.misbehave(Fault.MUTE_NOW, count=len(talking), sessions=talking)
+    await _strike_sessions(scene, Fault.MUTE_NOW)
 
 
-def judge_mute(scene: Scene, testimony: Testimony, figures: Figures) -> None:  # noqa: ARG001
+async def deafen_sessions(scene: Scene) -> None:
+    """Let the session of each call notice no further turn of its caller's."""
+    await _strike_sessions(scene, Fault.DEAF_NOW)
+
+
+def judge_left(scene: Scene, testimony: Testimony, figures: Figures) -> None:  # noqa: ARG001
     """Want every call to leave its session, which would never answer."""
     stayed = figures.calls - len(figures.timings)
     if stayed:

@@ -112,7 +112,7 @@ class Conversation:
     @property
     def judging(self) -> bool:
         """Whether the caller's audio is to be judged; see `CallerVoiced`."""
-        return self.turns.caller is _DOUBTFUL
+        return self._leaving.hearing.listens or self.turns.caller is _DOUBTFUL
 
     def audio(self, response_id: str, item_id: str, audio: bytes) -> bool:
         """Take audio of the model; return whether to forward it now.
@@ -178,12 +178,8 @@ class Conversation:
     def _handlers_by_type(self) -> dict[type[ConversationEvent], _Handler]:
         return {
             CallBegan: self._on_began,
-            SpeechStarted: lambda _, __: self._speech.obey(
-                self.turns.speech_started(audible=self.playback.audible)
-            ),
-            CallerVoiced: lambda event, _: self._speech.obey(
-                self.turns.voice_heard(event.voiced_ms)
-            ),
+            SpeechStarted: self._on_speech_started,
+            CallerVoiced: self._on_voiced,
             SpeechStopped: self._on_speech_stopped,
             TurnCommitted: self._on_committed,
             ResponseBegan: lambda event, now: self._speech.obey(
@@ -202,9 +198,9 @@ class Conversation:
                 self.tools.answered(event.call_id, event.output), now
             ),
             LeaveWanted: lambda event, _: self._leaving.want(event),
-            Played: self._on_played,
-            Cleared: self._on_cleared,
-            Flow: self._on_flow,
+            Played: lambda event, _: self._speech.played(event.position),
+            Cleared: lambda event, _: self._speech.cleared(event.position, event.heard),
+            Flow: lambda event, _: self._speech.pause(paused=event.paused),
             Digit: self._on_digit,
             Returned: self._on_returned,
             EdgeLost: lambda _, __: self._stranding.lost(),
@@ -212,19 +208,6 @@ class Conversation:
             CallReserved: lambda _, now: self._stranding.reserved(now),
             CallTaken: lambda _, now: self._stranding.taken(now),
         }
-
-    def _on_played(self, event: Played, _: float) -> _Actions:
-        return (*self.voice.played(event.position), *self._speech.release())
-
-    def _on_cleared(self, event: Cleared, _: float) -> _Actions:
-        return (
-            *self.voice.cleared(event.position, event.heard),
-            *self._speech.release(),
-        )
-
-    def _on_flow(self, event: Flow, _: float) -> _Actions:
-        self.playback.pause(paused=event.paused)
-        return self._speech.release()
 
     def _on_began(self, began: CallBegan, now: float) -> _Actions:
         profile, kept = self._profile, began.checkpoint or Checkpoint(0)
@@ -275,6 +258,15 @@ class Conversation:
     def _on_caller_unheard(self, event: CallerUnheard, _: float) -> _Actions:
         self.transcript.caller_said(event.item_id, None)
         return ()
+
+    def _on_speech_started(self, _: SpeechStarted, __: float) -> _Actions:
+        self._leaving.hearing.heard()
+        started = self.turns.speech_started(audible=self.playback.audible)
+        return self._speech.obey(started)
+
+    def _on_voiced(self, event: CallerVoiced, now: float) -> _Actions:
+        self._leaving.hearing.voiced(event.voiced_ms, now=now)
+        return self._speech.obey(self.turns.voice_heard(event.voiced_ms))
 
     def _on_speech_stopped(self, _: SpeechStopped, now: float) -> _Actions:
         before = self.turns.false_starts
@@ -357,7 +349,8 @@ class Conversation:
         """Do what waited for everything to be heard; watch the silence."""
         if self._ended:
             return ()
-        pending = self._last_words.take(busy=self._speech.busy or self.judging, now=now)
+        unclear = self._speech.busy or self.turns.caller is _DOUBTFUL
+        pending = self._last_words.take(busy=unclear, now=now)
         actions = () if pending is None else self._do(pending)
         quiet = not self._speech.busy and pending is None and self._awaits_caller()
         self._limits.silence.observe(quiet=quiet, now=now)
@@ -370,7 +363,8 @@ class Conversation:
             return ()
         untold = self._profile.transcription_model and self.transcript.awaits_words
         return self._leaving.ask(
-            quiet=quiet and not untold,
+            quiet=quiet,
+            told=not untold,
             waiting=self._speech.awaited,
             spoken=self.turns.alive,
             now=now,

@@ -116,7 +116,7 @@ class TurnCommitted:
 
 @dataclass(frozen=True, slots=True)
 class CallerVoiced:
-    """So much speech was in the caller's latest audio (ms)."""
+    """So much voice was in the caller's latest audio (ms), as we judge it ourselves."""
 
     voiced_ms: float
 

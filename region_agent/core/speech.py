@@ -97,6 +97,19 @@ class Speech:
             wish = Wish(instructions=say_exactly(text))
         return self.obey(self.turns.wish(wish, now=now))
 
+    def played(self, position: int) -> _Actions:
+        """The caller has heard everything up to *position*."""
+        return (*self.items.played(position), *self.release())
+
+    def cleared(self, position: int, heard: int) -> _Actions:
+        """What was sent up to *position* was thrown away but for what was *heard*."""
+        return (*self.items.cleared(position, heard), *self.release())
+
+    def pause(self, *, paused: bool) -> _Actions:
+        """The carrier takes no more audio for now, or does again."""
+        self.playback.pause(paused=paused)
+        return self.release()
+
     def release(self) -> _Actions:
         """Return the audio that was held and may go out now."""
         return tuple(SendAudio(audio) for audio in self.playback.release())

@@ -8,7 +8,15 @@ pytestmark = within_minutes
 
 
 @pytest.mark.parametrize(
-    "name", ["model-close", "model-429", "model-slow", "model-hang", "model-mute"]
+    "name",
+    [
+        "model-close",
+        "model-429",
+        "model-slow",
+        "model-hang",
+        "model-mute",
+        "model-deaf",
+    ],
 )
 async def test_calls_outlive_what_the_model_does(name: str) -> None:
     await passes(name)

@@ -7,7 +7,9 @@ import aiohttp
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from backhaul.core.g711 import SILENCE
 from lab.realtime import RealtimeServer
+from lab.speech_files import load_line
 from tests.interop.sdk import (
     DEADLINE_S,
     MODEL,
@@ -165,6 +167,24 @@ async def test_a_session_that_becomes_mute_answers_all_but_the_caller() -> None:
         await client.sdk.input_audio_buffer.clear()
         await client.until("input_audio_buffer.cleared")
         assert "response.created" not in client.types()
+
+
+async def test_a_session_that_becomes_deaf_hears_a_turn_to_its_end_and_no_other() -> (
+    None
+):
+    line = load_line("caller-1").audio
+    silence = SILENCE * 8000
+    async with running() as server, connected(server) as client:
+        await client.configure()
+        await client.say(line[:12_000])
+        await client.until("input_audio_buffer.speech_started")
+        assert (await misbehave(server, "deaf_now"))["struck"] == 1
+        await client.say(line[12_000:] + silence)
+        await client.until("response.done")
+        await client.say(line + silence)
+        await client.sdk.input_audio_buffer.clear()
+        await client.until("input_audio_buffer.cleared")
+        assert client.types().count("input_audio_buffer.speech_started") == 1
 
 
 async def test_misbehaviour_can_be_called_off_and_nonsense_is_refused() -> None:

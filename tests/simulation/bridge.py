@@ -21,6 +21,7 @@ from backhaul.driver import Driver
 from region_agent.core.caller_position import CallerPosition
 from region_agent.core.conversation_events import (
     CallBegan,
+    CallerVoiced,
     CallReserved,
     CallTaken,
     CallTool,
@@ -72,6 +73,8 @@ class Bridge:
         self._write_ahead = agent.world.machines.write_ahead(known)
         self._kept_version = 0
         self._keeping = False
+        self.missed_ms = 0.0
+        """How long the caller spoke while nobody did, as far as the session told."""
         self.is_new = False
         """Whether its edge has taken it over, and keeps nothing of it yet."""
         world = self._world = agent.world
@@ -117,8 +120,14 @@ class Bridge:
     # What the channel brings
 
     def on_audio(self, audio: bytes) -> None:
+        begin = self._caller.now
         appended = self.session.append(audio)
         self._caller.received(len(audio), missing_frames=0, appended=appended)
+        script = self._world.scripts[self.call_sid]
+        ms = script.voiced_ms(begin, len(audio)) if self.conversation.judging else 0.0
+        if ms:
+            self.missed_ms += ms
+            self._driver.feed(CallerVoiced(ms))
 
     def on_message(self, message: Message) -> None:
         if isinstance(message, Played | Cleared):
@@ -193,6 +202,8 @@ class Bridge:
             self._channel.tell_audio(audio)
 
     def on_event(self, event: ServerEvent) -> None:
+        if event.type == "input_audio_buffer.speech_started":
+            self.missed_ms = 0.0
         if event.type == "input_audio_buffer.speech_stopped":
             self._caller.turn_stopped(event.audio_end_ms)
         if event.type == MODEL_TEXT:

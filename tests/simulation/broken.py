@@ -198,6 +198,8 @@ class _IsDumb(Conversation):
 
 
 class _WaitsForEver(Conversation):
+    _accepts = HandoverReason.MODEL_SILENT
+
     def handle(
         self, event: ConversationEvent, *, now: float
     ) -> tuple[ConversationAction, ...]:
@@ -209,8 +211,12 @@ class _WaitsForEver(Conversation):
     def _without_asking(
         self, given: tuple[ConversationAction, ...]
     ) -> tuple[ConversationAction, ...]:
-        asks = SendMessage(Handover(HandoverReason.MODEL_SILENT))
+        asks = SendMessage(Handover(self._accepts))
         return tuple(one for one in given if one != asks)
+
+
+class _SpeaksInVain(_WaitsForEver):
+    _accepts = HandoverReason.MODEL_DEAF
 
 
 class _LetsGo(Attachment):
@@ -263,5 +269,6 @@ BROKEN: dict[str, tuple[Machines, str]] = {
     "silence is never noticed": (Machines(session_pulse=_IsDeaf), "not answered"),
     "the voice is dumb": (Machines(conversation=_IsDumb), "not answered"),
     "patience has no end": (Machines(conversation=_WaitsForEver), "not answered"),
+    "nobody is heard": (Machines(conversation=_SpeaksInVain), "turn forgotten"),
 }
 """What is broken, and what that violates."""

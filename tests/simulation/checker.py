@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from backhaul.core.messages import LeaseRequest
+from backhaul.core.messages import HandoverReason, LeaseRequest
 from edge.core.audio_ring import MAX_RING_BYTES
 from edge.core.call_events import CallState
 from edge.core.region_health import RegionState
 from edge.placement import COLD_TRIES
+from region_agent.core.hearing import UNHEARD_MS
 from region_agent.core.patience import PATIENCE_S
 from tests.simulation.call import CONFIG
 from tests.simulation.script import BYTES_PER_S
@@ -189,6 +190,8 @@ class Checker:
         hung_up_at = self._hung_up_at(script.call_sid)
         if last is None or hung_up_at - last[0] < _REMEMBERED_S:
             return
+        if self._may_be_deaf(last[1], hung_up_at):
+            return
         if self._world.faults.ended_at > hung_up_at - _ANSWERED_S:
             return
         self._check_known(carrier, call, last[1])
@@ -196,6 +199,19 @@ class Checker:
         heard = [one for one in carrier.heard if one[0] >= said_at and one[1]]
         if not heard and not self._may_wait_on(carrier):
             self._violated("not answered", script.call_sid)
+
+    def _may_be_deaf(self, bridge: "Bridge", hung_up_at: float) -> bool:
+        """Tell whether a deaf session has missed too little, or is just left."""
+        sid = bridge.call_sid
+        factor = 1 if len(self._opened[sid]) == 1 else 3
+        left = "handover", sid, HandoverReason.MODEL_DEAF
+        lately = hung_up_at - _REMEMBERED_S
+        just_left = any(
+            one[1:] == left and isinstance(one[0], float) and one[0] > lately
+            for one in self._world.log
+        )
+        missed_little = bridge.missed_ms < factor * UNHEARD_MS
+        return bridge.session.deaf and (missed_little or just_left)
 
     def _may_wait_on(self, carrier: "Carrier") -> bool:
         """Tell whether a session that says nothing has had less time than it gets."""

@@ -61,6 +61,7 @@ class Faults:
             "model slow": self._model_slow,
             "mute": self._mute,
             "wordless": self._wordless,
+            "deaf": self._deaf,
             "expiry": self._expiry,
             "close session": self._close_session,
             "break stream": self._break_stream,
@@ -273,6 +274,12 @@ class Faults:
         model = self._world.models.get(self._region())
         for session in [] if model is None else model.sessions:
             session.wordless = True
+        return _nothing
+
+    def _deaf(self) -> Undo:
+        model = self._world.models.get(self._region())
+        for session in [] if model is None else model.sessions:
+            session.deaf = True
         return _nothing
 
     def _expiry(self) -> Undo:

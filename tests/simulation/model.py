@@ -100,6 +100,8 @@ class Session:
         """Whether it is open and answers nothing any more."""
         self.wordless = False
         """Whether it begins no responses, and answers all else."""
+        self.deaf = False
+        """Whether it notices no further turn, and answers all else."""
         self.begin = self.position = 0
         self.turns_heard: list[Turn] = []
         self._world = world
@@ -184,6 +186,8 @@ class Session:
         while self._next_turn < len(script.turns):
             turn = script.turns[self._next_turn]
             start = max(turn.start, self.begin)
+            if not self._speaking and self.deaf:
+                return
             if not self._speaking and self.position < start + _HEARS_AFTER:
                 return
             if not self._speaking:

@@ -36,6 +36,12 @@ class Script:
         at = self.offset + start
         return _TAPE[at : at + size]
 
+    def voiced_ms(self, start: int, size: int) -> float:
+        """Return how much of their audio is voice (ms)."""
+        end = start + size
+        voiced = (min(end, one.end) - max(start, one.start) for one in self.turns)
+        return sum(max(one, 0) for one in voiced) / BYTES_PER_S * 1000
+
     def is_audio(self, audio: bytes, start: int) -> bool:
         return _TAPE.startswith(audio, self.offset + start)
 

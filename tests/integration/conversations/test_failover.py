@@ -134,8 +134,12 @@ def kept_the_call(line: TelephoneLine) -> bool:
 
 
 @pytest.mark.timeout(180)
-async def test_a_session_that_says_nothing_more_is_left_and_the_turn_answered(
-    answer: OpenLine,
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(Fault.MUTE_NOW, "model_silent"), (Fault.DEAF_NOW, "model_deaf")],
+)
+async def test_a_session_that_is_of_no_use_is_left_and_the_turn_answered(
+    answer: OpenLine, fault: Fault, reason: str
 ) -> None:
     line = await answer(GREETED)
     patient = replace(plan(line), reply_timeout_s=60.0)
@@ -144,7 +148,7 @@ async def test_a_session_that_says_nothing_more_is_left_and_the_turn_answered(
     )
     await first_answer(line)
     (first,) = talks(line)
-    assert line.model.mute_sessions(1, {first.session_id}) == 1
+    assert line.model.strike(fault, 1, {first.session_id}) == 1
     report = await call
     assert report.errors == ()
     assert report.ended_by == "caller"
@@ -157,6 +161,6 @@ async def test_a_session_that_says_nothing_more_is_left_and_the_turn_answered(
     assert len(first.responses) == 1
     assert [one.status for one in second.responses] == ["completed"] * 2
     value = line.edge.metrics.registry.get_sample_value
-    labels = {"reason": "model_silent", "outcome": "moved"}
+    labels = {"reason": reason, "outcome": "moved"}
     assert value("edge_calls_moved_total", labels) == 1
     assert value("edge_sessions_lost_total", {"reason": "session_lost"}) is None

@@ -25,7 +25,7 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 async def lose_all_sessions(line: TelephoneLine) -> None:
-    line.model.expire_sessions(20)
+    line.model.strike(Fault.EXPIRE_NOW, 20)
     known = line.edge.links.agents.values()
     await eventually(lambda: not any(one.stock.warm("desk") for one in known))
 

@@ -83,7 +83,7 @@ async def test_a_cold_lease_waits_for_a_session(start: StartBench) -> None:
 
 
 async def test_an_expired_session_is_replaced_in_stock(bench: Bench) -> None:
-    bench.model.expire_sessions(3)
+    bench.model.strike(Fault.EXPIRE_NOW, 3)
     pools = bench.agent.sessions.by_profile.values()
     await eventually(lambda: sum(s.pool.counters.closed for s in pools) == 3)
     await bench.wait_warm()

@@ -64,7 +64,7 @@ async def test_a_session_that_is_born_dead_is_never_lent(start: StartBench) -> N
     bench = await started(start)
     bench.model.faults.plan(Fault.ZOMBIE, count=2, seconds=0)
     before = {session.session_id for session in bench.model.sessions}
-    bench.model.expire_sessions(2)
+    bench.model.strike(Fault.EXPIRE_NOW, 2)
     edge = await bench.connect()
     lent = await lease_often(bench, edge, itertools.count(), until_s=monotonic_s() + 3)
     zombies = [
@@ -83,7 +83,7 @@ async def test_a_session_that_dies_in_stock_is_replaced_within_the_interval(
 ) -> None:
     bench = await started(start)
     (oldest, *_) = bench.model.sessions
-    assert bench.model.silence_sessions(1) == 1
+    assert bench.model.strike(Fault.ZOMBIE_NOW, 1) == 1
     died_at = monotonic_s()
     await eventually(lambda: oldest.session_id not in standing(bench, "verified"))
     await eventually(lambda: warm(bench) == 3)

@@ -8,6 +8,7 @@ import pytest
 from backhaul.channels import Channel
 from backhaul.clock import monotonic_s
 from backhaul.core.checkpoint import Called, CallerSaid, ModelSaid, VoiceProgress
+from backhaul.core.g711 import SILENCE
 from backhaul.core.messages import (
     Checkpoint,
     Clear,
@@ -25,6 +26,7 @@ from backhaul.core.messages import (
 )
 from backhaul.core.profile import Profile
 from backhaul.tracing import Tracer
+from lab.speech_files import load_line
 from region_agent.bridge import Bridge
 from region_agent.bridge_counters import BridgeCounters
 from region_agent.call_services import CallServices
@@ -351,13 +353,19 @@ async def test_all_that_happens_in_one_turn_of_the_loop_is_one_checkpoint(
     assert len(stage.kept) == 1
 
 
-async def test_silence_is_told_to_the_edge(make_stage: MakeStage) -> None:
+@pytest.mark.parametrize(
+    ("audio", "told"),
+    [(SILENCE * 160, [Silent(800)]), (load_line("caller-1").audio[8000:8160], [])],
+)
+async def test_silence_is_told_to_the_edge_and_voice_is_not(
+    make_stage: MakeStage, audio: bytes, told: list[Message]
+) -> None:
     stage = make_stage(Open("1", "CA1", "patient", caller_position=800))
     then = monotonic_s() - 10
     stage.bridge._caller.silent_until(now=then, heard_at=then)
     for _ in range(160):
-        stage.bridge.on_audio(bytes(160))
-    assert stage.channel.sent == [Silent(800)]
+        stage.bridge.on_audio(audio)
+    assert stage.channel.sent == told
 
 
 async def test_a_reply_is_kept_while_it_is_said(stage: Stage) -> None:

@@ -399,18 +399,22 @@ def test_an_agent_that_goes_may_have_its_calls_moved_sooner() -> None:
     assert actions[2] == FindSession(None)
 
 
-def test_a_caller_who_waits_in_vain_is_moved_soon_after_a_loss_and_never_lost() -> None:
-    silent = HandoverReason.MODEL_SILENT
+@pytest.mark.parametrize(
+    "useless", [HandoverReason.MODEL_SILENT, HandoverReason.MODEL_DEAF]
+)
+def test_a_caller_who_waits_in_vain_is_moved_soon_after_a_loss_and_never_lost(
+    useless: HandoverReason,
+) -> None:
     machine, _ = play(
         (1.0, StreamStarted()), (2.0, ChannelClosed(LOST)), (2.5, SessionFound())
     )
-    assert machine.handle(MoveWanted(silent), now=13.0) == (
-        CallStateChanged(CallState.BRIDGED, CallState.MOVING, "model_silent"),
-        FindSession(silent),
+    assert machine.handle(MoveWanted(useless), now=13.0) == (
+        CallStateChanged(CallState.BRIDGED, CallState.MOVING, useless.value),
+        FindSession(useless),
     )
     machine.handle(SessionFound(), now=13.1)
     for now in (14.0, 15.0, 16.0):
-        machine.handle(MoveWanted(silent), now=now)
+        machine.handle(MoveWanted(useless), now=now)
         machine.handle(SessionFound(), now=now)
         assert machine.state is CallState.BRIDGED
     assert machine.moves == 2

@@ -1,0 +1,70 @@
+"""Whether a session hears its caller, who says something and waits in vain.
+
+While nobody speaks, as far as the session knows, the caller's audio is judged here as
+well: a session that is well says within a fraction of a second that a turn began.
+"""
+
+import math
+from typing import Final
+
+__all__ = ["SURE_S", "UNHEARD_MS", "Hearing"]
+
+UNHEARD_MS: Final = 1000.0
+"""So much voice (ms) without a turn is no accident: two or three times "Hello?"."""
+SURE_S: Final = 3.0
+"""Who spoke, and was then quiet for so long (s), waits for an answer. Noise goes on."""
+_FORGOTTEN_S: Final = 10.0
+"""After so long without any voice (s), what there was before does not count."""
+_NEXT_FACTOR: Final = 3.0
+"""The next session is given so much more voice, and so is one that no other could
+follow: what no session takes for a turn may be no caller, but a television."""
+
+
+class Hearing:
+    """What the caller said in vain to one session; a part of the conversation."""
+
+    def __init__(self) -> None:
+        self.listens = False
+        """Whether voice is to be told of: nobody speaks, as far as is known."""
+        self._wanted_ms = UNHEARD_MS
+        self._voiced_ms = 0.0
+        self._voiced_at = -math.inf
+        """When there was voice last."""
+
+    def resume(self) -> None:
+        """The caller comes from another session, which may have been left for this."""
+        self._wanted_ms = _NEXT_FACTOR * UNHEARD_MS
+
+    def heard(self) -> None:
+        """The session says that the caller speaks."""
+        self._voiced_ms = 0.0
+
+    def voiced(self, voiced_ms: float, *, now: float) -> None:
+        """The caller's latest audio has so much voice (ms)."""
+        if not self.listens:
+            return
+        if now - self._voiced_at > _FORGOTTEN_S:
+            self._voiced_ms = 0.0
+        self._voiced_ms += voiced_ms
+        self._voiced_at = now
+
+    def observe(self, *, quiet: bool, now: float) -> bool:
+        """Tell whether the session is deaf; call it after every event.
+
+        Args:
+            quiet: Whether nobody speaks, as far as the session has told.
+            now: Monotonic seconds.
+        """
+        self.listens = quiet
+        deadline = self.next_deadline()
+        if deadline is None or now < deadline:
+            return False
+        self._wanted_ms *= _NEXT_FACTOR
+        self._voiced_ms = 0.0
+        return True
+
+    def next_deadline(self) -> float | None:
+        """Return when it wants to be asked again, whatever happens until then."""
+        if self._voiced_ms < self._wanted_ms:
+            return None
+        return self._voiced_at + SURE_S
