@@ -39,7 +39,7 @@ class Fault(StrEnum):
     MUTE_NOW = "mute_now"
     """A live session, oldest first, begins no responses any more; all else it does."""
     DEAF_NOW = "deaf_now"
-    """A live session, oldest first, notices no further turn of its caller's."""
+    """A live session, oldest first, notices neither beginning nor end of a turn."""
 
 
 @dataclass(slots=True)

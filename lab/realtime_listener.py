@@ -76,7 +76,7 @@ class Listener:
         self._turn: TurnRecord | None = None
         self._idle_waits = 0
         self.deaf = False
-        """Whether a turn that is under way is the last one to be noticed."""
+        """Whether neither the beginning nor the end of a turn is noticed any more."""
 
     @property
     def heard_anything(self) -> bool:
@@ -101,7 +101,7 @@ class Listener:
         if was_silent and self._input.heard_anything:
             self._on_call(now)
         for change in events:
-            if self.deaf and self._turn is None:
+            if self.deaf:
                 continue
             if isinstance(change, SpeechStarted):
                 self._on_speech_started(change, now)

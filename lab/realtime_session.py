@@ -76,7 +76,7 @@ class BecomeMute:
 
 @dataclass(frozen=True, slots=True)
 class BecomeDeaf:
-    """The session takes the caller's audio, and notices no further turn in it."""
+    """The session takes the caller's audio, and notices nothing of any turn in it."""
 
 
 SessionEvent = MessageReceived | ExpireNow | BecomeZombie | BecomeMute | BecomeDeaf

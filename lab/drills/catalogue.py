@@ -146,7 +146,7 @@ _MODELS: Final = (
     ),
     Drill(
         "model-deaf",
-        "the session of each call notices no further turn of its caller's",
+        "the session of each call notices nothing of what its caller says any more",
         under_calls(deafen_sessions),
         limits=Limits(detect_ms=25_000, restore_ms=26_000),
         judge=judge_left,

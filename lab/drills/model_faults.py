@@ -76,7 +76,7 @@ async def mute_sessions(scene: Scene) -> None:
 
 
 async def deafen_sessions(scene: Scene) -> None:
-    """Let the session of each call notice no further turn of its caller's."""
+    """Let the session of each call notice nothing more of what its caller says."""
     await _strike_sessions(scene, Fault.DEAF_NOW)
 
 

@@ -364,6 +364,7 @@ class Conversation:
         untold = self._profile.transcription_model and self.transcript.awaits_words
         return self._leaving.ask(
             quiet=quiet,
+            speaking=self.turns.caller is CallerState.SPEAKING,
             told=not untold,
             waiting=self._speech.awaited,
             spoken=self.turns.alive,

@@ -35,19 +35,27 @@ class Leaving:
         return ()
 
     def ask(
-        self, *, quiet: bool, told: bool, waiting: bool, spoken: bool, now: float
+        self,
+        *,
+        quiet: bool,
+        speaking: bool,
+        told: bool,
+        waiting: bool,
+        spoken: bool,
+        now: float,
     ) -> tuple[SendMessage, ...]:
         """Return what the edge is to be told now.
 
         Args:
             quiet: Whether nobody speaks, and nothing is under way.
+            speaking: Whether the caller speaks.
             told: Whether it is known what was said.
             waiting: Whether the caller waits for the model.
             spoken: Whether it has spoken since it was asked last.
             now: Monotonic seconds.
         """
         in_vain = self._patience.observe(waiting=waiting, spoken=spoken, now=now)
-        unheard = self.hearing.observe(quiet=quiet, now=now)
+        unheard = self.hearing.observe(quiet=quiet, speaking=speaking, now=now)
         reason = self._departure.ask(quiet=quiet and told, now=now)
         if unheard:
             reason = HandoverReason.MODEL_DEAF

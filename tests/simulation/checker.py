@@ -211,7 +211,9 @@ class Checker:
             for one in self._world.log
         )
         missed_little = bridge.missed_ms < factor * UNHEARD_MS
-        return bridge.session.deaf and (missed_little or just_left)
+        session = bridge.session
+        # No caller waits here as long as it takes to know that a turn is over.
+        return session.deaf and (missed_little or just_left or session.speaking)
 
     def _may_wait_on(self, carrier: "Carrier") -> bool:
         """Tell whether a session that says nothing has had less time than it gets."""

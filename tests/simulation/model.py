@@ -101,7 +101,7 @@ class Session:
         self.wordless = False
         """Whether it begins no responses, and answers all else."""
         self.deaf = False
-        """Whether it notices no further turn, and answers all else."""
+        """Whether it notices neither beginning nor end of a turn, and does all else."""
         self.begin = self.position = 0
         self.turns_heard: list[Turn] = []
         self._world = world
@@ -111,7 +111,8 @@ class Session:
         self._heard_at = 0.0
         self._script: Script | None = None
         self._next_turn = 0
-        self._speaking = False
+        self.speaking = False
+        """Whether a turn has begun for it that has not ended."""
         self._response: _Response | None = None
         region.sessions.append(self)
         self.ends_at = world.clock.now + region.session_s
@@ -186,18 +187,18 @@ class Session:
         while self._next_turn < len(script.turns):
             turn = script.turns[self._next_turn]
             start = max(turn.start, self.begin)
-            if not self._speaking and self.deaf:
+            if self.deaf:
                 return
-            if not self._speaking and self.position < start + _HEARS_AFTER:
+            if not self.speaking and self.position < start + _HEARS_AFTER:
                 return
-            if not self._speaking:
-                self._speaking = True
+            if not self.speaking:
+                self.speaking = True
                 self._tell(ServerEvent("input_audio_buffer.speech_started"))
                 if self._world.profile_interrupts:
                     self._end_response("cancelled")
             if self.position < turn.end + _ENDS_AFTER:
                 return
-            self._speaking = False
+            self.speaking = False
             self._next_turn += 1
             self._commit(turn)
 

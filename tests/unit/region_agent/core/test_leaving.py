@@ -15,7 +15,12 @@ DEAF = SendMessage(Handover(HandoverReason.MODEL_DEAF))
 
 def asked(leaving: Leaving, now: float, *, waiting: bool) -> tuple[SendMessage, ...]:
     return leaving.ask(
-        quiet=not waiting, told=True, waiting=waiting, spoken=False, now=now
+        quiet=not waiting,
+        speaking=False,
+        told=True,
+        waiting=waiting,
+        spoken=False,
+        now=now,
     )
 
 
@@ -76,6 +81,8 @@ def test_the_next_session_may_miss_more() -> None:
 def test_who_is_to_go_waits_until_it_is_known_what_was_said() -> None:
     leaving = Leaving()
     leaving.want(LeaveWanted(HandoverReason.DRAINING, 1.0, 60.0))
-    ask = functools.partial(leaving.ask, quiet=True, waiting=False, spoken=False)
+    ask = functools.partial(
+        leaving.ask, quiet=True, speaking=False, waiting=False, spoken=False
+    )
     assert ask(told=False, now=2.0) == ()
     assert ask(told=True, now=3.0) == (DRAINING,)

@@ -5,6 +5,7 @@ from region_agent.core.conversation_events import (
     CallBegan,
     CallerVoiced,
     SpeechStarted,
+    SpeechStopped,
 )
 from tests.unit.conversation_script import (
     Step,
@@ -42,7 +43,8 @@ def test_a_caller_who_is_heard_stays() -> None:
             (0.0, CallBegan(), []),
             *voice(3.0, 1.5),
             (4.5, SpeechStarted(), []),
-            (30.0, None, []),
+            (5.0, SpeechStopped(), ["turn"]),
+            (9.9, None, []),
         ]
     )
 
@@ -55,3 +57,16 @@ def test_what_is_said_over_the_voice_is_not_judged() -> None:
     assert not conversation.judging
     play(conversation, [(2.0, Played(8000), [])])
     assert conversation.judging
+
+
+def test_a_turn_that_is_never_ended_is_answered_by_another_session() -> None:
+    run(
+        [
+            (0.0, CallBegan(), []),
+            (1.0, SpeechStarted(), []),
+            (4.0, None, []),
+            *voice(4.1, 0.5),
+            (13.4, None, []),
+            (13.5, None, ["hand over: model_deaf"]),
+        ]
+    )
