@@ -183,11 +183,11 @@ class RealtimeServer:
         Raises:
             KeyError: If it is none that happens to live sessions.
         """
-        live = self._live.items()
+        event, live = _STRIKES[fault], self._live.items()
         able = (driver for name, driver in live if named is None or name in named)
         drivers = list(islice(able, count))
         for driver in drivers:
-            driver.feed(_STRIKES[fault])
+            driver.feed(event)
         return len(drivers)
 
     def expire_session(self, session_id: str) -> None:

@@ -38,7 +38,6 @@ from region_agent.core.conversation_events import (
     CallBegan,
     CallerSaid,
     CallerTurnEnded,
-    CallerVoiced,
     CallReserved,
     CallTaken,
     CallTool,
@@ -135,14 +134,7 @@ class Bridge:
         self._channel.send(Opened(self._session.session_id))
         if self._recorder is not None:
             self._recorder.voice(self._greeting())
-        began = CallBegan(
-            message.greeting_text,
-            message.greeting_bytes,
-            message.resumed,
-            message.checkpoint,
-            message.voice,
-        )
-        self._driver.feed(began)
+        self._driver.feed(CallBegan.of(message))
         ends_at = self._session.expires_at
         begin_at = ends_at - self._services.rollover_lead_s
         self.leave(LeaveWanted(HandoverReason.SESSION_EXPIRING, begin_at, ends_at))
@@ -176,9 +168,8 @@ class Bridge:
             self._look_for_silence()
         if self._recorder is not None:
             self._recorder.caller(audio)
-        if self.conversation.judging and (ms := self._voice.voiced_ms(audio)):
-            self._caller.voiced()
-            self._driver.feed(CallerVoiced(ms))
+        if appended:  # what the session did not get it cannot have heard
+            self._listen(audio)
 
     def on_message(self, message: Message) -> None:
         """A message of the edge arrived; see ChannelHandler."""
@@ -345,11 +336,20 @@ class Bridge:
         self._kept = self.conversation.checkpoint(now=monotonic_s())
         self._channel.send(self._kept)
 
+    def _listen(self, audio: bytes) -> None:
+        hearing, in_doubt = self.conversation.hearing, self.conversation.judging
+        event = hearing.listen(
+            audio, self._voice.voiced_ms, in_doubt=in_doubt, now=monotonic_s()
+        )
+        if event is not None:
+            self._driver.feed(event)
+
     def _look_for_silence(self) -> None:
         """Tell the edge what of the caller's audio nobody will want to hear again."""
         heard_at = self._session.heard_at
         position = self._caller.silent_until(now=monotonic_s(), heard_at=heard_at)
-        if position and self.conversation.transcript.silent(position):
+        known = not self.conversation.hearing.unanswered
+        if position and known and self.conversation.transcript.silent(position):
             self._channel.send(Silent(position))
 
     def _on_this_channel(self, cleared: Cleared) -> tuple[int, int]:

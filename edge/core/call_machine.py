@@ -276,7 +276,7 @@ _MOVES = {
     HandoverReason.DRAINING: MoveKind.ASKED,
     HandoverReason.SESSION_EXPIRING: MoveKind.ASKED,
     HandoverReason.MODEL_SILENT: MoveKind.SILENT,
-    HandoverReason.MODEL_DEAF: MoveKind.SILENT,
+    HandoverReason.MODEL_DEAF: MoveKind.UNHEARD,
 }
 """What becomes of the wish to move, by the agent's reason; None: the edge's own."""
 

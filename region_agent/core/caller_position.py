@@ -46,10 +46,6 @@ class CallerPosition:
             self._in_doubt = True
         return self._received >= self._look_at
 
-    def voiced(self) -> None:
-        """There is voice in what was received last, whatever the session says."""
-        self._in_doubt = True
-
     def turn_began(self) -> None:
         """The caller began to speak."""
         self._in_doubt = True

@@ -9,6 +9,8 @@ from backhaul.core.messages import (
     Cleared,
     Digit,
     Flow,
+    Handover,
+    HandoverReason,
     Played,
     Returned,
 )
@@ -18,6 +20,7 @@ from region_agent.core.call_limits import CallLimits, Limit
 from region_agent.core.conversation_events import (
     AudioEnded,
     CallBegan,
+    CallerMissed,
     CallerSaid,
     CallerTurnEnded,
     CallerUnheard,
@@ -46,6 +49,7 @@ from region_agent.core.conversation_events import (
     TranscriptGrew,
     TurnCommitted,
 )
+from region_agent.core.hearing import Hearing
 from region_agent.core.key_presses import KeyPresses
 from region_agent.core.last_words import LastWords, Pending
 from region_agent.core.leaving import Leaving
@@ -99,6 +103,7 @@ class Conversation:
         self.turns = self._speech.turns
         self.voice = self._speech.items
         self._profile = profile
+        self.hearing = Hearing(profile.turn_detection)
         self.keys = KeyPresses()
         self.tools = ToolCalls(profile, self.transcript, call_sid=call_sid)
         self._limits = CallLimits(profile, now=now)
@@ -112,7 +117,7 @@ class Conversation:
     @property
     def judging(self) -> bool:
         """Whether the caller's audio is to be judged; see `CallerVoiced`."""
-        return self._leaving.hearing.listens or self.turns.caller is _DOUBTFUL
+        return self.turns.caller is _DOUBTFUL
 
     def audio(self, response_id: str, item_id: str, audio: bytes) -> bool:
         """Take audio of the model; return whether to forward it now.
@@ -178,8 +183,15 @@ class Conversation:
     def _handlers_by_type(self) -> dict[type[ConversationEvent], _Handler]:
         return {
             CallBegan: self._on_began,
-            SpeechStarted: self._on_speech_started,
-            CallerVoiced: self._on_voiced,
+            SpeechStarted: lambda _, __: self._speech.obey(
+                self.turns.speech_started(audible=self.playback.audible)
+            ),
+            CallerVoiced: lambda event, _: self._speech.obey(
+                self.turns.voice_heard(event.voiced_ms)
+            ),
+            CallerMissed: lambda _, __: (
+                SendMessage(Handover(HandoverReason.MODEL_DEAF)),
+            ),
             SpeechStopped: self._on_speech_stopped,
             TurnCommitted: self._on_committed,
             ResponseBegan: lambda event, now: self._speech.obey(
@@ -259,15 +271,6 @@ class Conversation:
         self.transcript.caller_said(event.item_id, None)
         return ()
 
-    def _on_speech_started(self, _: SpeechStarted, __: float) -> _Actions:
-        self._leaving.hearing.heard()
-        started = self.turns.speech_started(audible=self.playback.audible)
-        return self._speech.obey(started)
-
-    def _on_voiced(self, event: CallerVoiced, now: float) -> _Actions:
-        self._leaving.hearing.voiced(event.voiced_ms, now=now)
-        return self._speech.obey(self.turns.voice_heard(event.voiced_ms))
-
     def _on_speech_stopped(self, _: SpeechStopped, now: float) -> _Actions:
         before = self.turns.false_starts
         actions = self.turns.speech_stopped(audible=self.playback.audible, now=now)
@@ -315,6 +318,7 @@ class Conversation:
 
     def _on_digit(self, event: Digit, now: float) -> _Actions:
         # Who presses a key has heard enough, as on any telephone menu.
+        self.hearing.forget()
         stopped = self._speech.obey(self.turns.key_pressed())
         return (*stopped, *self._on_keys(self.keys.press(event.digit, now=now), now))
 
@@ -349,11 +353,11 @@ class Conversation:
         """Do what waited for everything to be heard; watch the silence."""
         if self._ended:
             return ()
-        unclear = self._speech.busy or self.turns.caller is _DOUBTFUL
-        pending = self._last_words.take(busy=unclear, now=now)
+        pending = self._last_words.take(busy=self._speech.busy or self.judging, now=now)
         actions = () if pending is None else self._do(pending)
         quiet = not self._speech.busy and pending is None and self._awaits_caller()
         self._limits.silence.observe(quiet=quiet, now=now)
+        self.hearing.observe(quiet=quiet, speaking=self._speech.hears_caller)
         self.voice.observe(now=now)
         return (*actions, *self._on_growth(), *self._leave(quiet=quiet, now=now))
 
@@ -363,9 +367,7 @@ class Conversation:
             return ()
         untold = self._profile.transcription_model and self.transcript.awaits_words
         return self._leaving.ask(
-            quiet=quiet,
-            speaking=self.turns.caller is CallerState.SPEAKING,
-            told=not untold,
+            quiet=quiet and not untold,
             waiting=self._speech.awaited,
             spoken=self.turns.alive,
             now=now,

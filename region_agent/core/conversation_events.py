@@ -10,6 +10,7 @@ from backhaul.core.messages import (
     Flow,
     HandoverReason,
     Message,
+    Open,
     Played,
     Returned,
     TransferKind,
@@ -22,6 +23,7 @@ __all__ = [
     "CallReserved",
     "CallTaken",
     "CallTool",
+    "CallerMissed",
     "CallerSaid",
     "CallerTurnEnded",
     "CallerUnheard",
@@ -74,6 +76,17 @@ class CallBegan:
     voice: VoiceProgress = field(default_factory=VoiceProgress)
     """How far the voice had come by then."""
 
+    @classmethod
+    def of(cls, message: Open) -> "CallBegan":
+        """Return what the edge's *message* says of it."""
+        return cls(
+            opening_text=message.greeting_text,
+            opening_bytes=message.greeting_bytes,
+            resumed=message.resumed,
+            checkpoint=message.checkpoint,
+            voice=message.voice,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeLost:
@@ -116,9 +129,14 @@ class TurnCommitted:
 
 @dataclass(frozen=True, slots=True)
 class CallerVoiced:
-    """So much voice was in the caller's latest audio (ms), as we judge it ourselves."""
+    """So much voice was in the latest audio (ms) of a caller who is in doubt."""
 
     voiced_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallerMissed:
+    """The session does not notice that the caller speaks, or has ended; see Hearing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +224,7 @@ ConversationEvent = (
     | SpeechStopped
     | TurnCommitted
     | CallerVoiced
+    | CallerMissed
     | ResponseBegan
     | ResponseEnded
     | ResponseRefused

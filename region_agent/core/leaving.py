@@ -1,9 +1,8 @@
-"""Why a call goes to another session: it is told to, or this one is of no use."""
+"""Why a call goes to another session: it is told to, or its caller waits in vain."""
 
 from backhaul.core.handover import Handover, HandoverReason
 from region_agent.core.conversation_events import LeaveWanted, SendMessage
 from region_agent.core.departure import Departure
-from region_agent.core.hearing import Hearing
 from region_agent.core.patience import Patience
 
 __all__ = ["Leaving"]
@@ -18,12 +17,10 @@ class Leaving:
     def __init__(self) -> None:
         self._departure = Departure()
         self._patience = Patience()
-        self.hearing = Hearing()
 
     def resume(self) -> None:
-        """The call comes from another session."""
+        """The call comes from another session; see Patience."""
         self._patience.resume()
-        self.hearing.resume()
 
     def answered(self, *, now: float) -> None:
         """The model does what it is asked; see Patience."""
@@ -35,39 +32,23 @@ class Leaving:
         return ()
 
     def ask(
-        self,
-        *,
-        quiet: bool,
-        speaking: bool,
-        told: bool,
-        waiting: bool,
-        spoken: bool,
-        now: float,
+        self, *, quiet: bool, waiting: bool, spoken: bool, now: float
     ) -> tuple[SendMessage, ...]:
         """Return what the edge is to be told now.
 
         Args:
             quiet: Whether nobody speaks, and nothing is under way.
-            speaking: Whether the caller speaks.
-            told: Whether it is known what was said.
             waiting: Whether the caller waits for the model.
             spoken: Whether it has spoken since it was asked last.
             now: Monotonic seconds.
         """
         in_vain = self._patience.observe(waiting=waiting, spoken=spoken, now=now)
-        unheard = self.hearing.observe(quiet=quiet, speaking=speaking, now=now)
-        reason = self._departure.ask(quiet=quiet and told, now=now)
-        if unheard:
-            reason = HandoverReason.MODEL_DEAF
+        reason = self._departure.ask(quiet=quiet, now=now)
         if in_vain:
             reason = HandoverReason.MODEL_SILENT
         return () if reason is None else (SendMessage(Handover(reason)),)
 
     def next_deadline(self) -> float | None:
         """Return when `ask` wants to be called, whatever happens until then."""
-        due = (
-            self._departure.next_deadline(),
-            self._patience.next_deadline(),
-            self.hearing.next_deadline(),
-        )
+        due = (self._departure.next_deadline(), self._patience.next_deadline())
         return min((at for at in due if at is not None), default=None)

@@ -77,6 +77,12 @@ class Speech:
         return self.playback.audible or nobody or not self.turns.idle
 
     @property
+    def hears_caller(self) -> bool:
+        """Whether the caller is on the line and speaks, or may be speaking."""
+        here = not (self.turns.away or self.turns.stranded)
+        return here and self.turns.caller is not CallerState.QUIET
+
+    @property
     def awaited(self) -> bool:
         """Whether the caller waits for what the model owes, and hears nothing."""
         turns = self.turns

@@ -21,7 +21,6 @@ from backhaul.driver import Driver
 from region_agent.core.caller_position import CallerPosition
 from region_agent.core.conversation_events import (
     CallBegan,
-    CallerVoiced,
     CallReserved,
     CallTaken,
     CallTool,
@@ -74,7 +73,7 @@ class Bridge:
         self._kept_version = 0
         self._keeping = False
         self.missed_ms = 0.0
-        """How long the caller spoke while nobody did, as far as the session told."""
+        """How long the caller spoke to a deaf session, and over nobody's voice."""
         self.is_new = False
         """Whether its edge has taken it over, and keeps nothing of it yet."""
         world = self._world = agent.world
@@ -94,15 +93,7 @@ class Bridge:
         script = self._world.scripts[message.call_sid]
         self.session.bind(self, script, message.caller_position)
         self._channel.tell(Opened(f"session{self.session.number}"))
-        self._driver.feed(
-            CallBegan(
-                message.greeting_text,
-                message.greeting_bytes,
-                message.resumed,
-                message.checkpoint,
-                message.voice,
-            )
-        )
+        self._driver.feed(CallBegan.of(message))
         ends_at = self.session.ends_at
         begin_at = ends_at - _ROLLOVER_LEAD_S
         self.leave(LeaveWanted(HandoverReason.SESSION_EXPIRING, begin_at, ends_at))
@@ -123,11 +114,20 @@ class Bridge:
         begin = self._caller.now
         appended = self.session.append(audio)
         self._caller.received(len(audio), missing_frames=0, appended=appended)
-        script = self._world.scripts[self.call_sid]
-        ms = script.voiced_ms(begin, len(audio)) if self.conversation.judging else 0.0
-        if ms:
-            self.missed_ms += ms
-            self._driver.feed(CallerVoiced(ms))
+        if not appended:
+            return
+        conversation, script = self.conversation, self._world.scripts[self.call_sid]
+        voiced_ms = script.voiced_ms(begin, len(audio))
+        silent = conversation.turns.idle and not conversation.playback.audible
+        self.missed_ms += voiced_ms * (self.session.deaf and silent)
+        event = conversation.hearing.listen(
+            audio,
+            lambda _: voiced_ms,
+            in_doubt=conversation.judging,
+            now=self.agent.clock.now,
+        )
+        if event is not None:
+            self._driver.feed(event)
 
     def on_message(self, message: Message) -> None:
         if isinstance(message, Played | Cleared):
@@ -202,8 +202,6 @@ class Bridge:
             self._channel.tell_audio(audio)
 
     def on_event(self, event: ServerEvent) -> None:
-        if event.type == "input_audio_buffer.speech_started":
-            self.missed_ms = 0.0
         if event.type == "input_audio_buffer.speech_stopped":
             self._caller.turn_stopped(event.audio_end_ms)
         if event.type == MODEL_TEXT:
@@ -226,6 +224,7 @@ class Bridge:
             case SendMessage(message):
                 if isinstance(message, Handover):
                     self._world.note("handover", self.message.call_sid, message.reason)
+                    self._world.checker.on_left(self, message.reason)
                     self._send_checkpoint()
                 self._channel.tell(message)
             case SendAudio(audio):

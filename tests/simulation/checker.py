@@ -33,6 +33,10 @@ _PATIENCE_S = PATIENCE_S + 2.0
 """So long (s) does a caller wait for the voice of a call's first session ..."""
 _LATER_PATIENCE_S = 4 * PATIENCE_S + 4.0
 """... and of one that comes after another, which may have kept them waiting, too."""
+_MISSES_MS = 2 * UNHEARD_MS
+"""So much may a session fail to notice; what was said long ago counts for less."""
+_MOVES_OF_DEAF = 2
+"""So often may a call have another session because one does not hear."""
 _BRIEF_S = 3.0
 """Shorter pauses of a caller need not count as waiting (s)."""
 _REMEMBERED_S = 3.0
@@ -94,6 +98,12 @@ class Checker:
             self._violated("audio lost and not told", call.search.call_sid, start)
         if memory.audio.size > MAX_RING_BYTES:
             self._violated("ring too large", call.search.call_sid)
+
+    def on_left(self, bridge: "Bridge", reason: HandoverReason) -> None:
+        """An agent asks for another session."""
+        hears = not (bridge.session.deaf or bridge.session.mute)
+        if reason is HandoverReason.MODEL_DEAF and hears:
+            self._violated("left though it hears", bridge.call_sid)
 
     def on_heard(self, carrier: "Carrier", session: int) -> None:
         """A caller is given audio of a session; of none, it is the greeting."""
@@ -202,18 +212,14 @@ class Checker:
 
     def _may_be_deaf(self, bridge: "Bridge", hung_up_at: float) -> bool:
         """Tell whether a deaf session has missed too little, or is just left."""
-        sid = bridge.call_sid
-        factor = 1 if len(self._opened[sid]) == 1 else 3
-        left = "handover", sid, HandoverReason.MODEL_DEAF
+        deaf = "handover", bridge.call_sid, HandoverReason.MODEL_DEAF
+        left = [one[0] for one in self._world.log if one[1:] == deaf]
         lately = hung_up_at - _REMEMBERED_S
-        just_left = any(
-            one[1:] == left and isinstance(one[0], float) and one[0] > lately
-            for one in self._world.log
-        )
-        missed_little = bridge.missed_ms < factor * UNHEARD_MS
-        session = bridge.session
+        just_left = any(isinstance(at, float) and at > lately for at in left)
+        too_often = len(left) > _MOVES_OF_DEAF
         # No caller waits here as long as it takes to know that a turn is over.
-        return session.deaf and (missed_little or just_left or session.speaking)
+        early = bridge.missed_ms < _MISSES_MS or bridge.session.speaking
+        return bridge.session.deaf and (early or just_left or too_often)
 
     def _may_wait_on(self, carrier: "Carrier") -> bool:
         """Tell whether a session that says nothing has had less time than it gets."""

@@ -1,7 +1,7 @@
 """A session dies in the middle of a sentence; caller and model go on talking."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -134,19 +134,34 @@ def kept_the_call(line: TelephoneLine) -> bool:
 
 
 @pytest.mark.timeout(180)
+async def second_turn(line: TelephoneLine) -> None:
+    """Wait until the caller has begun to speak again, and has not ended."""
+    await first_answer(line)
+    async with asyncio.timeout(60):
+        while len(talks(line)[0].turns) < 2:
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
-    ("fault", "reason"),
-    [(Fault.MUTE_NOW, "model_silent"), (Fault.DEAF_NOW, "model_deaf")],
+    ("moment", "fault", "reason"),
+    [
+        (first_answer, Fault.MUTE_NOW, "model_silent"),
+        (first_answer, Fault.DEAF_NOW, "model_deaf"),
+        (second_turn, Fault.DEAF_NOW, "model_deaf"),
+    ],
 )
 async def test_a_session_that_is_of_no_use_is_left_and_the_turn_answered(
-    answer: OpenLine, fault: Fault, reason: str
+    answer: OpenLine,
+    moment: Callable[[TelephoneLine], Awaitable[None]],
+    fault: Fault,
+    reason: str,
 ) -> None:
     line = await answer(GREETED)
     patient = replace(plan(line), reply_timeout_s=60.0)
     call = asyncio.ensure_future(  # noqa: TID251 - awaited below
         line.carrier.place_call(patient)
     )
-    await first_answer(line)
+    await moment(line)
     (first,) = talks(line)
     assert line.model.strike(fault, 1, {first.session_id}) == 1
     report = await call

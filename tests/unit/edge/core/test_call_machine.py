@@ -399,24 +399,34 @@ def test_an_agent_that_goes_may_have_its_calls_moved_sooner() -> None:
     assert actions[2] == FindSession(None)
 
 
-@pytest.mark.parametrize(
-    "useless", [HandoverReason.MODEL_SILENT, HandoverReason.MODEL_DEAF]
-)
-def test_a_caller_who_waits_in_vain_is_moved_soon_after_a_loss_and_never_lost(
-    useless: HandoverReason,
-) -> None:
+def test_a_caller_who_waits_in_vain_is_moved_soon_after_a_loss_and_never_lost() -> None:
+    silent = HandoverReason.MODEL_SILENT
     machine, _ = play(
         (1.0, StreamStarted()), (2.0, ChannelClosed(LOST)), (2.5, SessionFound())
     )
-    assert machine.handle(MoveWanted(useless), now=13.0) == (
-        CallStateChanged(CallState.BRIDGED, CallState.MOVING, useless.value),
-        FindSession(useless),
+    assert machine.handle(MoveWanted(silent), now=13.0) == (
+        CallStateChanged(CallState.BRIDGED, CallState.MOVING, "model_silent"),
+        FindSession(silent),
     )
     machine.handle(SessionFound(), now=13.1)
     for now in (14.0, 15.0, 16.0):
-        machine.handle(MoveWanted(useless), now=now)
+        machine.handle(MoveWanted(silent), now=now)
         machine.handle(SessionFound(), now=now)
         assert machine.state is CallState.BRIDGED
+    assert machine.moves == 2
+
+
+def test_a_caller_who_is_not_heard_is_moved_twice() -> None:
+    machine, _ = play((1.0, StreamStarted()))
+    deaf = MoveWanted(HandoverReason.MODEL_DEAF)
+    assert machine.handle(deaf, now=13.0) == (
+        CallStateChanged(CallState.BRIDGED, CallState.MOVING, "model_deaf"),
+        FindSession(HandoverReason.MODEL_DEAF),
+    )
+    machine.handle(SessionFound(), now=13.1)
+    machine.handle(deaf, now=30.0)
+    machine.handle(SessionFound(), now=30.1)
+    assert machine.handle(deaf, now=200.0) == ()
     assert machine.moves == 2
 
 

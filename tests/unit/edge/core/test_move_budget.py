@@ -1,7 +1,7 @@
 from edge.core.move_budget import MoveBudget, MoveKind
 
 LOST, BETTER, ASKED = MoveKind.LOST, MoveKind.BETTER, MoveKind.ASKED
-SILENT = MoveKind.SILENT
+SILENT, UNHEARD = MoveKind.SILENT, MoveKind.UNHEARD
 
 
 def budget_of(at_once: int = 2, at_most: int = 9) -> MoveBudget:
@@ -46,6 +46,15 @@ def test_a_session_that_is_silent_is_as_good_as_lost() -> None:
     assert taken == [True, True, False, False]
     assert budget.take(SILENT, now=70.0)
     assert not budget.take(SILENT, now=500.0)
+
+
+def test_a_call_whose_session_is_deaf_moves_twice_and_loses_nothing_by_it() -> None:
+    budget = budget_of(at_once=1, at_most=1)
+    taken = [budget.take(UNHEARD, now=now) for now in (1.0, 1.0, 500.0)]
+    assert taken == [True, True, False]
+    assert budget.moves == 2
+    assert budget.take(LOST, now=500.0)
+    assert not budget.take(UNHEARD, now=900.0)
 
 
 def test_what_an_agent_asks_for_waits_for_a_few_seconds_at_most() -> None:

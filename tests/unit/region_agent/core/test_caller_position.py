@@ -85,14 +85,6 @@ def test_what_may_be_a_turn_is_no_silence_until_it_is_committed() -> None:
     assert silent_until(caller, 20.0) == 0
 
 
-def test_voice_that_no_turn_covers_is_no_silence() -> None:
-    caller = CallerPosition(0)
-    hear(caller, 10)
-    silent_until(caller, 0.0)
-    caller.voiced()
-    assert silent_until(caller, 9.0) == 0
-
-
 def test_no_turn_ends_before_the_beginning_or_in_the_future() -> None:
     caller = CallerPosition(800)
     hear(caller, 1)

@@ -1,126 +1,169 @@
-"""Callers whom the session does not hear, as scripts with literal times."""
+"""What a session misses of its caller, as scripts; times are those of the audio."""
+
+import itertools
 
 import pytest
 
-from region_agent.core.hearing import (
-    LONG_TURN_S,
-    SURE_S,
-    TURN_ENDS_S,
-    UNHEARD_MS,
-    Hearing,
-)
+from backhaul.core.profile import TurnDetection, VadKind
+from region_agent.core.conversation_events import CallerMissed, CallerVoiced
+from region_agent.core.hearing import LONG_TURN_MS, SURE_MS, UNHEARD_MS, Hearing
 
-FRAME_S = 0.02
+VOICE, SILENCE = b"v" * 160, b"s" * 160
+FRAME_MS = 20.0
+MISSED = CallerMissed()
 
 
-def hearing() -> Hearing:
-    listening = Hearing()
-    assert not looks(listening, 0.0)
+def voiced_ms(audio: bytes) -> float:
+    return FRAME_MS if audio == VOICE else 0.0
+
+
+def never(_: bytes) -> float:
+    raise AssertionError("nobody wants to know")
+
+
+def hearing(detection: TurnDetection | None = None) -> Hearing:
+    listening = Hearing(detection or TurnDetection())
+    listening.observe(quiet=True, speaking=False)
     return listening
 
 
-def looks(listening: Hearing, now: float, *, quiet: bool = True) -> bool:
-    return listening.observe(quiet=quiet, speaking=False, now=now)
+CLOCK = itertools.count(1000.0, FRAME_MS / 1000)
 
 
-def takes_turn(listening: Hearing, now: float) -> bool:
-    return listening.observe(quiet=False, speaking=True, now=now)
+def hears(listening: Hearing, audio: bytes, length_ms: float) -> float | None:
+    """Let audio go by; return after how much of it (ms) something is missed."""
+    for number in range(1, round(length_ms / FRAME_MS) + 1):
+        now = next(CLOCK)
+        if listening.listen(audio, voiced_ms, in_doubt=False, now=now) == MISSED:
+            return number * FRAME_MS
+    return None
 
 
-def speaks(listening: Hearing, now: float, length_s: float) -> float:
-    """Let the caller speak; return when they stop."""
-    for _ in range(round(length_s / FRAME_S)):
-        now += FRAME_S
-        listening.voiced(1000 * FRAME_S, now=now)
-        assert not looks(listening, now)
-    return now
-
-
-def test_who_speaks_and_waits_in_vain_is_not_heard() -> None:
+def test_who_speaks_and_waits_in_vain_is_missed_once() -> None:
     listening = hearing()
-    stopped = speaks(listening, 5.0, 1.5)
-    assert listening.next_deadline() == stopped + SURE_S
-    assert not looks(listening, stopped + SURE_S - 0.01)
-    assert looks(listening, stopped + SURE_S)
-    assert listening.next_deadline() is None
+    assert not listening.unanswered
+    assert hears(listening, VOICE, 1500) is None
+    assert listening.unanswered
+    assert hears(listening, SILENCE, 60_000) == SURE_MS
+    assert not listening.unanswered
+    assert hears(listening, SILENCE, 60_000) is None
 
 
-def test_a_session_that_notices_the_turn_hears() -> None:
+def test_a_turn_that_is_noticed_is_not_missed() -> None:
     listening = hearing()
-    speaks(listening, 5.0, 1.5)
-    listening.heard()
-    assert listening.next_deadline() is None
-    assert not looks(listening, 60.0, quiet=False)
+    assert hears(listening, VOICE, 1500) is None
+    listening.observe(quiet=False, speaking=True)
+    assert not listening.unanswered
+    listening.observe(quiet=True, speaking=False)
+    assert hears(listening, SILENCE, 60_000) is None
 
 
-def test_a_short_word_adds_up_with_the_next_one() -> None:
+def test_a_key_that_is_pressed_was_heard() -> None:
     listening = hearing()
-    stopped = speaks(listening, 5.0, 0.6)
-    assert listening.next_deadline() is None
-    stopped = speaks(listening, stopped + 9.0, 0.6)
-    assert looks(listening, stopped + SURE_S)
+    assert hears(listening, VOICE, 1500) is None
+    listening.forget()
+    assert hears(listening, SILENCE, 60_000) is None
 
 
-def test_a_click_long_ago_does_not_count() -> None:
+def test_short_words_add_up() -> None:
     listening = hearing()
-    stopped = speaks(listening, 5.0, 0.6)
-    speaks(listening, stopped + 10.1, 0.6)
-    assert listening.next_deadline() is None
+    for _ in range(2):
+        assert hears(listening, VOICE, 500) is None
+        assert hears(listening, SILENCE, 4000) is None
+    assert hears(listening, VOICE, 500) is None
+    assert hears(listening, SILENCE, 4000) == SURE_MS
+
+
+def test_what_was_said_long_ago_does_not_count() -> None:
+    listening = hearing()
+    for _ in range(50):
+        assert hears(listening, VOICE, 500) is None
+        assert hears(listening, SILENCE, 11_000) is None
+    assert not listening.unanswered
+
+
+def test_clicks_are_nobody() -> None:
+    listening = hearing()
+    for _ in range(1000):
+        assert hears(listening, VOICE, 80) is None
+        assert hears(listening, SILENCE, 200) is None
+    assert not listening.unanswered
 
 
 def test_noise_goes_on_and_is_nobody() -> None:
+    assert hears(hearing(), VOICE, 60_000) is None
+
+
+def test_nothing_is_judged_while_something_else_goes_on() -> None:
     listening = hearing()
-    stopped = speaks(listening, 5.0, 60.0)
-    assert listening.next_deadline() == stopped + SURE_S
+    listening.observe(quiet=False, speaking=False)
+    assert listening.listen(VOICE, never, in_doubt=False, now=1.0) is None
 
 
-def test_voice_is_not_judged_while_somebody_speaks_anyway() -> None:
+def test_what_comes_all_at_once_cannot_be_answered_before() -> None:
     listening = hearing()
-    assert not looks(listening, 5.0, quiet=False)
-    assert not listening.listens
-    listening.voiced(10 * UNHEARD_MS, now=6.0)
-    assert listening.next_deadline() is None
+    heard = [VOICE] * 100 + [SILENCE] * 1000
+    told = [listening.listen(one, voiced_ms, in_doubt=False, now=5.0) for one in heard]
+    assert told == [None] * len(heard)
+    assert hears(listening, SILENCE, 60_000) is not None
 
 
-def test_it_is_found_out_while_a_prompt_is_played() -> None:
+def test_nothing_is_missed_while_nothing_comes() -> None:
     listening = hearing()
-    stopped = speaks(listening, 5.0, 1.5)
-    assert looks(listening, stopped + SURE_S, quiet=False)
+    for number in range(100):
+        listening.listen(VOICE, voiced_ms, in_doubt=False, now=number * FRAME_MS / 1000)
+    late = [SILENCE] * 100
+    told = [listening.listen(one, voiced_ms, in_doubt=False, now=60.0) for one in late]
+    assert told == [None] * len(late)
 
 
-@pytest.mark.parametrize("resumed", [True, False])
-def test_the_second_time_it_takes_three_times_as_much(*, resumed: bool) -> None:
+def test_who_is_in_doubt_is_told_of_voice_and_of_nothing_else() -> None:
     listening = hearing()
-    if resumed:
-        listening.resume()
-    else:
-        stopped = speaks(listening, 5.0, 1.1)
-        assert looks(listening, stopped + SURE_S)
-    speaks(listening, 20.0, 2.9)
-    assert listening.next_deadline() is None
-    speaks(listening, 23.0, 0.2)
-    assert listening.next_deadline() is not None
+    listening.observe(quiet=False, speaking=True)
+    told = [
+        listening.listen(one, voiced_ms, in_doubt=True, now=1.0)
+        for one in (VOICE, SILENCE)
+    ]
+    assert told == [CallerVoiced(FRAME_MS), None]
 
 
-def test_a_turn_whose_end_is_missed_is_over_some_time_after_the_voice() -> None:
-    listening = hearing()
-    assert not takes_turn(listening, 5.0)
-    assert not listening.listens
-    assert listening.next_deadline() == 5.0 + LONG_TURN_S
-    assert not takes_turn(listening, 5.0 + LONG_TURN_S)
-    assert listening.listens
-    listening.voiced(20.0, now=11.0)
-    assert not takes_turn(listening, 10.9 + TURN_ENDS_S)
-    assert listening.next_deadline() == 11.0 + TURN_ENDS_S
-    assert takes_turn(listening, 11.0 + TURN_ENDS_S)
-    assert listening.next_deadline() == 11.0 + TURN_ENDS_S + LONG_TURN_S
+@pytest.mark.parametrize(
+    ("detection", "ends_ms"),
+    [
+        (TurnDetection(silence_duration_ms=800), 6800.0),
+        (TurnDetection(type=VadKind.SEMANTIC, eagerness="low"), 14_000.0),
+        (TurnDetection(type=VadKind.SEMANTIC), 10_000.0),
+    ],
+)
+def test_a_turn_ends_some_time_after_its_last_word(
+    detection: TurnDetection, ends_ms: float
+) -> None:
+    listening = hearing(detection)
+    listening.observe(quiet=False, speaking=True)
+    assert listening.listen(VOICE, never, in_doubt=False, now=1.0) is None
+    assert hears(listening, SILENCE, LONG_TURN_MS - FRAME_MS) is None
+    assert hears(listening, SILENCE, ends_ms - 200) is None
+    assert hears(listening, VOICE, 200) is None
+    assert hears(listening, SILENCE, 60_000) == ends_ms
 
 
 def test_what_was_said_in_a_turn_was_not_said_in_vain() -> None:
     listening = hearing()
-    listening.heard()
-    assert not takes_turn(listening, 5.0)
-    assert not takes_turn(listening, 5.0 + LONG_TURN_S)
-    listening.voiced(2 * UNHEARD_MS, now=11.0)
-    assert not looks(listening, 12.0)
-    assert listening.next_deadline() is None
+    listening.observe(quiet=False, speaking=True)
+    assert hears(listening, VOICE, LONG_TURN_MS + 2 * UNHEARD_MS) is None
+    assert not listening.unanswered
+    listening.observe(quiet=True, speaking=False)
+    assert hears(listening, SILENCE, 60_000) is None
+
+
+def test_who_stays_in_the_session_must_miss_more_of_it() -> None:
+    listening = hearing()
+    assert hears(listening, VOICE, UNHEARD_MS) is None
+    assert hears(listening, SILENCE, SURE_MS) == SURE_MS
+    assert hears(listening, VOICE, 2 * UNHEARD_MS) is None
+    assert hears(listening, SILENCE, SURE_MS) is None
+    assert hears(listening, VOICE, 2 * UNHEARD_MS) is None
+    assert hears(listening, SILENCE, SURE_MS) == SURE_MS
+    listening.observe(quiet=False, speaking=True)
+    assert hears(listening, VOICE, LONG_TURN_MS) is None
+    assert hears(listening, SILENCE, 60_000) == 9 * 6500

@@ -1,4 +1,4 @@
-"""What the voice says next; `conversation` tells the rest."""
+"""What the voice says next; the tests in `conversation` tell the rest."""
 
 from collections.abc import Callable
 

@@ -1,14 +1,22 @@
 """Callers whom their session does not hear."""
 
-from backhaul.core.messages import Played
+import itertools
+
+from backhaul.core.messages import Digit, Played
+from backhaul.core.profile import TurnDetection
+from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
     CallBegan,
-    CallerVoiced,
+    CallerMissed,
+    CallReserved,
+    CallTaken,
+    EdgeLost,
     SpeechStarted,
     SpeechStopped,
+    ToolCalled,
 )
 from tests.unit.conversation_script import (
-    Step,
+    LOOKUP,
     conversation_of,
     play,
     quiet_profile,
@@ -16,57 +24,87 @@ from tests.unit.conversation_script import (
     says,
 )
 
-
-def voice(begin: float, length_s: float) -> list[Step]:
-    """Return what is heard of a caller, of whom the session says nothing."""
-    frames = range(round(length_s / 0.1))
-    return [(begin + 0.1 * frame, CallerVoiced(100.0), []) for frame in frames]
+VOICE, SILENCE = b"v" * 8000, b"s" * 8000
+CLOCK = itertools.count(1000.0)
 
 
-def test_a_caller_who_is_not_heard_is_given_another_session() -> None:
+def missed(conversation: Conversation, voiced: int, silent: int) -> bool:
+    """Let the caller speak and be quiet (s); tell whether that is missed."""
+    heard = [VOICE] * voiced + [SILENCE] * silent
+    listen = conversation.hearing.listen
+    told = [listen(one, voiced_ms, in_doubt=False, now=next(CLOCK)) for one in heard]
+    return CallerMissed() in told
+
+
+def voiced_ms(audio: bytes) -> float:
+    return 1000.0 if audio == VOICE else 0.0
+
+
+def test_a_caller_who_is_missed_is_given_another_session() -> None:
     run(
         [
             (0.0, CallBegan(), []),
-            *says(1.0, "r1", "i1", 8000),
-            (2.0, Played(8000), []),
-            *voice(3.0, 1.5),
-            (7.3, None, []),
-            (7.4, None, ["hand over: model_deaf"]),
+            (5.0, CallerMissed(), ["hand over: model_deaf"]),
             (30.0, None, []),
         ]
     )
 
 
-def test_a_caller_who_is_heard_stays() -> None:
-    run(
-        [
-            (0.0, CallBegan(), []),
-            *voice(3.0, 1.5),
-            (4.5, SpeechStarted(), []),
-            (5.0, SpeechStopped(), ["turn"]),
-            (9.9, None, []),
-        ]
-    )
-
-
-def test_what_is_said_over_the_voice_is_not_judged() -> None:
+def test_who_speaks_while_nobody_does_may_be_missed() -> None:
     conversation = conversation_of(quiet_profile(), {})
     play(conversation, [(0.0, CallBegan(), [])])
-    assert conversation.judging
-    play(conversation, says(1.0, "r1", "i1", 8000))
-    assert not conversation.judging
+    assert missed(conversation, 1, 3)
+
+
+def test_who_speaks_over_the_voice_is_not_judged() -> None:
+    conversation = conversation_of(quiet_profile(), {})
+    play(conversation, [(0.0, CallBegan(), []), *says(1.0, "r1", "i1", 8000)])
+    assert not missed(conversation, 1, 3)
     play(conversation, [(2.0, Played(8000), [])])
-    assert conversation.judging
+    assert missed(conversation, 1, 3)
 
 
-def test_a_turn_that_is_never_ended_is_answered_by_another_session() -> None:
-    run(
-        [
-            (0.0, CallBegan(), []),
-            (1.0, SpeechStarted(), []),
-            (4.0, None, []),
-            *voice(4.1, 0.5),
-            (13.4, None, []),
-            (13.5, None, ["hand over: model_deaf"]),
-        ]
-    )
+def test_a_turn_that_is_never_ended_is_missed() -> None:
+    for end, is_missed in (([], True), ([(5.0, SpeechStopped(), ["turn"])], False)):
+        conversation = conversation_of(quiet_profile(), {})
+        play(conversation, [(0.0, CallBegan(), []), (1.0, SpeechStarted(), []), *end])
+        assert missed(conversation, 4, 10) is is_missed
+
+
+def test_a_caller_in_doubt_may_be_missed_as_well() -> None:
+    conversation = conversation_of(quiet_profile(min_interruption_ms=1000), {})
+    play(conversation, says(0.0, "r1", "i1", 8000))
+    play(conversation, [(0.9, SpeechStarted(), []), (1.0, Played(8000), [])])
+    assert missed(conversation, 0, 11)
+
+
+def test_a_detection_that_takes_its_time_gets_it() -> None:
+    slow = TurnDetection(silence_duration_ms=5000)
+    conversation = conversation_of(quiet_profile(turn_detection=slow), {})
+    play(conversation, [(0.0, CallBegan(), []), (1.0, SpeechStarted(), [])])
+    assert not missed(conversation, 4, 10)
+    assert missed(conversation, 0, 1)
+
+
+def test_who_presses_keys_is_heard() -> None:
+    conversation = conversation_of(quiet_profile(), {})
+    play(conversation, [(0.0, CallBegan(), [])])
+    assert not missed(conversation, 1, 2)
+    play(conversation, [(3.0, Digit("1"), [])])
+    assert not missed(conversation, 0, 2)
+
+
+def test_nobody_is_missed_who_is_not_on_the_line() -> None:
+    conversation = conversation_of(quiet_profile(), {})
+    play(conversation, [(0.0, CallBegan(), []), (1.0, SpeechStarted(), [])])
+    play(conversation, [(2.0, EdgeLost(), []), (2.1, CallReserved(), [])])
+    assert not missed(conversation, 4, 20)
+    conversation.handle(CallTaken(), now=30.0)
+    assert missed(conversation, 4, 7)
+
+
+def test_nobody_is_missed_while_a_function_runs() -> None:
+    conversation = conversation_of(quiet_profile(tools=(LOOKUP,)), {})
+    play(conversation, [(0.0, CallBegan(), [])])
+    conversation.handle(ToolCalled("c1", "lookup", "{}"), now=1.0)
+    assert not missed(conversation, 4, 20)

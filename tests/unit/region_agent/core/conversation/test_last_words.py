@@ -126,7 +126,7 @@ def test_a_caller_who_speaks_first_is_not_hung_up_on() -> None:
             *goodbye(0.0),
             (0.5, SpeechStarted(), ["clear", f"output c1 {SPOKE_FIRST}"]),
             (0.6, Cleared(8000, 4000), ["interrupted at 500", "truncate i1 at 500"]),
-            (12.0, None, []),
+            (30.0, None, []),
         ]
     )
 
