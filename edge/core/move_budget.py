@@ -9,6 +9,7 @@ from backhaul.core.token_bucket import TokenBucket
 __all__ = ["MoveBudget", "MoveKind"]
 
 _UNHEARD_AT_MOST: Final = 2
+"""What a third session does not hear either is no caller."""
 
 
 class MoveKind(Enum):

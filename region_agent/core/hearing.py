@@ -136,10 +136,10 @@ class Hearing:
             deaf = self._said_ms >= self._wanted_ms and self._since_ms >= SURE_MS
         else:
             deaf = self._since_ms >= self._ends_ms
-        if deaf:
+        if deaf:  # and what was said stays unanswered, until a turn begins
             self._wanted_ms *= _AGAIN_FACTOR
             self._ends_ms *= _AGAIN_FACTOR
-            self.forget()
+            self._since_ms = 0.0
         return deaf
 
 
