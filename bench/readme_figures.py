@@ -82,6 +82,7 @@ BENCHES: Final = {
     "region-kill": Bench("calls whose region is killed", None, "--calls 600", True),
     "model-hang": Bench("calls whose session hangs", None, "--calls 40", True),
     "model-mute": Bench("calls whose session is mute", None, "--calls 40", True),
+    "model-deaf": Bench("calls whose session is deaf", None, "--calls 40", True),
 }
 """By name, in the order in which they run."""
 
