@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from backhaul.batcher import Batch, Batcher
 from backhaul.channels import Channel
+from backhaul.clock import monotonic_s
 from backhaul.core.arrival import ArrivalEstimator
 from backhaul.core.audio_receiver import ChannelCounters
 from backhaul.core.frames import Frame, FrameKind, decode_batch, encode_batch
 from backhaul.core.messages import Arrived
+from backhaul.core.profile import TurnDetection
 from edge.core.media_stream import MediaStreamProtocol
 from region_agent.caller_voice import CallerVoice
+from region_agent.core.hearing import Hearing, Line
 from region_agent.core.open_limiter import OpenLimiter
 from region_agent.core.pool_config import Capacity, PoolConfig
 from region_agent.core.pool_events import (
@@ -170,11 +173,7 @@ def measure_arrivals() -> dict[str, float]:
 
 
 def measure_session() -> dict[str, float]:
-    """Return what a caller's frame costs on its way to the model (us).
-
-    It is judged as well while nobody speaks, as far as the session knows.
-    """
-    voice = CallerVoice()
+    """Return what a caller's frame costs on its way to the model (us)."""
     session = RealtimeSession(
         RealtimeCounters(),
         cast("FirstAudioWatch", None),
@@ -182,9 +181,23 @@ def measure_session() -> dict[str, float]:
         join=lambda _: None,
     )
     session.on_ws_connected(cast("Any", FakeWebSocket()))
+    return {"agent: frame appended": microseconds(lambda: session.append_audio(FRAME))}
+
+
+def measure_hearing() -> dict[str, float]:
+    """Return what it costs to know whether the caller is heard, for a frame (us)."""
+    voice, hearing = CallerVoice(), Hearing(TurnDetection())
+
+    def listen() -> None:
+        now = monotonic_s()
+        hearing.listen(FRAME, voice.voiced_ms, in_doubt=False, heard_at=0.0, now=now)
+
+    hearing.observe(Line.VOICE)
+    listened = microseconds(listen)
+    hearing.observe(Line.QUIET)
     return {
-        "agent: frame appended": microseconds(lambda: session.append_audio(FRAME)),
-        "agent: frame judged": microseconds(lambda: voice.voiced_ms(FRAME)),
+        "agent: frame listened to": listened,
+        "agent: frame judged": microseconds(listen),
     }
 
 
@@ -230,6 +243,7 @@ async def measure() -> dict[str, float]:
         **measure_channel(),
         **measure_arrivals(),
         **measure_session(),
+        **measure_hearing(),
         **measure_pool(),
     }
 

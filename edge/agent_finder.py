@@ -1,5 +1,7 @@
 """Finds a region's agents: runs the membership on what links bring, and tells links."""
 
+import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Protocol
@@ -75,6 +77,7 @@ class AgentFinder:
         self._links = links
         self._events: deque[MembershipEvent] = deque()
         self._busy = False
+        self._reached = asyncio.Event()
         self.membership = Membership(
             MembershipConfig(
                 settings.name, max_agents_per_region=settings.max_agents_per_region
@@ -87,10 +90,19 @@ class AgentFinder:
         for seed in self.membership.begin():
             self._links.add(seed.address, seed.region)
 
+    async def wait_reached(self, within_s: float) -> None:
+        """Wait until each agent has a link; *within_s* (s) at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not all(one.ready for one in self._links.agents.values()):
+                    self._reached.clear()
+                    await self._reached.wait()
+
     # What the links tell
 
     def on_agent_reached(self, agent: FoundAgent) -> None:
         """Take note that the first link to *agent* is ready."""
+        self._reached.set()
         if self._is_current(agent):
             self._feed(AgentIdentified(agent.region, agent.address, agent.agent_id))
 

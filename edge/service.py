@@ -50,6 +50,8 @@ from edge.webhook import Webhook
 
 __all__ = ["Edge"]
 
+_REACHED_WITHIN_S: Final = 2.0
+"""An agent that is there has a link by then (s), as a rule."""
 _STILL_TO_COME_S: Final = 2.0
 """From another edge's answer to a webhook to the Media Stream here (s), as a rule."""
 
@@ -184,12 +186,22 @@ class Edge:
         return self._media.port
 
     async def start(self) -> None:
-        """Open the listeners and begin to dial the agents."""
+        """Begin to dial the agents, and open the listeners."""
         settings = self._settings
         context = self._public_context
         await asyncio.to_thread(load_numbering_plans)
         await self._geo_database.start()
         self._runtime.start()
+        if settings.admin_token:
+            await self._admin.start(settings.admin_host, settings.admin_port)
+        else:
+            _log.warning("admin.disabled", reason="no admin_token")
+        self.links.start()
+        self._finder.start()
+        self.watch.start()
+        # Who is asked about a call of another edge, or of a worker that died, and has
+        # no links yet, would say that nobody knows of it.
+        await self._finder.wait_reached(_REACHED_WITHIN_S)
         own = self._siblings.own
         if own is not None:
             await self._private.start(LOOPBACK, own.http_port, shared=True)
@@ -200,13 +212,6 @@ class Edge:
             shared=own is not None,
         )
         await self._media.start(context=context)
-        if settings.admin_token:
-            await self._admin.start(settings.admin_host, settings.admin_port)
-        else:
-            _log.warning("admin.disabled", reason="no admin_token")
-        self.links.start()
-        self._finder.start()
-        self.watch.start()
         self._desk.neighbours.start()
         self._cloud.start()
         self.ceiling.start()

@@ -337,9 +337,12 @@ class Bridge:
         self._channel.send(self._kept)
 
     def _listen(self, audio: bytes) -> None:
-        hearing, in_doubt = self.conversation.hearing, self.conversation.judging
-        event = hearing.listen(
-            audio, self._voice.voiced_ms, in_doubt=in_doubt, now=monotonic_s()
+        event = self.conversation.hearing.listen(
+            audio,
+            self._voice.voiced_ms,
+            in_doubt=self.conversation.judging,
+            heard_at=self._session.heard_at,
+            now=monotonic_s(),
         )
         if event is not None:
             self._driver.feed(event)

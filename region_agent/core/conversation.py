@@ -357,7 +357,7 @@ class Conversation:
         actions = () if pending is None else self._do(pending)
         quiet = not self._speech.busy and pending is None and self._awaits_caller()
         self._limits.silence.observe(quiet=quiet, now=now)
-        self.hearing.observe(quiet=quiet, speaking=self._speech.hears_caller)
+        self.hearing.observe(self._speech.line(quiet=quiet))
         self.voice.observe(now=now)
         return (*actions, *self._on_growth(), *self._leave(quiet=quiet, now=now))
 

@@ -11,6 +11,7 @@ from region_agent.core.conversation_events import (
     SendEvent,
     SendMessage,
 )
+from region_agent.core.hearing import Line
 from region_agent.core.playback import Playback
 from region_agent.core.realtime_protocol import (
     cancel_response,
@@ -76,11 +77,19 @@ class Speech:
         nobody = self.turns.away or self.turns.stranded
         return self.playback.audible or nobody or not self.turns.idle
 
-    @property
-    def hears_caller(self) -> bool:
-        """Whether the caller is on the line and speaks, or may be speaking."""
-        here = not (self.turns.away or self.turns.stranded)
-        return here and self.turns.caller is not CallerState.QUIET
+    def line(self, *, quiet: bool) -> Line:
+        """Return what goes on; *quiet*: nobody speaks, and nothing is under way."""
+        caller, audible = self.turns.caller, self.playback.audible
+        if self.turns.away or self.turns.stranded:
+            return Line.AWAY
+        # Over the voice a caller in doubt may be noise; after it they have said it.
+        if caller is CallerState.SPEAKING:
+            return Line.TURN
+        if audible:
+            return Line.VOICE
+        if caller is CallerState.DOUBTFUL:
+            return Line.TURN
+        return Line.QUIET if quiet else Line.BUSY
 
     @property
     def awaited(self) -> bool:

@@ -124,6 +124,7 @@ class Bridge:
             audio,
             lambda _: voiced_ms,
             in_doubt=conversation.judging,
+            heard_at=self.session.heard_at,
             now=self.agent.clock.now,
         )
         if event is not None:

@@ -212,11 +212,13 @@ class Checker:
 
     def _may_be_deaf(self, bridge: "Bridge", hung_up_at: float) -> bool:
         """Tell whether a deaf session has missed too little, or is just left."""
-        deaf = "handover", bridge.call_sid, HandoverReason.MODEL_DEAF
-        left = [one[0] for one in self._world.log if one[1:] == deaf]
-        lately = hung_up_at - _REMEMBERED_S
+        sid, reason = bridge.call_sid, HandoverReason.MODEL_DEAF
+        # The next session may be deaf as well, which takes as long to know again.
+        log, lately = self._world.log, hung_up_at - 2 * _REMEMBERED_S
+        left = [one[0] for one in log if one[1:] == ("handover", sid, reason)]
         just_left = any(isinstance(at, float) and at > lately for at in left)
-        too_often = len(left) > _MOVES_OF_DEAF
+        moves = sum(one[1:3] == ("call", sid) and one[-1] == reason for one in log)
+        too_often = moves >= _MOVES_OF_DEAF
         # No caller waits here as long as it takes to know that a turn is over.
         early = bridge.missed_ms < _MISSES_MS or bridge.session.speaking
         return bridge.session.deaf and (early or just_left or too_often)

@@ -108,7 +108,7 @@ class Session:
         self._agent = agent
         self._on_lost = on_lost
         self._pulse: Driver[HeardLast, PulseAction] | None = None
-        self._heard_at = 0.0
+        self.heard_at = 0.0
         self._script: Script | None = None
         self._next_turn = 0
         self.speaking = False
@@ -157,7 +157,7 @@ class Session:
         match action:
             case TellHeardLast():
                 assert self._pulse is not None
-                self._pulse.feed(HeardLast(self._heard_at))
+                self._pulse.feed(HeardLast(self.heard_at))
             case AskForAnything():
                 self._later(_WAY_S, lambda: self._arrive(lambda: None))
             case GiveUp():
@@ -347,7 +347,7 @@ class Session:
         """Have the agent hear of something."""
 
         def hear() -> None:
-            self._heard_at = self._agent.clock.now
+            self.heard_at = self._agent.clock.now
             act()
 
         self._agent.later(_WAY_S, hear)

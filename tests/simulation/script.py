@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 BYTES_PER_S = 8000
 FRAME_S = 0.2
 FRAME_BYTES = 1600
+_BREATHES_EVERY = 15
+"""Frames, of which one has no voice: nobody speaks for long without drawing breath."""
 _TAPE = random.Random(1).randbytes(768 * 1024)
 """No two places of it are alike, so that audio shows where it comes from."""
 
@@ -38,6 +40,8 @@ class Script:
 
     def voiced_ms(self, start: int, size: int) -> float:
         """Return how much of their audio is voice (ms)."""
+        if start // FRAME_BYTES % _BREATHES_EVERY == 0:
+            return 0.0
         end = start + size
         voiced = (min(end, one.end) - max(start, one.start) for one in self.turns)
         return sum(max(one, 0) for one in voiced) / BYTES_PER_S * 1000

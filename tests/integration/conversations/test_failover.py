@@ -133,7 +133,6 @@ def kept_the_call(line: TelephoneLine) -> bool:
     return kept is not None and any(isinstance(one, Called) for one in kept.items)
 
 
-@pytest.mark.timeout(180)
 async def second_turn(line: TelephoneLine) -> None:
     """Wait until the caller has begun to speak again, and has not ended."""
     await first_answer(line)
@@ -142,6 +141,7 @@ async def second_turn(line: TelephoneLine) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("moment", "fault", "reason"),
     [

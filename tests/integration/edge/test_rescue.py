@@ -20,6 +20,7 @@ from backhaul.core.messages import (
 )
 from backhaul.links import Link
 from edge.core.survey import RESCUE_LEAP
+from edge.service import Edge
 from tests.integration.edge.streams import (
     AUDIO,
     close_code,
@@ -286,3 +287,13 @@ async def test_a_call_that_another_edge_has_by_now_ends_quietly(
     know(bench, HERE)
     await come(bench, "/twilio/resume/1", LIVE)
     assert bench.agent.requests[-1].reattach
+
+
+async def test_an_edge_that_has_just_started_can_ask_its_agents(
+    make_bench: "MakeBench",
+) -> None:
+    bench = await make_bench()
+    fresh = Edge(bench.settings)
+    await fresh.start()
+    assert all(agent.ready for agent in fresh.links.agents.values())
+    await fresh.stop()

@@ -1,5 +1,6 @@
 """What links bring reaches the membership, and its orders reach the links."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -125,3 +126,19 @@ def test_what_happened_is_counted(finder: AgentFinder, links: LinksDouble) -> No
         ("edge_agents_changed_total", {"change": "removed"}, 0),
     ):
         assert registry.get_sample_value(name, labels) == value, name
+
+
+async def test_who_waits_for_agents_waits_for_all_and_not_for_ever(
+    finder: AgentFinder, links: LinksDouble
+) -> None:
+    await finder.wait_reached(0.01)
+    waiting = asyncio.ensure_future(  # noqa: TID251 - awaited below
+        finder.wait_reached(60.0)
+    )
+    links.add(FIRST, "home")
+    await asyncio.sleep(0)
+    reach(finder, links.agents[SEED], "home-1")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    reach(finder, links.agents[FIRST], "home-2")
+    await waiting
