@@ -61,6 +61,12 @@ class Line(Enum):
     """The caller speaks."""
 
 
+_OPEN: Final = frozenset({Line.BUSY, Line.QUIET})
+"""In these, whatever is said should begin a turn."""
+_FORGETTING: Final = frozenset({Line.AWAY, Line.TURN})
+"""With these, what was said before is over."""
+
+
 class Hearing:
     """What one session misses of what its caller says; a part of the conversation."""
 
@@ -173,10 +179,6 @@ class Hearing:
         self._wanted_ms *= _AGAIN_FACTOR
         self._ends_ms *= _AGAIN_FACTOR
         return True
-
-
-_OPEN: Final = frozenset({Line.BUSY, Line.QUIET})
-_FORGETTING: Final = frozenset({Line.AWAY, Line.TURN})
 
 
 def _overdue_ms(detection: TurnDetection) -> float:
