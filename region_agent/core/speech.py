@@ -80,7 +80,8 @@ class Speech:
     def line(self, *, quiet: bool) -> Line:
         """Return what goes on; *quiet*: nobody speaks, and nothing is under way."""
         caller, audible = self.turns.caller, self.playback.audible
-        if self.turns.away or self.turns.stranded:
+        # Between two edges nothing comes, and what was said is still unanswered.
+        if self.turns.away:
             return Line.AWAY
         # Over the voice a caller in doubt may be noise; after it they have said it.
         if caller is CallerState.SPEAKING:

@@ -2,7 +2,7 @@
 
 import itertools
 
-from backhaul.core.messages import Digit, Played
+from backhaul.core.messages import Digit, Played, Returned
 from backhaul.core.profile import TurnDetection
 from region_agent.core.conversation import Conversation
 from region_agent.core.conversation_events import (
@@ -102,10 +102,20 @@ def test_who_presses_keys_is_heard() -> None:
 def test_nobody_is_missed_who_is_not_on_the_line() -> None:
     conversation = conversation_of(quiet_profile(), {})
     play(conversation, [(0.0, CallBegan(), []), (1.0, SpeechStarted(), [])])
-    play(conversation, [(2.0, EdgeLost(), []), (2.1, CallReserved(), [])])
+    conversation.turns.away = True
+    conversation.handle(Played(0), now=2.0)
     assert not missed(conversation, 4, 20)
-    conversation.handle(CallTaken(), now=30.0)
+    conversation.handle(Returned("completed"), now=30.0)
     assert missed(conversation, 4, 7)
+
+
+def test_what_was_said_to_one_edge_is_still_unanswered_at_the_next() -> None:
+    conversation = conversation_of(quiet_profile(), {})
+    play(conversation, [(0.0, CallBegan(), [])])
+    assert not missed(conversation, 1, 2)
+    play(conversation, [(2.0, EdgeLost(), []), (2.1, CallReserved(), [])])
+    conversation.handle(CallTaken(), now=3.0)
+    assert missed(conversation, 0, 2)
 
 
 def test_what_is_said_while_a_function_runs_is_missed_after_it() -> None:
